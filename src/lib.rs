@@ -1,0 +1,32 @@
+//! cw2 runs experiments on Slurm: one YAML file describes a sweep with repetitions, `cw2 plan` freezes it into a plan and
+//! sbatch scripts, `cw2 worker` runs one array element's bundle of repetitions, and everything else is read from files.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | experiment | a named YAML document: parameters, combinations, repetitions |
+//! | run | one combination of parameters of an experiment |
+//! | repetition | one execution of a run; the unit that succeeds or fails; identified for ever by its directory |
+//! | job | a bundle of repetitions that one array element executes |
+//! | slot | one of a job's places, with a share of its CPUs and GPUs of its own |
+//! | plan | everything decided at plan time, immutable on disk; the worker never reads the YAML |
+//! | array | one Slurm job array, one sbatch script; a plan has one or more |
+//! | attempt | one start of a repetition: the first, a retry, or a resumption |
+//! | standing | how a repetition stands: its state file and what Slurm says, put together |
+//!
+//! # The flow
+//!
+//! YAML text → documents → resolved experiments (`config`) → runs (`experiment`) → repetitions → jobs → plan on disk and
+//! sbatch scripts (`plan`, `store`) → (Slurm, `slurm`) → worker → repetition processes (`worker`) → state and logs on
+//! disk (`store`) → status, logs, advice (`report`), retry.
+//!
+//! # Layers
+//!
+//! Each may use those above it. P is pure: values in, values out. E has effects.
+//!
+//! | module | | owns |
+//! |---|---|---|
+//! | [`value`] | P | the value tree and its text forms |
+
+pub mod value;
