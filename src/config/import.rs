@@ -1,0 +1,241 @@
+//! Reading files and following imports.
+//!
+//! Owns the resolution order: an experiment over its file's DEFAULT, then over its parent, which is resolved the same way.
+//! It must not look at any key but the two import keys.
+
+use super::error::{Diagnostic, Report, names};
+use super::keys;
+use super::merge::{Documents, Named, merge, sort_documents};
+use super::node::{At, Node, NodeKind, brief};
+use super::positions::{decode, start_of};
+use super::traps::Traps;
+use super::{Source, SourceFile, yaml};
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+/// More parents than this are refused: links in the file system could make a chain without end.
+const MAX_CHAIN: usize = 64;
+
+/// The files read so far.
+pub(super) struct Loader<'a> {
+    source: &'a dyn Source,
+    /// Everything found, and the texts.
+    pub(super) report: Report,
+    /// Places that are read otherwise than by the original.
+    pub(super) traps: Traps,
+    /// By cleaned path: the file's number and, if it could be read, its documents.
+    loaded: HashMap<PathBuf, (u32, Option<Documents>)>,
+}
+
+/// One member of a chain of imports.
+struct Link {
+    file: u32,
+    name: String,
+}
+
+/// What a node imports.
+enum Import {
+    /// It names no parent.
+    None,
+    /// It does, but wrongly; the report tells.
+    Wrong,
+    /// The parent's file and name, and the place that asks for it.
+    Of(u32, String, At),
+}
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(source: &'a dyn Source, report: Report) -> Self {
+        Loader { source, report, traps: Traps::default(), loaded: HashMap::new() }
+    }
+
+    /// Reads the configuration itself: its number and its documents.
+    pub(super) fn main(&mut self, path: &Path) -> Option<(u32, Documents)> {
+        let file = self.load(path, None, &[])?;
+        Some((file, self.documents(file)?.clone()))
+    }
+
+    /// An experiment with its DEFAULT and all its parents merged under it; `None` where that failed.
+    pub(super) fn resolve(&mut self, file: u32, experiment: &Named) -> Option<Node> {
+        let node = self.over_default(file, experiment.node.clone());
+        let chain = vec![Link { file, name: experiment.name.clone() }];
+        self.with_parents(node, chain)
+    }
+
+    /// Whether a file that is not part of the configuration (a template) can be read.
+    pub(super) fn exists(&self, path: &Path) -> bool {
+        self.source.read(path).is_ok()
+    }
+
+    fn documents(&self, file: u32) -> Option<&Documents> {
+        let (_, documents) = self.loaded.values().find(|(number, _)| *number == file)?;
+        documents.as_ref()
+    }
+
+    fn over_default(&self, file: u32, node: Node) -> Node {
+        match self.documents(file).and_then(|documents| documents.default.as_ref()) {
+            Some(default) => merge(default.node.clone(), node),
+            None => node,
+        }
+    }
+
+    /// Merges parent after parent under the node, until one imports nothing.
+    fn with_parents(&mut self, node: Node, mut chain: Vec<Link>) -> Option<Node> {
+        let mut resolved = node;
+        loop {
+            let (parent_file, name, at) = match self.parent_of(&mut resolved, &chain) {
+                Import::None => return Some(resolved),
+                Import::Wrong => return None,
+                Import::Of(file, name, at) => (file, name, at),
+            };
+            if let Some(first) = chain.iter().position(|link| link.file == parent_file && link.name == name) {
+                chain.push(Link { file: parent_file, name });
+                let whole = self.describe_chain(chain.get(first..).unwrap_or_default());
+                let diagnostic = Diagnostic::error(format!("the imports run in a circle: {whole}")).at(at);
+                self.report.push(diagnostic.help("remove one of the imports"));
+                return None;
+            }
+            if chain.len() >= MAX_CHAIN {
+                let message = format!("more than {MAX_CHAIN} experiments import one another");
+                self.report.push(Diagnostic::error(message).at(at).help("shorten the chain of imports"));
+                return None;
+            }
+            let parent = self.find(parent_file, &name, at)?;
+            chain.push(Link { file: parent_file, name });
+            resolved = merge(parent, resolved);
+        }
+    }
+
+    /// Takes the import keys out of a node and says which parent they name.
+    fn parent_of(&mut self, node: &mut Node, chain: &[Link]) -> Import {
+        let NodeKind::Map(map) = &mut node.kind else { return Import::None };
+        let path = map.shift_remove("import_path").map(|(_, path)| path).filter(|path| !path.is_null());
+        let name = map.shift_remove("import_exp").map(|(_, name)| name).filter(|name| !name.is_null());
+        for (key, value) in [("import_path", &path), ("import_exp", &name)] {
+            let Some(value) = value else { continue };
+            if value.as_str().is_none_or(str::is_empty) {
+                let found = if value.as_str().is_some() { "empty text".to_owned() } else { value.describe() };
+                let message = format!("`{key}` must be text, found {found}");
+                let help =
+                    if key == "import_path" { "write the path of a YAML file" } else { "write an experiment's name" };
+                self.report.push(Diagnostic::error(message).at(value.at).help(help));
+                return Import::Wrong;
+            }
+        }
+        let Some(at) = path.as_ref().or(name.as_ref()).map(|node| node.at) else { return Import::None };
+        let file = match path.as_ref().and_then(Node::as_str) {
+            Some(path) => {
+                let folder = self.report.files.get(at.file as usize).and_then(|file| file.path.parent());
+                let target = clean(&folder.unwrap_or(Path::new("")).join(path));
+                match self.load(&target, Some(at), chain) {
+                    Some(file) => file,
+                    None => return Import::Wrong,
+                }
+            }
+            None => at.file,
+        };
+        let wanted = name.as_ref().and_then(Node::as_str).unwrap_or("DEFAULT");
+        let wanted = if wanted.eq_ignore_ascii_case("default") { "DEFAULT" } else { wanted };
+        Import::Of(file, wanted.to_owned(), name.as_ref().map_or(at, |name| name.at))
+    }
+
+    /// A parent, merged over its file's DEFAULT.
+    fn find(&mut self, file: u32, name: &str, at: At) -> Option<Node> {
+        let documents = self.documents(file)?;
+        if name == "DEFAULT" {
+            if let Some(default) = &documents.default {
+                return Some(default.node.clone());
+            }
+        } else if let Some(parent) = documents.experiments.iter().find(|named| named.name == name) {
+            return Some(self.over_default(file, parent.node.clone()));
+        }
+        let known: Vec<_> = documents.experiments.iter().map(|named| named.name.as_str()).collect();
+        let help = match (keys::nearest(name, known.iter().copied()), known.is_empty()) {
+            (Some(near), _) => format!("did you mean `{}`?", brief(near)),
+            (None, false) => format!("its experiments are {}; name one of them with `import_exp`", names(known)),
+            (None, true) => "it holds no experiment".to_owned(),
+        };
+        let what = if name == "DEFAULT" { "no DEFAULT".to_owned() } else { format!("no experiment `{}`", brief(name)) };
+        let message = format!("there is {what} in `{}`", self.file_name(file));
+        self.report.push(Diagnostic::error(message).at(at).help(help));
+        None
+    }
+
+    /// Reads a file once; `from` is the import that asks for it.
+    fn load(&mut self, path: &Path, from: Option<At>, chain: &[Link]) -> Option<u32> {
+        let key = clean(path);
+        if let Some((file, documents)) = self.loaded.get(&key) {
+            return documents.as_ref().map(|_| *file);
+        }
+        let bytes = match self.source.read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let message = format!("cannot read `{}`: {error}", path.display());
+                let diagnostic = Diagnostic::error(message);
+                self.report.push(match from {
+                    Some(at) => {
+                        diagnostic.at(at).help("`import_path` is absolute or relative to the file it is written in")
+                    }
+                    None => diagnostic.help("check the path"),
+                });
+                return None;
+            }
+        };
+        let file = u32::try_from(self.report.files.len()).ok()?;
+        let (text, parsed) = match decode(bytes, file) {
+            Ok(text) => {
+                let parsed = yaml::parse(&text, file, &mut self.traps);
+                (text, parsed)
+            }
+            Err((text, diagnostic)) => (text, Err(diagnostic)),
+        };
+        self.report.files.push(SourceFile { path: path.to_owned(), text });
+        let mut found = Report::default();
+        let documents = match parsed {
+            Ok(documents) => sort_documents(documents, &mut found),
+            Err(mut diagnostic) => {
+                diagnostic.at.get_or_insert(start_of(file));
+                found.push(*diagnostic);
+                Documents::default()
+            }
+        };
+        let documents = (!found.has_errors()).then_some(documents);
+        for mut diagnostic in found.diagnostics {
+            if from.is_some() {
+                diagnostic.notes.push(format!("imported by {}", self.describe_chain(chain)));
+            }
+            self.report.push(diagnostic);
+        }
+        let usable = documents.is_some();
+        self.loaded.insert(key, (file, documents));
+        usable.then_some(file)
+    }
+
+    fn describe_chain(&self, chain: &[Link]) -> String {
+        let links: Vec<_> =
+            chain.iter().map(|link| format!("{}:{}", self.file_name(link.file), brief(&link.name))).collect();
+        links.join(" → ")
+    }
+
+    fn file_name(&self, file: u32) -> String {
+        self.report.files.get(file as usize).map(|file| file.path.display().to_string()).unwrap_or_default()
+    }
+}
+
+/// A path without `.` and `a/..`, by its text alone, as the original cleans it.
+pub(super) fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => match out.components().next_back() {
+                Some(Component::Normal(_)) => {
+                    out.pop();
+                }
+                Some(Component::RootDir | Component::Prefix(_)) => {}
+                _ => out.push(".."),
+            },
+            other => out.push(other),
+        }
+    }
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
+}

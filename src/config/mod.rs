@@ -1,0 +1,289 @@
+//! YAML text → documents → resolved experiments.
+//!
+//! Owns the configuration language: parsing with positions, the key table, merging, imports, typed values and their errors.
+//! Pure: files come through the [`Source`] trait. It must not expand sweeps (that is [`crate::experiment`]) nor know plans.
+//! After this stage nobody sees an optional key: [`Experiment`] and [`Slurm`] hold decided values.
+
+mod command;
+mod duration;
+mod error;
+mod fields;
+mod import;
+mod json;
+mod keys;
+mod load;
+mod merge;
+mod node;
+mod positions;
+mod reader;
+mod scalar;
+mod set;
+mod slurm;
+mod slurm_change;
+mod stored;
+mod sweep;
+mod traps;
+mod typed;
+mod yaml;
+
+pub use duration::{SlurmTime, slurm_time};
+pub use error::{Diagnostic, Report, Severity};
+pub use json::{JsonError, read_json};
+pub use keys::{KEYS, Key, Scope, reference_markdown};
+pub use load::load;
+pub use node::{At, Node, NodeKind};
+pub use slurm_change::SlurmChange;
+
+use crate::value::{Map, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+mod tests;
+
+/// Where the configuration's files come from.
+pub trait Source {
+    /// The bytes of a file.
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+}
+
+/// What the command line asks of a configuration.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Request {
+    /// Only these experiments, by name; all where empty.
+    pub experiments: Vec<String>,
+    /// `key.path=value` assignments, the value in YAML; they win over every file.
+    pub set: Vec<String>,
+    /// Misspelt keys are errors.
+    pub strict: bool,
+    /// One repetition of one run (`--debug`).
+    pub debug: bool,
+    /// One repetition of every run (`--debugall`).
+    pub debug_all: bool,
+    /// This machine's name, for `SLURM_<host>`.
+    pub hostname: String,
+    /// `command` may be missing (`list`, `show`).
+    pub command_optional: bool,
+}
+
+/// A configuration, wholly resolved.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The experiments, in file order.
+    pub experiments: Vec<Experiment>,
+    /// Every file that was read, the configuration itself first; [`At::file`] indexes it.
+    pub files: Vec<SourceFile>,
+}
+
+/// A file the configuration was read from.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// As the user would recognise it: the path given on the command line, imports relative to it.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// An experiment with every key decided.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// Its unique name.
+    pub name: String,
+    /// Where results go, as written.
+    pub path: String,
+    /// Repetitions of each run, at least 1.
+    pub repetitions: u32,
+    /// Handed to iterative experiments.
+    pub iterations: Option<u64>,
+    /// Repetitions a job bundles, at least 1.
+    pub reps_per_job: u32,
+    /// Slots of a job, at least 1.
+    pub reps_in_parallel: u32,
+    /// What to run; `None` only where the request allowed it.
+    pub command: Option<Command>,
+    /// Environment of every repetition; values are templates.
+    pub env: Vec<(String, Template)>,
+    /// Working directory of every repetition (a template).
+    pub workdir: Option<Template>,
+    /// Prefix of every command (templates), empty for none.
+    pub launcher: Vec<Template>,
+    /// Hard limit of a repetition, in seconds.
+    pub timeout: Option<f64>,
+    /// Automatic retries of a crash.
+    pub retries: u32,
+    /// Seconds to wait before a retry.
+    pub retry_delay: f64,
+    /// Expected duration of a repetition, in seconds.
+    pub rep_time: Option<f64>,
+    /// A slot's CPUs.
+    pub cpus_per_rep: Option<u32>,
+    /// A slot's GPUs, whole or a fraction below 1.
+    pub gpus_per_rep: Option<f64>,
+    /// More slots than CPUs are wanted.
+    pub oversubscribe: bool,
+    /// What tells a repetition to save its state: a signal's full name, such as `SIGTERM`.
+    pub checkpoint_signal: String,
+    /// The parameters before any combination; a mapping.
+    pub params: Node,
+    /// The combinations, in document order.
+    pub sweeps: Vec<Sweep>,
+    /// Partial parameter mappings whose runs are dropped.
+    pub exclude: Vec<Value>,
+    /// Keys that are not cw2's own: kept and handed to the experiment.
+    pub extra: Map,
+    /// The same keys, and cw2's own, with where each came from; for `show`.
+    pub origin: Node,
+    /// The cluster, for this experiment.
+    pub slurm: Slurm,
+    /// `--debug`: only the first run.
+    pub first_run_only: bool,
+}
+
+/// One `grid…`, `list…` or `ablative…` key.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// The key as written.
+    pub key: String,
+    /// Where it stands.
+    pub at: At,
+    /// How its axes combine.
+    pub kind: SweepKind,
+    /// Its axes, in document order.
+    pub axes: Vec<Axis>,
+}
+
+/// How the axes of a sweep combine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepKind {
+    /// Every combination; the last axis turns fastest.
+    Grid,
+    /// The first values of all, the second values of all, … as long as the shortest axis.
+    List,
+    /// Each value of each axis alone; `base` adds the unchanged parameters first.
+    Ablative {
+        /// `ablative_base: true`.
+        base: bool,
+    },
+}
+
+/// The values one parameter takes in a sweep.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    /// The parameter's keys, from `params` down.
+    pub path: Vec<String>,
+    /// At least one value.
+    pub values: Vec<Node>,
+}
+
+/// A text with its position, to be rendered by minijinja for each repetition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    /// The template's source.
+    pub text: String,
+    /// Where it stands.
+    pub at: At,
+}
+
+/// What runs a repetition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// Runs first; its failure skips `run`.
+    pub initialize: Option<Argv>,
+    /// The experiment itself.
+    pub run: Argv,
+    /// Runs last, once, whatever happened.
+    pub finalize: Option<Argv>,
+}
+
+/// One program call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Argv {
+    /// Through `/bin/sh -c`; every inserted value is quoted.
+    Shell(Template),
+    /// Without a shell, one template an argument.
+    Exec(Vec<Template>),
+}
+
+/// The SLURM document, for one experiment. `None` means: the cluster's own default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Slurm {
+    /// `#SBATCH --partition`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// `#SBATCH --job-name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_name: Option<String>,
+    /// `#SBATCH --account`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// `#SBATCH --ntasks`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ntasks: Option<u32>,
+    /// `#SBATCH --cpus-per-task`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus_per_task: Option<u32>,
+    /// `#SBATCH --mem-per-cpu`, in Slurm's form (a bare number is megabytes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_per_cpu: Option<String>,
+    /// `#SBATCH --time`, in Slurm's form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// At most this many elements at once: the `%N` of the array.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_parallel_jobs: Option<u32>,
+    /// Further options, in document order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sbatch_args: Vec<(String, SbatchArg)>,
+    /// Shell lines before the worker starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sh_lines: Vec<String>,
+    /// A virtual or conda environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub venv: Option<String>,
+    /// The folder of Slurm's own logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slurm_log: Option<String>,
+    /// The user's own script template, resolved against the file it is written in or the working directory.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "stored::path")]
+    pub path_to_template: Option<PathBuf>,
+    /// The original's name of an in-job scheduler; accepted, all mean the slots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<String>,
+    /// The cluster's `MaxArraySize`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_array_size: Option<u32>,
+    /// Requeue an element that ran out of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requeue: Option<bool>,
+    /// At most this often.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requeues: Option<u32>,
+    /// Warning time before the limit, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<f64>,
+    /// Code snapshot: from where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment_copy_src: Option<String>,
+    /// Code snapshot: to where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment_copy_dst: Option<String>,
+    /// Code snapshot: to a fresh dated folder below this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment_copy_auto_dst: Option<String>,
+    /// Keys that are not cw2's own, for the user's template.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", with = "stored::values")]
+    pub extra: BTreeMap<String, Value>,
+}
+
+/// The value of one entry of `sbatch_args`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SbatchArg {
+    /// A bare flag.
+    Flag,
+    /// One `--key=value` line for each.
+    Values(Vec<String>),
+}

@@ -1,0 +1,170 @@
+//! Reading one known key after another from a merged mapping.
+//!
+//! Owns the way from a node through serde to a value, and from serde's error back to the place and a message a person
+//! understands. What the kinds are is [`super::fields`]'s matter.
+
+use super::Template;
+use super::error::{Diagnostic, Report};
+use super::keys::{self, Known, Scope};
+use super::node::{At, Node, NodeKind, brief};
+use super::scalar;
+use crate::value::Value;
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+
+/// Reads the keys of a mapping; what is wrong goes to the report and reads as missing.
+pub(super) struct Reader<'a> {
+    map: &'a IndexMap<String, (At, Node)>,
+    /// What is wrong.
+    pub(super) report: &'a mut Report,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(map: &'a IndexMap<String, (At, Node)>, report: &'a mut Report) -> Self {
+        Reader { map, report }
+    }
+
+    /// A key's value; nothing (null) is as good as missing, so that a child can take back what a parent says.
+    pub(super) fn node(&self, key: &str) -> Option<&'a Node> {
+        self.map.get(key).map(|(_, node)| node).filter(|node| !node.is_null())
+    }
+
+    /// All entries, in document order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, At, &'a Node)> + use<'a> {
+        self.map.iter().map(|(key, (at, node))| (key.as_str(), *at, node))
+    }
+
+    /// A key's value through serde.
+    pub(super) fn read<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let node = self.node(key)?;
+        match serde_path_to_error::deserialize(node.to_serde()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let diagnostic = explain(key, node, error.path(), &error.inner().to_string());
+                self.report.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// A key's value as text.
+    pub(super) fn text(&mut self, key: &str) -> Option<Template> {
+        let node = self.node(key)?;
+        self.text_of(node, key)
+    }
+
+    /// A scalar as text, as it is written: `1.10` stays `1.10`.
+    pub(super) fn text_of(&mut self, node: &Node, what: &str) -> Option<Template> {
+        let Some(text) = written(node, self.report) else {
+            let message = format!("`{}` must be text, found {}", brief(what), node.describe());
+            let help = if node.is_null() { "write \"\" if an empty text is meant" } else { "write one text" };
+            self.report.push(Diagnostic::error(message).at(node.at).help(help));
+            return None;
+        };
+        if text.contains('\0') {
+            let message = format!("`{}` holds the character U+0000, which no program can be given", brief(what));
+            self.report.push(Diagnostic::error(message).at(node.at).help("remove it"));
+            return None;
+        }
+        Some(Template { text, at: node.at })
+    }
+
+    /// One text or a list of them.
+    pub(super) fn texts_of(&mut self, node: &Node, what: &str) -> Option<Vec<Template>> {
+        match node.as_list() {
+            Some(items) => items.iter().map(|item| self.text_of(item, what)).collect(),
+            None => Some(vec![self.text_of(node, what)?]),
+        }
+    }
+
+    /// Warns of keys that are near misses of known ones, and returns the user's own.
+    pub(super) fn foreign(&mut self, scope: Scope, strict: bool) -> Vec<(&'a str, &'a Node)> {
+        let mut foreign = Vec::new();
+        for (key, at, node) in self.entries() {
+            match keys::classify(key, scope) {
+                Known::Key | Known::Sweep | Known::Internal => {}
+                Known::Foreign => foreign.push((key, node)),
+                Known::NearMiss(meant) => {
+                    foreign.push((key, node));
+                    // Both are there: the other one is the user's own.
+                    if !self.map.contains_key(meant) {
+                        self.report.push(misspelt(key, meant, at, strict));
+                    }
+                }
+            }
+        }
+        foreign
+    }
+}
+
+/// The error for a key that no table knows, where only known ones may stand.
+pub(super) fn unknown_key(key: &str, at: At, what: &str, known: &[&str]) -> Diagnostic {
+    let diagnostic = Diagnostic::error(format!("{what} has no key `{}`", brief(key))).at(at);
+    match keys::nearest(key, known.iter().copied()) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic.help(format!("its keys are {}", super::error::names(known.iter().copied()))),
+    }
+}
+
+fn misspelt(key: &str, meant: &str, at: At, strict: bool) -> Diagnostic {
+    let message = format!("`{}` is not a key of cw2", brief(key));
+    let diagnostic = if strict { Diagnostic::error(message) } else { Diagnostic::warning(message) };
+    let otherwise = if strict { "" } else { " It is kept and handed on as it is" };
+    diagnostic.at(at).help(format!("did you mean `{meant}`?{otherwise}"))
+}
+
+/// The text of a scalar as its author wrote it; `None` for nothing, a sequence or a mapping.
+pub(super) fn written(node: &Node, report: &Report) -> Option<String> {
+    let NodeKind::Scalar(value) = &node.kind else { return None };
+    match value {
+        Value::Null => return None,
+        Value::String(text) => return Some(text.clone()),
+        _ => {}
+    }
+    let sources = match node.at.file {
+        At::COMMAND_LINE => report.command_line.get((node.at.line as usize).wrapping_sub(1)).map(String::as_str),
+        file => report.files.get(file as usize).map(|file| file.text.as_str()),
+    };
+    let slice = sources.and_then(|text| text.get(node.at.start as usize..node.at.end as usize));
+    // An anchor or a tag before the scalar belongs to its place, not to its text.
+    let last = slice.and_then(|slice| slice.split_whitespace().next_back());
+    match last {
+        Some(text) if scalar::plain(text).0.same(value) => Some(text.to_owned()),
+        _ => Some(value.to_json()),
+    }
+}
+
+/// serde's error as a message about the key, at the node that its path leads to.
+fn explain(key: &str, node: &Node, path: &Path, message: &str) -> Diagnostic {
+    let mut name = key.to_owned();
+    let mut node = node;
+    for segment in path {
+        let next = match segment {
+            Segment::Map { key } => {
+                name = format!("{name}.{key}");
+                node.get(key)
+            }
+            Segment::Seq { index } => node.as_list().and_then(|items| items.get(*index)),
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        node = next;
+    }
+    let name = brief(&name);
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => {
+            let (expected, help) = match expected.split_once("; ") {
+                Some((expected, help)) => (expected, help.to_owned()),
+                None => (expected, format!("write {expected}")),
+            };
+            let message = format!("`{name}` must be {expected}, found {}", node.describe());
+            Diagnostic::error(message).at(node.at).help(help)
+        }
+        None => Diagnostic::error(format!("`{name}` {message}")).at(node.at).help(if keys::is_required(key) {
+            "change the value"
+        } else {
+            "change the value, or remove the key for its default"
+        }),
+    }
+}

@@ -1,0 +1,148 @@
+//! The SLURM document, merged for one experiment → [`Slurm`].
+//!
+//! Owns what may be written into a batch script: nothing that starts a new line or that Slurm could take for another option.
+
+use super::error::Diagnostic;
+use super::fields::{Count, Memory, Seconds, Switch, TimeLimit};
+use super::keys::Scope;
+use super::node::{At, Node, NodeKind, brief};
+use super::reader::Reader;
+use super::{SbatchArg, Slurm, Template};
+use crate::value::Value;
+use std::path::{Path, PathBuf};
+
+/// Reads a merged SLURM mapping. `readable` tells whether a file is there (for the template).
+pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Path) -> bool) -> Slurm {
+    let foreign = reader.foreign(Scope::Slurm, strict);
+    Slurm {
+        partition: option_text(reader, "partition"),
+        job_name: option_text(reader, "job-name"),
+        account: option_text(reader, "account"),
+        ntasks: count(reader, "ntasks"),
+        cpus_per_task: count(reader, "cpus-per-task"),
+        mem_per_cpu: reader.read::<Memory>("mem-per-cpu").map(|memory| memory.0),
+        time: reader.read::<TimeLimit>("time").map(|time| time.0),
+        num_parallel_jobs: count(reader, "num_parallel_jobs"),
+        sbatch_args: reader.node("sbatch_args").map(|node| sbatch_args(reader, node)).unwrap_or_default(),
+        sh_lines: sh_lines(reader),
+        venv: line(reader, "venv"),
+        slurm_log: line(reader, "slurm_log"),
+        path_to_template: template(reader, readable),
+        scheduler: line(reader, "scheduler"),
+        max_array_size: count(reader, "max_array_size"),
+        requeue: reader.read::<Switch>("requeue").map(|switch| switch.0),
+        max_requeues: reader.read::<Count<0>>("max_requeues").map(|count| count.0),
+        grace: reader.read::<Seconds<false>>("grace").map(|seconds| seconds.0),
+        experiment_copy_src: line(reader, "experiment_copy_src"),
+        experiment_copy_dst: line(reader, "experiment_copy_dst"),
+        experiment_copy_auto_dst: line(reader, "experiment_copy_auto_dst"),
+        extra: foreign.into_iter().map(|(key, node)| (key.to_owned(), node.to_value())).collect(),
+    }
+}
+
+fn count(reader: &mut Reader<'_>, key: &str) -> Option<u32> {
+    reader.read::<Count<1>>(key).map(|count| count.0)
+}
+
+/// A text without a line break; an empty one is as good as none.
+fn line(reader: &mut Reader<'_>, key: &str) -> Option<String> {
+    let text = reader.text(key)?;
+    (one_line(reader, key, &text) && !text.text.is_empty()).then_some(text.text)
+}
+
+/// A text that becomes an option's value.
+fn option_text(reader: &mut Reader<'_>, key: &str) -> Option<String> {
+    let text = reader.text(key)?;
+    if !one_line(reader, key, &text) {
+        return None;
+    }
+    if text.text.trim_start().starts_with('-') {
+        let message = format!("`{key}` is `{}`, which Slurm could take for another option", brief(&text.text));
+        let help = "a value may not start with `-`; other options belong in `sbatch_args`";
+        reader.report.push(Diagnostic::error(message).at(text.at).help(help));
+        return None;
+    }
+    (!text.text.trim().is_empty()).then_some(text.text)
+}
+
+fn one_line(reader: &mut Reader<'_>, key: &str, text: &Template) -> bool {
+    let Some(c) = text.text.chars().find(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) else {
+        return true;
+    };
+    let what = if matches!(c, '\n' | '\r') {
+        "a line break".to_owned()
+    } else {
+        format!("the control character U+{:04X}", u32::from(c))
+    };
+    let message = format!("`{}` holds {what}, which would break the batch script", brief(key));
+    reader
+        .report
+        .push(Diagnostic::error(message).at(text.at).help("write it on one line; shell lines belong in `sh_lines`"));
+    false
+}
+
+fn sh_lines(reader: &mut Reader<'_>) -> Vec<String> {
+    let Some(node) = reader.node("sh_lines") else { return Vec::new() };
+    let texts = reader.texts_of(node, "sh_lines").unwrap_or_default();
+    texts.iter().flat_map(|text| text.text.lines().map(str::to_owned)).collect()
+}
+
+fn sbatch_args(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, SbatchArg)> {
+    let NodeKind::Map(map) = &node.kind else {
+        let message = format!("`sbatch_args` must be a mapping, found {}", node.describe());
+        let diagnostic = Diagnostic::error(message).at(node.at);
+        reader.report.push(diagnostic.help("write `option: value`, one a line, as in `gres: gpu:4`"));
+        return Vec::new();
+    };
+    let mut args = Vec::new();
+    for (key, (at, value)) in map {
+        if !check_option(reader, key, *at) {
+            continue;
+        }
+        let what = format!("sbatch_args.{key}");
+        let arg = match &value.kind {
+            NodeKind::Scalar(Value::Null | Value::Bool(true)) => SbatchArg::Flag,
+            NodeKind::Scalar(Value::Bool(false)) => continue,
+            NodeKind::List(items) if items.is_empty() => continue,
+            _ => match reader.texts_of(value, &what) {
+                Some(texts) if texts.iter().all(|text| one_line(reader, &what, text)) => {
+                    SbatchArg::Values(texts.into_iter().map(|text| text.text).collect())
+                }
+                _ => continue,
+            },
+        };
+        args.push((key.clone(), arg));
+    }
+    args
+}
+
+fn check_option(reader: &mut Reader<'_>, key: &str, at: At) -> bool {
+    let fits = key.starts_with(|c: char| c.is_ascii_alphabetic())
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if !fits {
+        let help = match key.trim_start_matches('-') {
+            bare if bare.len() < key.len() && !bare.is_empty() => {
+                format!("write it without the dashes: `{}`", brief(bare))
+            }
+            _ => "use letters, digits and `-`, as in `mail-type`".to_owned(),
+        };
+        let message = format!("`{}` cannot be an option of sbatch", brief(key));
+        reader.report.push(Diagnostic::error(message).at(at).help(help));
+    }
+    fits
+}
+
+/// The user's template: beside the file that names it, else from the working directory, as the original has it.
+fn template(reader: &mut Reader<'_>, readable: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    let text = reader.text("path_to_template")?;
+    let path = PathBuf::from(&text.text);
+    let folder = reader.report.files.get(text.at.file as usize).and_then(|file| file.path.parent());
+    let beside = folder.map(|folder| folder.join(&path));
+    let found = beside.filter(|path| readable(path)).or_else(|| Some(path).filter(|path| readable(path)));
+    if found.is_none() {
+        let message = format!("the template `{}` cannot be read", brief(&text.text));
+        let help = "the path is absolute, or relative to this file or the working directory";
+        reader.report.push(Diagnostic::error(message).at(text.at).help(help));
+    }
+    found
+}

@@ -1,0 +1,200 @@
+//! `key=value` changes to a SLURM document that is already resolved, for one more attempt at a plan (`cw2 retry`).
+//!
+//! Values are read and refused exactly as those of a configuration; only what a retry cannot change is refused besides.
+
+use super::error::{Diagnostic, Report};
+use super::keys::{self, Known, Scope};
+use super::node::{At, Node, NodeKind, brief};
+use super::reader::Reader;
+use super::{Slurm, set, slurm};
+use std::path::Path;
+
+/// What the command line changes.
+#[derive(Debug, Clone)]
+pub struct SlurmChange {
+    /// The keys that are given.
+    keys: Vec<String>,
+    /// The entries of `sbatch_args` that are given; `None` where it is set as a whole.
+    args: Option<Vec<String>>,
+    /// Their values.
+    values: Slurm,
+}
+
+impl SlurmChange {
+    /// Reads assignments such as `time=90` and `sbatch_args.gres=gpu:2`. `readable` tells whether a file is there.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the configuration would refuse; a key that a retry cannot change; one that no SLURM document has.
+    pub fn parse(assignments: &[String], readable: &dyn Fn(&Path) -> bool) -> Result<Self, Box<Report>> {
+        let mut report = Report::new(assignments.to_vec());
+        report.option = Some("--set-slurm");
+        let mut node = Node::empty_map(At::default());
+        for (index, text) in assignments.iter().enumerate() {
+            let applied = set::parse(text, index).and_then(|assignment| set::apply(&assignment, &mut node));
+            if let Err(diagnostic) = applied {
+                report.push(*diagnostic);
+            }
+        }
+        let NodeKind::Map(map) = node.kind else { return Err(Box::new(report)) };
+        for (key, (at, _)) in &map {
+            check_key(key, *at, &mut report);
+        }
+        let values = if report.has_errors() {
+            Slurm::default()
+        } else {
+            slurm::slurm(&mut Reader::new(&map, &mut report), true, readable)
+        };
+        if report.has_errors() {
+            return Err(Box::new(report));
+        }
+        let args = map.get("sbatch_args").and_then(|(_, node)| node.as_map());
+        Ok(SlurmChange {
+            keys: map.keys().cloned().collect(),
+            args: args.map(|args| args.keys().cloned().collect()),
+            values,
+        })
+    }
+
+    /// Whether anything is changed.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether another template is to be used.
+    pub fn sets_template(&self) -> bool {
+        self.keys.iter().any(|key| key == "path_to_template")
+    }
+
+    /// Changes a resolved document; an empty value takes back what it says.
+    pub fn apply(&self, slurm: &mut Slurm) {
+        let new = self.values.clone();
+        for key in &self.keys {
+            match key.as_str() {
+                "partition" => slurm.partition.clone_from(&new.partition),
+                "job-name" => slurm.job_name.clone_from(&new.job_name),
+                "account" => slurm.account.clone_from(&new.account),
+                "ntasks" => slurm.ntasks = new.ntasks,
+                "cpus-per-task" => slurm.cpus_per_task = new.cpus_per_task,
+                "mem-per-cpu" => slurm.mem_per_cpu.clone_from(&new.mem_per_cpu),
+                "time" => slurm.time.clone_from(&new.time),
+                "num_parallel_jobs" => slurm.num_parallel_jobs = new.num_parallel_jobs,
+                "sbatch_args" => {
+                    let replaced = |key: &String| self.args.as_ref().is_none_or(|args| args.contains(key));
+                    slurm.sbatch_args.retain(|(key, _)| !replaced(key));
+                    slurm.sbatch_args.extend(new.sbatch_args.iter().cloned());
+                }
+                "sh_lines" => slurm.sh_lines.clone_from(&new.sh_lines),
+                "venv" => slurm.venv.clone_from(&new.venv),
+                "slurm_log" => slurm.slurm_log.clone_from(&new.slurm_log),
+                "path_to_template" => slurm.path_to_template.clone_from(&new.path_to_template),
+                "max_array_size" => slurm.max_array_size = new.max_array_size,
+                "requeue" => slurm.requeue = new.requeue,
+                "max_requeues" => slurm.max_requeues = new.max_requeues,
+                "grace" => slurm.grace = new.grace,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What a change may name: the keys that say what is asked of the cluster.
+fn check_key(key: &str, at: At, report: &mut Report) {
+    let name = brief(key);
+    let (message, help) = match keys::classify(key, Scope::Slurm) {
+        Known::Key => match key {
+            "cpus_per_rep" | "gpus_per_rep" => (
+                format!("`{name}` is a repetition's share and cannot be changed by a retry"),
+                "plan the configuration again; what is finished is left out".to_owned(),
+            ),
+            "scheduler" | "experiment_copy_src" | "experiment_copy_dst" | "experiment_copy_auto_dst" => (
+                format!("`{name}` was decided by the plan and cannot be changed by a retry"),
+                "plan the configuration again; what is finished is left out".to_owned(),
+            ),
+            _ => return,
+        },
+        Known::NearMiss(meant) => (format!("`{name}` is not a key of SLURM"), format!("did you mean `{meant}`?")),
+        _ => (
+            format!("`{name}` is not a key of SLURM"),
+            format!("for an option of sbatch write `sbatch_args.{name}=VALUE`"),
+        ),
+    };
+    report.push(Diagnostic::error(message).at(at).help(help));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SbatchArg;
+    use proptest::prelude::*;
+
+    fn parse(assignments: &[&str]) -> Result<SlurmChange, String> {
+        let assignments: Vec<_> = assignments.iter().map(|&text| text.to_owned()).collect();
+        SlurmChange::parse(&assignments, &|_| false).map_err(|report| report.to_string())
+    }
+
+    #[test]
+    fn only_what_is_named_changes() {
+        let values = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
+        let mut slurm = Slurm {
+            partition: Some("cpu".to_owned()),
+            time: Some("10".to_owned()),
+            account: Some("a".to_owned()),
+            sbatch_args: vec![("gres".to_owned(), values("gpu:1")), ("qos".to_owned(), values("low"))],
+            ..Slurm::default()
+        };
+        let change =
+            ["time=1:30:00", "mem-per-cpu=4G", "account=", "sbatch_args.gres=gpu:2", "sbatch_args.exclusive=true"];
+        parse(&change).unwrap().apply(&mut slurm);
+        let expected = Slurm {
+            partition: Some("cpu".to_owned()),
+            time: Some("1:30:00".to_owned()),
+            mem_per_cpu: Some("4G".to_owned()),
+            sbatch_args: vec![
+                ("qos".to_owned(), values("low")),
+                ("gres".to_owned(), values("gpu:2")),
+                ("exclusive".to_owned(), SbatchArg::Flag),
+            ],
+            ..Slurm::default()
+        };
+        assert_eq!(slurm, expected);
+        parse(&["sbatch_args.gres=false", "sbatch_args.exclusive=false"]).unwrap().apply(&mut slurm);
+        assert_eq!(slurm.sbatch_args, [("qos".to_owned(), values("low"))]);
+        parse(&["sbatch_args="]).unwrap().apply(&mut slurm);
+        assert_eq!(slurm.sbatch_args, []);
+    }
+
+    #[test]
+    fn what_the_configuration_refuses_is_refused() {
+        for (assignment, expected) in [
+            ("time=soon", "`time`"),
+            ("cpus-per-task=0", "must be at least 1"),
+            ("partition=--wrap=x", "could take for another option"),
+            ("sbatch_args.a b=1", "cannot be an option of sbatch"),
+            ("tmie=5", "did you mean `time`?"),
+            ("gres=gpu:2", "sbatch_args.gres=VALUE"),
+            ("cpus_per_rep=2", "cannot be changed by a retry"),
+            ("time", "needs a `=`"),
+            ("path_to_template=nowhere.j2", "cannot be read"),
+        ] {
+            let error = parse(&[assignment]).unwrap_err();
+            assert!(error.contains(expected), "{assignment}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(text in ".{0,40}", key in "time|sbatch_args|sh_lines|requeue", value in ".{0,20}") {
+            let _ = SlurmChange::parse(&[text, format!("{key}={value}")], &|_| true);
+        }
+
+        #[test]
+        fn a_document_survives_the_disk(time in ".{0,9}", number in any::<i128>(), arg in ".{0,9}") {
+            let mut slurm = Slurm { time: Some(time), grace: Some(1.5), ..Slurm::default() };
+            slurm.sbatch_args = vec![(arg.clone(), SbatchArg::Flag), (arg.clone(), SbatchArg::Values(vec![arg.clone()]))];
+            slurm.extra.insert(arg, crate::value::Value::Int(number));
+            let json = serde_json::to_string(&slurm).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Slurm>(&json).unwrap(), slurm);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What is wrong with a key or its value. Each message whole, as its reader sees it.
+
+use super::*;
+
+#[test]
+fn wrong_type() {
+    let text = "name: a
+path: out
+repetitions: many
+command: ./run
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `repetitions` must be a whole number, found the text `many`
+ --> c.yml:3:14
+  |
+3 | repetitions: many
+  |              ^^^^
+  |
+  = help: write a whole number"
+    );
+}
+
+#[test]
+fn empty_command() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ''
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `command` is empty
+ --> c.yml:4:10
+  |
+4 | command: ''
+  |          ^^
+  |
+  = help: write the program to run"
+    );
+}
+
+#[test]
+fn command_without_run() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: {initialize: ./prepare}
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `command` has no `run`
+ --> c.yml:4:10
+  |
+4 | command: {initialize: ./prepare}
+  |          ^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: write what runs a repetition under `run`"
+    );
+}
+
+#[test]
+fn misspelt_command_part() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: {rum: ./run}
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `command` has no key `rum`
+ --> c.yml:4:11
+  |
+4 | command: {rum: ./run}
+  |           ^^^
+  |
+  = help: did you mean `run`?"
+    );
+}
+
+#[test]
+fn no_reps_per_job() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+reps_per_job: 0
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `reps_per_job` must be at least 1
+ --> c.yml:5:15
+  |
+5 | reps_per_job: 0
+  |               ^
+  |
+  = help: change the value, or remove the key for its default"
+    );
+}
+
+#[test]
+fn too_many_repetitions() {
+    let text = "name: a
+path: out
+repetitions: 3000000000
+command: ./run
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `repetitions` must be less than 2147483648
+ --> c.yml:3:14
+  |
+3 | repetitions: 3000000000
+  |              ^^^^^^^^^^
+  |
+  = help: change the value"
+    );
+}
+
+#[test]
+fn bad_duration() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+timeout: 3 weeks
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `timeout` must be a duration, found the text `3 weeks`
+ --> c.yml:5:10
+  |
+5 | timeout: 3 weeks
+  |          ^^^^^^^
+  |
+  = help: write seconds, or text such as `90s`, `1h30m` or `01:30:00`"
+    );
+}
+
+#[test]
+fn no_timeout() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+timeout: 0
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `timeout` must be more than 0
+ --> c.yml:5:10
+  |
+5 | timeout: 0
+  |          ^
+  |
+  = help: change the value, or remove the key for its default"
+    );
+}
+
+#[test]
+fn bad_retries() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+retries: {count: 2, delay: soon}
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `retries.delay` must be a duration, found the text `soon`
+ --> c.yml:5:28
+  |
+5 | retries: {count: 2, delay: soon}
+  |                            ^^^^
+  |
+  = help: write seconds, or text such as `90s`, `1h30m` or `01:30:00`"
+    );
+}
+
+#[test]
+fn bad_signal() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+checkpoint_signal: SIGKILL
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `checkpoint_signal` is `SIGKILL`, which cannot be caught
+ --> c.yml:5:20
+  |
+5 | checkpoint_signal: SIGKILL
+  |                    ^^^^^^^
+  |
+  = help: write a signal's name, as in `SIGUSR1`"
+    );
+}
+
+#[test]
+fn strict_misspelt_key() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+rep_per_job: 4
+";
+    assert_eq!(
+        errors(text, &Request { strict: true, ..request() }),
+        "error: `rep_per_job` is not a key of cw2
+ --> c.yml:5:1
+  |
+5 | rep_per_job: 4
+  | ^^^^^^^^^^^
+  |
+  = help: did you mean `reps_per_job`?"
+    );
+}
+
+#[test]
+fn misspelt_key() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+rep_per_job: 4
+";
+    assert_eq!(
+        warnings(text, &request()),
+        "warning: `rep_per_job` is not a key of cw2
+ --> c.yml:5:1
+  |
+5 | rep_per_job: 4
+  | ^^^^^^^^^^^
+  |
+  = help: did you mean `reps_per_job`? It is kept and handed on as it is"
+    );
+}
+
+#[test]
+fn text_in_place_of_params() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+params: 5
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `params` must be a mapping, found the number `5`
+ --> c.yml:5:9
+  |
+5 | params: 5
+  |         ^
+  |
+  = help: write `parameter: value`, one a line"
+    );
+}

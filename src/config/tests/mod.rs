@@ -1,0 +1,60 @@
+//! Whole configurations: what comes out of `load`, and every message as its reader sees it.
+
+mod documents;
+mod keys;
+mod properties;
+mod resolve;
+mod slurm_and_set;
+mod sweeps;
+mod typed;
+mod yaml;
+
+use super::*;
+use std::collections::HashMap;
+use std::io;
+
+/// Files in memory.
+struct Files(HashMap<PathBuf, Vec<u8>>);
+
+impl Source for Files {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+}
+
+/// Loads `c.yml` out of these files.
+fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Config, Report), Report> {
+    let files = all.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect();
+    load(&Files(files), Path::new("c.yml"), request)
+}
+
+fn request() -> Request {
+    Request { hostname: "node17.example".to_owned(), ..Request::default() }
+}
+
+/// The messages of a configuration that must fail.
+fn errors(text: &str, request: &Request) -> String {
+    import_errors(&[("c.yml", text)], request)
+}
+
+fn import_errors(files: &[(&str, &str)], request: &Request) -> String {
+    load_files(files, request)
+        .map(|(_, report)| report.render(false))
+        .expect_err("this should be an error")
+        .render(false)
+}
+
+/// The messages of a configuration that must succeed.
+fn warnings(text: &str, request: &Request) -> String {
+    load_files(&[("c.yml", text)], request).unwrap().1.render(false)
+}
+
+/// The only experiment of a configuration.
+fn one(text: &str, request: &Request) -> Experiment {
+    let (mut config, _) = load_files(&[("c.yml", text)], request).unwrap();
+    assert_eq!(config.experiments.len(), 1);
+    config.experiments.remove(0)
+}
+
+/// A configuration with nothing but what is required.
+const GOOD: &str = "name: a\npath: out\nrepetitions: 2\ncommand: ./run\n";

@@ -1,0 +1,269 @@
+//! How documents and files come together: DEFAULT, SLURM, imports, the command line.
+
+use super::*;
+
+fn params(experiment: &Experiment) -> String {
+    experiment.params.to_value().to_json()
+}
+
+#[test]
+fn default_lies_under_every_experiment() {
+    let text = "
+name: Default
+path: out
+repetitions: 3
+command: ./run
+params: {a: 1, net: {width: 64, depth: 2}, b: [1, 2]}
+---
+name: x
+params: {net: {depth: 3, kind: mlp}, b: [3], c: {}}
+---
+name: y
+path: elsewhere
+";
+    let (config, report) = load_files(&[("c.yml", text)], &request()).unwrap();
+    assert!(report.is_empty());
+    let [x, y] = &config.experiments[..] else { panic!("two experiments") };
+    assert_eq!(params(x), r#"{"a":1,"net":{"width":64,"depth":3,"kind":"mlp"},"b":[3],"c":{}}"#);
+    assert_eq!((x.path.as_str(), x.repetitions), ("out", 3));
+    assert_eq!(params(y), r#"{"a":1,"net":{"width":64,"depth":2},"b":[1,2]}"#);
+    assert_eq!(y.path, "elsewhere");
+    // A place in DEFAULT stays one.
+    assert_eq!(report.place(x.origin.get("repetitions").unwrap().at), "c.yml:4:14");
+    assert_eq!(report.place(y.origin.get("path").unwrap().at), "c.yml:12:7");
+}
+
+#[test]
+fn inherited_sweeps_keep_their_place() {
+    let text = "
+name: DEFAULT
+path: out
+repetitions: 1
+command: ./run
+grid: {lr: [1], width: [2]}
+list2: {a: [1]}
+---
+name: x
+list1: {b: [1]}
+grid: {depth: [3], lr: [4, 5]}
+";
+    let experiment = one(text, &request());
+    let sweeps: Vec<_> = experiment
+        .sweeps
+        .iter()
+        .map(|sweep| {
+            let axes: Vec<_> =
+                sweep.axes.iter().map(|axis| format!("{}:{}", axis.path.join("."), axis.values.len())).collect();
+            format!("{} {}", sweep.key, axes.join(" "))
+        })
+        .collect();
+    assert_eq!(sweeps, ["grid lr:2 width:1 depth:1", "list2 a:1", "list1 b:1"]);
+}
+
+#[test]
+fn parents_lie_under_their_children() {
+    let main = "
+name: DEFAULT
+params: {from: default}
+---
+name: x
+import_path: sub/parent.yml
+import_exp: p
+params: {own: 1}
+---
+name: y
+import_exp: x
+params: {own: 2}
+";
+    let parent = "
+name: DEFAULT
+path: from_parent
+params: {from: parent default, base: 0}
+---
+name: p
+import_path: grand.yml
+command: ./p
+params: {own: 0, p: true}
+";
+    let grand = "name: default\nrepetitions: 7\npath: from_grand\nparams: {base: 1, grand: yes}\n";
+    let files = [("c.yml", main), ("sub/parent.yml", parent), ("sub/grand.yml", grand)];
+    let (config, report) = load_files(&files, &request()).unwrap();
+    let [x, y] = &config.experiments[..] else { panic!("two experiments") };
+    assert_eq!(params(x), r#"{"base":0,"grand":true,"from":"default","own":1,"p":true}"#);
+    assert_eq!((x.path.as_str(), x.repetitions), ("from_parent", 7));
+    assert_eq!(params(y), r#"{"base":0,"grand":true,"from":"default","own":2,"p":true}"#);
+    let names: Vec<_> = config.files.iter().map(|file| file.path.display().to_string()).collect();
+    assert_eq!(names, ["c.yml", "sub/parent.yml", "sub/grand.yml"]);
+    assert_eq!(report.place(x.origin.get("repetitions").unwrap().at), "sub/grand.yml:2:14");
+    assert!(x.origin.get("import_path").is_none());
+}
+
+#[test]
+fn a_circle_of_imports() {
+    let main = "name: a\nimport_path: sub/b.yml\nimport_exp: b\n";
+    let sub = "name: b\nimport_path: ../c.yml\nimport_exp: a\n";
+    assert_eq!(
+        import_errors(&[("c.yml", main), ("sub/b.yml", sub)], &request()),
+        "error: the imports run in a circle: c.yml:a → sub/b.yml:b → c.yml:a
+ --> sub/b.yml:3:13
+  |
+3 | import_exp: a
+  |             ^
+  |
+  = help: remove one of the imports"
+    );
+}
+
+#[test]
+fn an_experiment_that_imports_itself() {
+    assert_eq!(
+        errors("name: a\nimport_exp: a\n", &request()),
+        "error: the imports run in a circle: c.yml:a → c.yml:a
+ --> c.yml:2:13
+  |
+2 | import_exp: a
+  |             ^
+  |
+  = help: remove one of the imports"
+    );
+}
+
+#[test]
+fn a_parent_that_is_not_there() {
+    let main = "name: a\nimport_path: b.yml\nimport_exp: basse\n";
+    assert_eq!(
+        import_errors(&[("c.yml", main), ("b.yml", "name: base\n---\nname: other\n")], &request()),
+        "error: there is no experiment `basse` in `b.yml`
+ --> c.yml:3:13
+  |
+3 | import_exp: basse
+  |             ^^^^^
+  |
+  = help: did you mean `base`?"
+    );
+}
+
+#[test]
+fn a_parent_without_default() {
+    let main = "name: a\nimport_path: b.yml\n";
+    assert_eq!(
+        import_errors(&[("c.yml", main), ("b.yml", "name: base\n---\nname: other\n")], &request()),
+        "error: there is no DEFAULT in `b.yml`
+ --> c.yml:2:14
+  |
+2 | import_path: b.yml
+  |              ^^^^^
+  |
+  = help: its experiments are `base` and `other`; name one of them with `import_exp`"
+    );
+}
+
+#[test]
+fn invalid_yaml_in_a_parent() {
+    let main = "name: a\nimport_path: sub/b.yml\n";
+    assert_eq!(
+        import_errors(&[("c.yml", main), ("sub/b.yml", "name: b\nx: 'y\n")], &request()),
+        "error: invalid YAML: while scanning a quoted scalar, found unexpected end of stream
+ --> sub/b.yml:2:4
+  |
+2 | x: 'y
+  |    ^
+  |
+  = note: imported by c.yml:a
+  = help: close the quotes"
+    );
+}
+
+#[test]
+fn not_utf_8() {
+    let files = Files(HashMap::from([(PathBuf::from("c.yml"), b"name: a\npath: \xe9t\xc3\xa9\n".to_vec())]));
+    let report = load(&files, Path::new("c.yml"), &request()).unwrap_err();
+    assert_eq!(
+        report.render(false),
+        "error: the file is not UTF-8: byte 0xE9 cannot stand here
+ --> c.yml:2:7
+  |
+2 | path: \u{fffd}té
+  |       ^
+  |
+  = help: save the file as UTF-8"
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped_and_kept() {
+    let text = format!("\u{feff}{GOOD}params: {{é: 5}}\n");
+    let (config, report) = load_files(&[("c.yml", &text)], &request()).unwrap();
+    assert_eq!(config.files[0].text, text);
+    let at = config.experiments[0].params.get("é").unwrap().at;
+    assert_eq!(report.place(at), "c.yml:5:13");
+    assert_eq!(&text[at.start as usize..at.end as usize], "5");
+    let first = config.experiments[0].origin.key_at("name").unwrap();
+    assert_eq!((first.column, &text[first.start as usize..first.end as usize]), (1, "name"));
+}
+
+#[test]
+fn slurm_is_chosen_by_the_host() {
+    let text = format!(
+        "{GOOD}---\nname: SLURM\npartition: any\ntime: 90\n---\nname: Slurm_NODE1\npartition: special\n---\nname: SLURM_other\n"
+    );
+    let at = |hostname: &str| one(&text, &Request { hostname: hostname.to_owned(), ..request() }).slurm;
+    assert_eq!(at("Node17.example").partition.as_deref(), Some("special"));
+    assert_eq!(at("Node17.example").time, None);
+    assert_eq!(at("laptop").partition.as_deref(), Some("any"));
+    assert_eq!(at("laptop").time.as_deref(), Some("1:30:00"));
+    assert_eq!(at("another").partition, None);
+}
+
+#[test]
+fn an_experiment_has_slurm_keys_of_its_own() {
+    let text = format!(
+        "{GOOD}cpus_per_rep: 2\nslurm: {{time: 2-0, sbatch_args: {{gres: gpu:2}}, gpus_per_rep: 0.5}}\n---\nname: SLURM\ntime: 10\npartition: p\nsbatch_args: {{qos: high, gres: null}}\ncpus_per_rep: 9\n"
+    );
+    let experiment = one(&text, &request());
+    assert_eq!(experiment.slurm.time.as_deref(), Some("2-0"));
+    assert_eq!(experiment.slurm.partition.as_deref(), Some("p"));
+    let value = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
+    assert_eq!(experiment.slurm.sbatch_args, [("qos".to_owned(), value("high")), ("gres".to_owned(), value("gpu:2"))]);
+    assert_eq!((experiment.cpus_per_rep, experiment.gpus_per_rep), (Some(2), Some(0.5)));
+}
+
+#[test]
+fn only_what_is_selected_is_resolved() {
+    let text = format!("{GOOD}---\nname: broken\nrepetitions: none\n");
+    let request = Request { experiments: vec!["a".to_owned()], ..request() };
+    assert_eq!(one(&text, &request).name, "a");
+}
+
+#[test]
+fn the_command_line_wins() {
+    let text = format!("{GOOD}params: {{net: {{width: 1}}}}\ngrid: {{lr: [1, 2]}}\n---\nname: SLURM\ntime: 10\n");
+    let set = [
+        "params.net.width=64",
+        "params.new.deep=[1e-3, x]",
+        "slurm.time=1-0",
+        "repetitions=5",
+        "grid.lr=[7]",
+        "workdir=",
+    ];
+    let request = Request { set: set.map(str::to_owned).to_vec(), ..request() };
+    let experiment = one(&text, &request);
+    assert_eq!(params(&experiment), r#"{"net":{"width":64},"new":{"deep":[0.001,"x"]}}"#);
+    assert_eq!(experiment.slurm.time.as_deref(), Some("1-0"));
+    assert_eq!(experiment.repetitions, 5);
+    assert_eq!(experiment.sweeps[0].axes[0].values.len(), 1);
+    assert_eq!(experiment.workdir, None);
+    assert_eq!(experiment.params.get("net").unwrap().get("width").unwrap().at.file, At::COMMAND_LINE);
+}
+
+#[test]
+fn debug_is_one_repetition() {
+    let text = format!("{GOOD}iterations: 9\nreps_per_job: 4\nreps_in_parallel: 2\n");
+    for (debug, debug_all) in [(true, false), (false, true)] {
+        let experiment = one(&text, &Request { debug, debug_all, ..request() });
+        let counts =
+            (experiment.repetitions, experiment.iterations, experiment.reps_per_job, experiment.reps_in_parallel);
+        assert_eq!(counts, (1, Some(1), 1, 1));
+        assert_eq!(experiment.first_run_only, debug);
+    }
+}
