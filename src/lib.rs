@@ -17,7 +17,7 @@
 //!
 //! # The flow
 //!
-//! YAML text → documents → resolved experiments ([`config`]) → runs (`experiment`) → repetitions → jobs → plan on disk and
+//! YAML text → documents → resolved experiments ([`config`]) → runs ([`experiment`]) → repetitions → jobs → plan on disk and
 //! sbatch scripts (`plan`, `store`) → (Slurm, `slurm`) → worker → repetition processes (`worker`) → state and logs on
 //! disk (`store`) → status, logs, advice (`report`), retry.
 //!
@@ -29,6 +29,8 @@
 //! |---|---|---|
 //! | [`value`] | P | the value tree and its text forms |
 //! | [`config`] | P | the configuration language, its key table and its errors |
+//! | [`experiment`] | P | sweep expansion, names, seeds |
 
 pub mod config;
+pub mod experiment;
 pub mod value;

@@ -1,0 +1,14 @@
+//! Sweep expansion: an experiment's runs, their names and the seeds of their repetitions.
+//!
+//! Owns which parameters each run has and in which order the runs come. Pure and lazy: a run exists only while it is looked
+//! at, so a million of them cost no memory. It must not know jobs, plans or directories (that is [`crate::plan`]).
+
+mod expand;
+mod name;
+
+pub use expand::{Assignment, Error, Expansion, LIMIT, Run};
+pub use name::{MAX_NAME, component, part, seed};
+pub(crate) use name::{hex, with_hash};
+
+#[cfg(test)]
+pub(crate) mod testing;

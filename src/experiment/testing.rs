@@ -1,0 +1,92 @@
+//! Experiments written by hand, for the tests of this layer and of [`crate::plan`].
+
+use crate::config::{Argv, At, Axis, Command, Experiment, Node, NodeKind, Slurm, Sweep, SweepKind, Template};
+use crate::value::{Map, Value};
+
+/// A value from JSON.
+pub(crate) fn value(json: &str) -> Value {
+    from_json(&serde_json::from_str(json).unwrap())
+}
+
+fn from_json(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(bool) => Value::Bool(*bool),
+        serde_json::Value::Number(number) => {
+            number.as_i128().map_or_else(|| Value::Float(number.as_f64().unwrap()), Value::Int)
+        }
+        serde_json::Value::String(text) => Value::String(text.clone()),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(from_json).collect()),
+        serde_json::Value::Object(map) => {
+            Value::Map(map.iter().map(|(key, value)| (key.clone(), from_json(value))).collect())
+        }
+    }
+}
+
+/// A value as a node that no line holds.
+pub(crate) fn node(value: &Value) -> Node {
+    let kind = match value {
+        Value::List(items) => NodeKind::List(items.iter().map(node).collect()),
+        Value::Map(map) => {
+            NodeKind::Map(map.iter().map(|(key, value)| (key.clone(), (At::default(), node(value)))).collect())
+        }
+        scalar => NodeKind::Scalar(scalar.clone()),
+    };
+    Node { kind, at: At::default() }
+}
+
+/// A sweep as it stands in the YAML: `sweep("grid", r#"{"lr": [1, 2], "net": {"h": [3]}}"#)`.
+pub(crate) fn sweep(key: &str, json: &str) -> Sweep {
+    let kind = match key {
+        key if key.starts_with("grid") => SweepKind::Grid,
+        key if key.starts_with("list") => SweepKind::List,
+        _ => SweepKind::Ablative { base: false },
+    };
+    let mut axes = Vec::new();
+    collect_axes(&value(json), &mut Vec::new(), &mut axes);
+    Sweep { key: key.to_owned(), at: At::default(), kind, axes }
+}
+
+fn collect_axes(value: &Value, path: &mut Vec<String>, axes: &mut Vec<Axis>) {
+    let Value::Map(map) = value else { return };
+    for (key, value) in map {
+        path.push(key.clone());
+        match value {
+            Value::List(items) => axes.push(Axis { path: path.clone(), values: items.iter().map(node).collect() }),
+            other => collect_axes(other, path, axes),
+        }
+        path.pop();
+    }
+}
+
+/// An experiment with one repetition of `true`.
+pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experiment {
+    let text = |text: &str| Template { text: text.to_owned(), at: At::default() };
+    Experiment {
+        name: name.to_owned(),
+        path: "out".to_owned(),
+        repetitions: 1,
+        iterations: None,
+        reps_per_job: 1,
+        reps_in_parallel: 1,
+        command: Some(Command { initialize: None, run: Argv::Shell(text("true")), finalize: None }),
+        env: Vec::new(),
+        workdir: None,
+        launcher: Vec::new(),
+        timeout: None,
+        retries: 0,
+        retry_delay: 0.0,
+        rep_time: None,
+        cpus_per_rep: None,
+        gpus_per_rep: None,
+        oversubscribe: false,
+        checkpoint_signal: "SIGTERM".to_owned(),
+        params: node(&value(params)),
+        sweeps,
+        exclude: Vec::new(),
+        extra: Map::new(),
+        origin: node(&Value::Map(Map::new())),
+        slurm: Slurm::default(),
+        first_run_only: false,
+    }
+}
