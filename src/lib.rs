@@ -18,7 +18,7 @@
 //! # The flow
 //!
 //! YAML text → documents → resolved experiments ([`config`]) → runs ([`experiment`]) → repetitions → jobs → plan on disk and
-//! sbatch scripts (`plan`, `store`) → (Slurm, `slurm`) → worker → repetition processes (`worker`) → state and logs on
+//! sbatch scripts (`plan`, `store`) → (Slurm, [`slurm`]) → worker → repetition processes (`worker`) → state and logs on
 //! disk (`store`) → status, logs, advice (`report`), retry.
 //!
 //! # Layers
@@ -30,7 +30,9 @@
 //! | [`value`] | P | the value tree and its text forms |
 //! | [`config`] | P | the configuration language, its key table and its errors |
 //! | [`experiment`] | P | sweep expansion, names, seeds |
+//! | [`slurm`] | E | Slurm's commands and their answers |
 
 pub mod config;
 pub mod experiment;
+pub mod slurm;
 pub mod value;

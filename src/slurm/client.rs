@@ -1,0 +1,306 @@
+//! The real Slurm, through its commands.
+
+use super::element::{Element, ElementState, parse_indices};
+use super::{Cluster, Error, SubmitOptions};
+use crate::config::{SlurmTime, slurm_time};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What Slurm's commands say when they fail for a while, under load or while the controller restarts.
+const PASSING: [&str; 8] = [
+    "Socket timed out",
+    "Unable to contact slurm controller",
+    "Resource temporarily unavailable",
+    "temporarily unable to accept job",
+    "Zero Bytes were transmitted or received",
+    "Transport endpoint is not connected",
+    "Connection refused",
+    "Unexpected message received",
+];
+
+/// Waits between tries, in seconds: some two minutes in all.
+const BACK_OFF: [u64; 6] = [1, 2, 5, 10, 30, 60];
+
+/// How long someone at a terminal waits for an answer.
+const GLANCE: Duration = Duration::from_secs(20);
+
+/// The Slurm of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Client;
+
+impl Cluster for Client {
+    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions) -> Result<u64, Error> {
+        let mut arguments = vec!["--parsable".to_owned(), format!("--comment={}", comment(token, options))];
+        arguments.extend(submit_arguments(script, options));
+        let mut waits = BACK_OFF.iter();
+        loop {
+            let error = match call("sbatch", &arguments) {
+                // `id` or `id;cluster`.
+                Ok((out, _)) => {
+                    let id = out.trim().split(';').next().and_then(|id| id.parse().ok());
+                    let message = format!("answered `{}`, which is no job id", out.trim());
+                    return id.ok_or(Error::Refused { program: "sbatch", message });
+                }
+                Err(error @ Error::Busy { .. }) => error,
+                Err(error) => return Err(error),
+            };
+            // The job may have been accepted though the answer was lost.
+            if let Some(element) = patiently(|| self.queue())?.iter().find(|element| element.token() == token) {
+                return Ok(element.job);
+            }
+            let Some(wait) = waits.next() else { return Err(error) };
+            log::warn!("{error}; trying again in {wait} s");
+            std::thread::sleep(Duration::from_secs(*wait));
+        }
+    }
+
+    fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, Error> {
+        let mut arguments = vec!["--test-only".to_owned()];
+        arguments.extend(submit_arguments(script, options));
+        let (_, said) = call("sbatch", &arguments)?;
+        Ok(said.trim().trim_start_matches("sbatch: ").to_owned())
+    }
+
+    fn queue(&self) -> Result<Vec<Element>, Error> {
+        // All of the user's jobs in one call: asked for ids it no longer knows, squeue fails as a whole.
+        let (out, _) = call("squeue", &["--noheader", "--me", "--states=all", QUEUE_FORMAT])?;
+        Ok(elements(&out))
+    }
+
+    fn accounting(&self, jobs: &[u64]) -> Result<Option<Vec<Element>>, Error> {
+        let ids: Vec<_> = jobs.iter().map(u64::to_string).collect();
+        let ids = format!("--jobs={}", ids.join(","));
+        let columns = "--format=JobID,State";
+        match call("sacct", &["--noheader", "--parsable2", "--allocations", "--array", columns, &ids]) {
+            Ok((out, _)) => Ok(Some(out.lines().filter_map(accounting_line).flatten().collect())),
+            Err(Error::Refused { message, .. }) if message.contains("accounting storage is disabled") => Ok(None),
+            Err(Error::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn cancel(&self, jobs: &[String]) -> Result<(), Error> {
+        let mut rest = jobs;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(fitting(rest).max(1));
+            match patiently(|| call("scancel", now)) {
+                // It ended by itself meanwhile; newer versions complain.
+                Err(Error::Refused { message, .. })
+                    if message.split("; ").all(|line| line.contains("Invalid job id")) => {}
+                result => drop(result?),
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn requeue(&self, job: &str) -> Result<(), Error> {
+        patiently(|| call("scontrol", &["requeue", job])).map(drop)
+    }
+
+    fn max_array_size(&self) -> Result<u32, Error> {
+        // A planner does not wait for a cluster that is down.
+        let (out, _) = call("scontrol", &["show", "config"])?;
+        out.lines()
+            .find_map(|line| line.strip_prefix("MaxArraySize")?.trim_start().strip_prefix('=')?.trim().parse().ok())
+            .ok_or(Error::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
+    }
+}
+
+/// The user's comment, and the token behind it.
+fn comment(token: &str, options: &SubmitOptions) -> String {
+    options.comment.iter().map(String::as_str).chain([token]).collect::<Vec<_>>().join(" ")
+}
+
+impl Client {
+    /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
+    /// wait. `users` are asked about too (numbers): plans may be theirs.
+    pub fn glance(&self, users: &[u32]) -> Result<Vec<Element>, Error> {
+        let own = rustix::process::getuid().as_raw();
+        let users: std::collections::BTreeSet<_> = users.iter().chain([&own]).map(u32::to_string).collect();
+        let users = format!("--user={}", users.into_iter().collect::<Vec<_>>().join(","));
+        let arguments = ["--noheader", &users, "--states=all", QUEUE_FORMAT].map(str::to_owned);
+        // Without its configuration squeue waits for a minute. It only reads: left alone, it ends by itself.
+        let (answer, answered) = std::sync::mpsc::channel();
+        std::thread::spawn(move || drop(answer.send(call("squeue", &arguments))));
+        let (out, _) = answered.recv_timeout(GLANCE).map_err(|_| Error::Busy {
+            program: "squeue",
+            message: format!("no answer in {} s", GLANCE.as_secs()),
+        })??;
+        Ok(elements(&out))
+    }
+}
+
+fn elements(out: &str) -> Vec<Element> {
+    out.lines().filter_map(queue_line).flatten().collect()
+}
+
+fn submit_arguments(script: &Path, options: &SubmitOptions) -> Vec<String> {
+    let hold = options.hold.then(|| "--hold".to_owned());
+    let dependency = options.dependency.as_ref().map(|dependency| format!("--dependency={dependency}"));
+    hold.into_iter().chain(dependency).chain([script.to_string_lossy().into_owned()]).collect()
+}
+
+/// How many of these arguments one command line holds: Linux takes 128 KiB an argument, and at least 2 MiB in all.
+fn fitting(arguments: &[String]) -> usize {
+    const MOST: usize = 256 * 1024;
+    let mut bytes = 0;
+    let fits = arguments.iter().take_while(|argument| {
+        bytes += argument.len() + 1;
+        bytes <= MOST
+    });
+    fits.count()
+}
+
+/// The time left of the allocation this process is in; `None` where it has no limit or Slurm does not say.
+pub fn time_left() -> Option<Duration> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    if let Some(end) = number("SLURM_JOB_END_TIME") {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+        return Some(Duration::from_secs(end).saturating_sub(now));
+    }
+    // Older versions do not set it.
+    let job = std::env::var("SLURM_JOB_ID").ok()?;
+    let (out, _) = call("squeue", &["--noheader", "--format=%L", "--jobs", &job]).ok()?;
+    match slurm_time(out.trim())? {
+        SlurmTime::Unlimited => None,
+        SlurmTime::Seconds(seconds) => Some(Duration::from_secs(seconds)),
+    }
+}
+
+/// Between the fields of squeue's answer: comments and paths may hold anything that can be typed.
+const SEPARATOR: char = '\u{1f}';
+
+/// Array job, index or list, state, reason, comment, script.
+const QUEUE_FORMAT: &str = "--format=%F\u{1f}%K\u{1f}%T\u{1f}%r\u{1f}%k\u{1f}%o";
+
+/// A line of [`QUEUE_FORMAT`].
+fn queue_line(line: &str) -> Option<Vec<Element>> {
+    let fields: Vec<_> = line.splitn(6, SEPARATOR).map(str::trim).collect();
+    let [job, index, word, reason, comment, script] = fields.try_into().ok()?;
+    let job = job.parse().ok()?;
+    let indices = match index {
+        "N/A" => vec![None],
+        // Without `--array`, pending elements share a line; a list too long for it is cut.
+        list => parse_indices(list).map_or_else(|| vec![None], |indices| indices.into_iter().map(Some).collect()),
+    };
+    let known = |text: &str| if matches!(text, "None" | "(null)") { String::new() } else { text.to_owned() };
+    let element = |index| Element {
+        job,
+        index,
+        state: ElementState::of(word),
+        word: word.to_owned(),
+        reason: known(reason),
+        script: known(script),
+        comment: known(comment),
+    };
+    Some(indices.into_iter().map(element).collect())
+}
+
+/// `id|state`, the id as `12`, `12_3` or `12_[4-6]`.
+fn accounting_line(line: &str) -> Option<Vec<Element>> {
+    let (id, word) = line.split_once('|')?;
+    let (job, indices) = match id.split_once('_') {
+        None => (id.parse().ok()?, vec![None]),
+        Some((job, list)) => (job.parse().ok()?, parse_indices(list)?.into_iter().map(Some).collect()),
+    };
+    let element = |index| Element {
+        job,
+        index,
+        state: ElementState::of(word),
+        word: word.to_owned(),
+        reason: String::new(),
+        script: String::new(),
+        comment: String::new(),
+    };
+    Some(indices.into_iter().map(element).collect())
+}
+
+/// Asks again while Slurm is busy: for what changes nothing when it is done twice, and for those who can wait.
+pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut waits = BACK_OFF.iter();
+    loop {
+        match (ask(), waits.next()) {
+            (Err(error @ Error::Busy { .. }), Some(wait)) => {
+                log::warn!("{error}; trying again in {wait} s");
+                std::thread::sleep(Duration::from_secs(*wait));
+            }
+            (result, _) => return result,
+        }
+    }
+}
+
+/// Calls a program; returns what it wrote to standard output and standard error.
+fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Result<(String, String), Error> {
+    let mut command = Command::new(program);
+    command.args(arguments.iter().map(AsRef::as_ref)).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        // Inside a job these would become options of the new one; an inherited SLURM_CPU_BIND slows every child down.
+        let text = name.to_string_lossy();
+        let inherited = ["SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
+        if inherited && text != "SLURM_CONF" {
+            command.env_remove(&name);
+        }
+    }
+    // Otherwise squeue cuts the list of an array's waiting elements at 64 characters.
+    command.env("SLURM_BITSTR_LEN", "0");
+    let output = command.output().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::Missing(program),
+        _ => Error::Refused { program, message: error.to_string() },
+    })?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok((String::from_utf8_lossy(&output.stdout).into_owned(), text.into_owned()));
+    }
+    let prefix = format!("{program}: error: ");
+    let message: Vec<_> = text.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).trim()).collect();
+    let message = if text.trim().is_empty() { output.status.to_string() } else { message.join("; ") };
+    let passing = PASSING.iter().any(|known| message.contains(known));
+    Err(if passing { Error::Busy { program, message } } else { Error::Refused { program, message } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(elements: Vec<Element>) -> Vec<(u64, Option<u64>, ElementState)> {
+        elements.into_iter().map(|element| (element.job, element.index, element.state)).collect()
+    }
+
+    #[test]
+    fn long_lists_are_cut_to_fit_a_command_line() {
+        let lists = vec!["x".repeat(100_000); 5];
+        assert_eq!(fitting(&lists), 2);
+        assert_eq!(fitting(&["1".to_owned(), "2".to_owned()]), 2);
+        assert_eq!(fitting(&[]), 0);
+    }
+
+    #[test]
+    fn answers_are_read_as_22_05_writes_them() {
+        use ElementState::{Ended, Queued, Running};
+        assert_eq!(
+            states(queue_line("12\u{1f}3\u{1f}RUNNING\u{1f}None\u{1f}(null)\u{1f}/p/sbatch.sh").unwrap()),
+            [(12, Some(3), Running)]
+        );
+        assert_eq!(
+            states(
+                queue_line("12\u{1f}4-5%2\u{1f}PENDING\u{1f}JobArrayTaskLimit\u{1f}cw2:x\u{1f}/p|q/sbatch.sh").unwrap()
+            ),
+            [(12, Some(4), Queued), (12, Some(5), Queued)]
+        );
+        assert_eq!(
+            states(queue_line("13\u{1f}N/A\u{1f}PENDING\u{1f}Priority\u{1f}(null)\u{1f}(null)").unwrap()),
+            [(13, None, Queued)]
+        );
+        assert_eq!(
+            states(accounting_line("12_[4-5%2]|PENDING").unwrap()),
+            [(12, Some(4), Queued), (12, Some(5), Queued)]
+        );
+        assert_eq!(states(accounting_line("12_3|CANCELLED by 0").unwrap()), [(12, Some(3), Ended)]);
+        assert!(queue_line("garbage").is_none());
+        assert!(accounting_line("12_3.batch|FAILED").is_none());
+    }
+}

@@ -1,0 +1,80 @@
+//! The cluster: `sbatch`, `squeue`, `scontrol`, `scancel`, `sacct`, behind one trait.
+//!
+//! Owns how Slurm is asked and what its answers mean. It must not decide what is submitted or cancelled, and never asks in a
+//! loop: sites count every call. Facts are from Slurm's own documentation and a real 22.05.
+
+mod client;
+mod element;
+
+pub use client::{Client, patiently, time_left};
+pub use element::{Element, ElementState, TOKEN, element_names, parse_indices};
+
+use std::fmt;
+use std::path::Path;
+
+/// What cw2 asks of a cluster.
+pub trait Cluster {
+    /// Submits a script; returns the job's id. `token` marks the submission, so that it is found again in the queue.
+    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions) -> Result<u64, Error>;
+    /// Asks whether and when a script could start; submits nothing. Returns Slurm's answer.
+    fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, Error>;
+    /// The user's elements that Slurm still knows (asked once; see [`patiently`]): queued, running, and those that ended in the last minutes.
+    fn queue(&self) -> Result<Vec<Element>, Error>;
+    /// How the elements of these jobs ended, as accounting tells; `None` where the site has none.
+    fn accounting(&self, jobs: &[u64]) -> Result<Option<Vec<Element>>, Error>;
+    /// Cancels jobs or elements (`123`, `123_4`, `123_[4-6]`).
+    fn cancel(&self, jobs: &[String]) -> Result<(), Error>;
+    /// Puts a running element back into the queue.
+    fn requeue(&self, job: &str) -> Result<(), Error>;
+    /// The cluster's `MaxArraySize`.
+    fn max_array_size(&self) -> Result<u32, Error>;
+}
+
+/// What `cw2 submit` adds to a script's own options.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubmitOptions {
+    /// `--hold`.
+    pub hold: bool,
+    /// The user's own `--comment`, which the token is appended to.
+    pub comment: Option<String>,
+    /// `--dependency=…`.
+    pub dependency: Option<String>,
+}
+
+/// Why the cluster did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The program is not on this machine.
+    Missing(&'static str),
+    /// It was refused, or failed for good: what the program said.
+    Refused {
+        /// The program.
+        program: &'static str,
+        /// Its standard error.
+        message: String,
+    },
+    /// It failed as it does under load: trying again may help.
+    Busy {
+        /// The program.
+        program: &'static str,
+        /// Its standard error.
+        message: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Missing(program) => {
+                write!(
+                    f,
+                    "`{program}` is not on this machine; run this on a login node of the cluster, or load its Slurm module"
+                )
+            }
+            Error::Refused { program, message } => write!(f, "{program}: {message}"),
+            Error::Busy { program, message } => write!(f, "{program}: {message}; Slurm is overloaded, try again later"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
