@@ -31,8 +31,10 @@
 //! | [`config`] | P | the configuration language, its key table and its errors |
 //! | [`experiment`] | P | sweep expansion, names, seeds |
 //! | [`slurm`] | E | Slurm's commands and their answers |
+//! | [`run`] | P | a repetition's life as values: its state, what to do with it, its command's text, its share of a job |
 
 pub mod config;
 pub mod experiment;
+pub mod run;
 pub mod slurm;
 pub mod value;

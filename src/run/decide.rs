@@ -1,0 +1,173 @@
+//! What a worker does with a repetition it finds on disk.
+
+use crate::run::status::{Attempt, Found, SlurmIds, State};
+use std::path::Path;
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// It is over: leave it alone. The text says why it is not finished, where it is not.
+    Skip(State, Option<String>),
+    /// Run it.
+    Start {
+        /// The number of this attempt, from 1.
+        attempt: u32,
+        /// The one before was interrupted, or its worker died: what it left may be picked up.
+        resume: bool,
+        /// How the earlier ones ended.
+        earlier: Vec<Attempt>,
+    },
+    /// It must not be touched; the text says why.
+    Refuse(String),
+}
+
+/// What the worker knows of its own task.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// The hash of the parameters the plan gives the repetition.
+    pub params_sha256: &'a str,
+    /// The plan made with `-o`, where there is one; see [`keeps`].
+    pub overwrites_before: Option<&'a str>,
+    /// The plan's name.
+    pub plan: &'a str,
+    /// Slurm's ids of this worker.
+    pub slurm: Option<&'a SlurmIds>,
+}
+
+/// Decides from what the status file says.
+///
+/// - What is finished is left alone, with `-o` only what [`keeps`] says. Finished with other parameters than the plan's is
+///   never taken for this one.
+/// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry.
+pub fn decide(found: Found, own: &Own<'_>) -> Decision {
+    let status = match found {
+        Found::Nothing => return Decision::Start { attempt: 1, resume: false, earlier: Vec::new() },
+        Found::TooNew(format) => {
+            return Decision::Refuse(format!(
+                "its status.json has format {format}, written by a newer cw2: use that one"
+            ));
+        }
+        Found::Status(status) => status,
+    };
+    let same_plan = status.plan == own.plan;
+    let same_params = status.params_sha256 == own.params_sha256;
+    match status.state {
+        State::Completed | State::Surrendered if keeps(&status.plan, own.overwrites_before) => {
+            return if same_params {
+                Decision::Skip(status.state, None)
+            } else {
+                Decision::Refuse(
+                    "it is finished with other parameters than this plan's: plan again with `-o` to run it anew"
+                        .to_owned(),
+                )
+            };
+        }
+        State::Crashed | State::TimedOut if same_plan && same_element(status.slurm.as_ref(), own.slurm) => {
+            let why = status.error.map(|error| error.message).unwrap_or_default();
+            return Decision::Skip(status.state, Some(format!("{why} (before this element was requeued)")));
+        }
+        _ => {}
+    }
+    Decision::Start {
+        attempt: status.attempt.saturating_add(1),
+        resume: matches!(status.state, State::Interrupted | State::Running) && same_params,
+        earlier: status.into_earlier(),
+    }
+}
+
+/// Whether a repetition that this plan finished counts as finished for one that overwrites what was done before
+/// `overwrites_before` was made (`-o`); it always does where nothing is overwritten.
+///
+/// What that plan itself finished counts, as a requeued element must not begin its bundle anew, and so does what any later
+/// plan of the same folder finished: `-o` spoke of what was there when it was given. Numbers, not clocks, tell later ones.
+pub fn keeps(finished_by: &str, overwrites_before: Option<&str>) -> bool {
+    fn number(plan: &Path) -> Option<u32> {
+        plan.file_name()?.to_str()?.parse().ok()
+    }
+    let Some(first) = overwrites_before else { return true };
+    let (by, from) = (Path::new(finished_by), Path::new(first));
+    by == from || by.parent() == from.parent() && number(by).zip(number(from)).is_some_and(|(by, from)| by >= from)
+}
+
+/// Whether both ids name the same element of the same submission; a requeue keeps them.
+fn same_element(a: Option<&SlurmIds>, b: Option<&SlurmIds>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a.job_id == b.job_id && a.array_task_id == b.array_task_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::status::{FORMAT, Status};
+
+    #[test]
+    fn overwriting_spares_its_own_and_later_work() {
+        for (by, before, expected) in [
+            ("out/plans/001", None, true),
+            ("out/plans/002", Some("out/plans/002"), true),
+            ("out/plans/001", Some("out/plans/002"), false),
+            ("out/plans/010", Some("out/plans/009"), true),
+            ("out/plans/1000", Some("out/plans/999"), true),
+            ("other/plans/003", Some("out/plans/002"), false),
+            ("out/plans/copy", Some("out/plans/002"), false),
+            ("out/plans/copy", Some("out/plans/copy"), true),
+            ("", Some("out/plans/002"), false),
+        ] {
+            assert_eq!(keeps(by, before), expected, "{by} {before:?}");
+        }
+    }
+
+    fn ids(job: &str) -> SlurmIds {
+        SlurmIds {
+            job_id: job.to_owned(),
+            array_job_id: Some("7".to_owned()),
+            array_task_id: Some("1".to_owned()),
+            restart_count: 0,
+        }
+    }
+
+    fn found(state: State, params: &str, plan: &str) -> Found {
+        let status = serde_json::json!({
+            "format": FORMAT, "state": state, "experiment": "e", "run": "r", "rep": 0, "attempt": 2,
+            "params_sha256": params, "plan": plan, "job": 0, "host": "h", "pid": 1, "slurm": ids("8"),
+            "started": "2026-01-01T00:00:00Z", "error": {"phase": "run", "message": "boom"},
+        });
+        let status: Status = serde_json::from_value(status).unwrap();
+        Found::Status(Box::new(status))
+    }
+
+    #[test]
+    fn every_state_is_decided() {
+        let (here, other) = (ids("8"), ids("9"));
+        let own = |overwrite: bool, slurm| {
+            let overwrites_before = overwrite.then_some("plans/002");
+            Own { params_sha256: "p", overwrites_before, plan: "plans/002", slurm: Some(slurm) }
+        };
+        let word = |decision| match decision {
+            Decision::Skip(..) => "skip",
+            Decision::Start { resume: true, attempt: 3, .. } => "resume",
+            Decision::Start { attempt: 3, .. } => "start",
+            Decision::Start { .. } => "begin",
+            Decision::Refuse(_) => "refuse",
+        };
+        for (state, params, plan, overwrite, slurm, expected) in [
+            (State::Completed, "p", "plans/001", false, &here, "skip"),
+            (State::Completed, "p", "plans/001", true, &here, "start"),
+            (State::Completed, "p", "plans/002", true, &here, "skip"),
+            (State::Completed, "q", "plans/001", false, &here, "refuse"),
+            (State::Completed, "q", "plans/001", true, &here, "start"),
+            (State::Surrendered, "p", "plans/001", false, &here, "skip"),
+            (State::Crashed, "p", "plans/002", false, &here, "skip"),
+            (State::Crashed, "p", "plans/002", false, &other, "start"),
+            (State::Crashed, "p", "plans/001", false, &here, "start"),
+            (State::TimedOut, "p", "plans/002", false, &here, "skip"),
+            (State::Interrupted, "p", "plans/002", false, &here, "resume"),
+            (State::Interrupted, "q", "plans/002", false, &here, "start"),
+            (State::Running, "p", "plans/002", false, &here, "resume"),
+        ] {
+            let decision = decide(found(state, params, plan), &own(overwrite, slurm));
+            assert_eq!(word(decision), expected, "{state:?} {params} {plan} {overwrite}");
+        }
+        assert_eq!(word(decide(Found::Nothing, &own(false, &here))), "begin");
+        assert_eq!(word(decide(Found::TooNew(9), &own(false, &here))), "refuse");
+    }
+}

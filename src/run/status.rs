@@ -1,0 +1,203 @@
+//! `status.json`: the truth about one repetition, and the only thing that says it is finished.
+//!
+//! The file is replaced as a whole. What cannot be read as a whole (missing, empty, torn) means "not finished".
+//! A newer format than [`FORMAT`] is refused rather than guessed at.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the status format this program writes. It reads all from 1 to this one.
+pub const FORMAT: u32 = 1;
+
+/// How a repetition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A worker has started it, and has not (or could not) say how it ended.
+    Running,
+    /// It ended by itself, without an error.
+    Completed,
+    /// It ended early on purpose.
+    Surrendered,
+    /// It failed.
+    Crashed,
+    /// It was ended because it took longer than its `timeout`.
+    TimedOut,
+    /// It was ended from outside and is to be resumed.
+    Interrupted,
+}
+
+impl State {
+    /// Nothing is left to do: a worker skips it.
+    pub fn is_finished(self) -> bool {
+        matches!(self, State::Completed | State::Surrendered)
+    }
+
+    /// The word users read.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Completed => "completed",
+            State::Surrendered => "surrendered",
+            State::Crashed => "crashed",
+            State::TimedOut => "timed out",
+            State::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The content of `status.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// How it stands.
+    pub state: State,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The run's name.
+    pub run: String,
+    /// The repetition's number.
+    pub rep: u32,
+    /// Which start this is, from 1.
+    pub attempt: u32,
+    /// SHA-256 of the parameters' canonical JSON.
+    pub params_sha256: String,
+    /// The plan that started it, relative to the plan's root.
+    pub plan: String,
+    /// The job (line of the plan) that started it.
+    pub job: u64,
+    /// The machine.
+    pub host: String,
+    /// The worker's process id on that machine.
+    pub pid: u32,
+    /// Slurm's ids, where Slurm started the worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<SlurmIds>,
+    /// When this attempt started, RFC 3339.
+    pub started: String,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// Seconds from start to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// CPU seconds (user and system) of all its processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
+    /// The largest resident size of one of its processes, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rss: Option<u64>,
+    /// How the process that decided the outcome ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// Why it is not completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// What it left when it surrendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<serde_json::Value>,
+    /// How earlier attempts ended, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Attempt>,
+}
+
+/// Slurm's names for what runs the worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlurmIds {
+    /// `SLURM_JOB_ID`.
+    pub job_id: String,
+    /// `SLURM_ARRAY_JOB_ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array_job_id: Option<String>,
+    /// `SLURM_ARRAY_TASK_ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array_task_id: Option<String>,
+    /// `SLURM_RESTART_COUNT`; 0 the first time.
+    pub restart_count: u32,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Why a repetition is not completed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which part failed: `initialize`, `run`, `finalize`, or `cw2` where the command could not be started at all.
+    pub phase: String,
+    /// One line for a person.
+    pub message: String,
+    /// The last lines of this attempt's `err.log`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr_tail: String,
+}
+
+/// A finished attempt, kept when the next one starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number.
+    pub attempt: u32,
+    /// How it ended; `running` where its worker died.
+    pub state: State,
+    /// When it started.
+    pub started: String,
+    /// Seconds it took, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Its error in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The most attempts remembered: a requeueing job must not grow its status without end.
+const EARLIER_KEPT: usize = 20;
+
+impl Status {
+    /// What to remember of this attempt when the next one starts.
+    pub fn into_earlier(self) -> Vec<Attempt> {
+        let mut earlier = self.earlier;
+        earlier.push(Attempt {
+            attempt: self.attempt,
+            state: self.state,
+            started: self.started,
+            seconds: self.seconds,
+            message: self.error.map(|error| error.message),
+        });
+        let surplus = earlier.len().saturating_sub(EARLIER_KEPT);
+        earlier.drain(..surplus);
+        earlier
+    }
+}
+
+/// What a status file's bytes say.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// No file, an empty or a torn one: nothing is known, so nothing is finished.
+    Nothing,
+    /// Written by a newer cw2: it must be left alone.
+    TooNew(u32),
+    /// A whole status.
+    Status(Box<Status>),
+}
+
+/// Reads a status file's bytes.
+pub fn parse(bytes: &[u8]) -> Found {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    // Nearly every file is whole and of this format: read once.
+    match serde_json::from_slice::<Status>(bytes) {
+        Ok(status) if status.format <= FORMAT => Found::Status(Box::new(status)),
+        _ => match serde_json::from_slice::<Head>(bytes) {
+            Ok(head) if head.format > FORMAT => Found::TooNew(head.format),
+            _ => Found::Nothing,
+        },
+    }
+}
