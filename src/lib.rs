@@ -18,7 +18,7 @@
 //! # The flow
 //!
 //! YAML text → documents → resolved experiments ([`config`]) → runs ([`experiment`]) → repetitions → jobs → plan on disk and
-//! sbatch scripts (`plan`, `store`) → (Slurm, [`slurm`]) → worker → repetition processes (`worker`) → state and logs on
+//! sbatch scripts ([`plan`], `store`) → (Slurm, [`slurm`]) → worker → repetition processes (`worker`) → state and logs on
 //! disk (`store`) → status, logs, advice (`report`), retry.
 //!
 //! # Layers
@@ -32,9 +32,11 @@
 //! | [`experiment`] | P | sweep expansion, names, seeds |
 //! | [`slurm`] | E | Slurm's commands and their answers |
 //! | [`run`] | P | a repetition's life as values: its state, what to do with it, its command's text, its share of a job |
+//! | [`plan`] | P | bundles, arrays, the layout on disk, the records of a plan, sbatch scripts |
 
 pub mod config;
 pub mod experiment;
+pub mod plan;
 pub mod run;
 pub mod slurm;
 pub mod value;

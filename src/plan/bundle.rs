@@ -1,0 +1,204 @@
+//! Repetitions → jobs → arrays.
+//!
+//! Owns the two cuts: `reps_per_job` repetitions to a job, `max_array_size` jobs to an array. Pure arithmetic; it must not
+//! know where runs lie or how a script looks.
+
+use super::record::{ArrayRecord, ExperimentRecord, JobRecord};
+use crate::config::Slurm;
+
+/// Collects the repetitions of one experiment into jobs.
+///
+/// ```
+/// use cw2::plan::bundle::Bundler;
+/// let mut bundler = Bundler::new(3);
+/// assert!(bundler.push(0, 0).is_none());
+/// assert!(bundler.push(0, 1).is_none());
+/// assert_eq!(bundler.push(1, 0).unwrap().reps, [(0, 0, 2), (1, 0, 1)]);
+/// assert!(bundler.finish().is_none());
+/// ```
+#[derive(Debug)]
+pub struct Bundler {
+    per_job: u32,
+    held: u32,
+    reps: Vec<(u32, u32, u32)>,
+}
+
+impl Bundler {
+    /// Jobs of at most `reps_per_job` repetitions.
+    pub fn new(reps_per_job: u32) -> Self {
+        Bundler { per_job: reps_per_job.max(1), held: 0, reps: Vec::new() }
+    }
+
+    /// Adds a repetition; a job that is now full comes back.
+    pub fn push(&mut self, run: u32, rep: u32) -> Option<JobRecord> {
+        match self.reps.last_mut() {
+            Some((last, first, count)) if *last == run && first.checked_add(*count) == Some(rep) => *count += 1,
+            _ => self.reps.push((run, rep, 1)),
+        }
+        self.held += 1;
+        if self.held == self.per_job { self.finish() } else { None }
+    }
+
+    /// The last job, where repetitions are left.
+    pub fn finish(&mut self) -> Option<JobRecord> {
+        self.held = 0;
+        let reps = std::mem::take(&mut self.reps);
+        (!reps.is_empty()).then_some(JobRecord { reps })
+    }
+}
+
+/// An array and what its script must say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedArray {
+    /// The part the plan's manifest keeps.
+    pub record: ArrayRecord,
+    /// What it asks of the cluster.
+    pub slurm: Slurm,
+    /// The copy of the user's template, relative to the plan's folder.
+    pub template: Option<String>,
+    /// The experiments its jobs belong to.
+    pub experiments: Vec<String>,
+}
+
+/// Cuts the jobs into arrays: neighbouring experiments that ask the cluster for the same share one, as far as
+/// `max_array_size` elements go. `jobs` has the number of jobs of each experiment, in plan order.
+pub fn arrays(experiments: &[ExperimentRecord], jobs: &[u64], max_array_size: u32) -> Vec<PlannedArray> {
+    let mut arrays: Vec<PlannedArray> = Vec::new();
+    let mut offset = 0;
+    let mut previous: Option<&ExperimentRecord> = None;
+    for (experiment, &count) in experiments.iter().zip(jobs).filter(|(_, count)| **count > 0) {
+        let most = u64::from(experiment.slurm.max_array_size.unwrap_or(max_array_size).max(1));
+        let mut rest = count;
+        if previous.is_some_and(|previous| previous.same_resources(experiment))
+            && let Some(last) = arrays.last_mut()
+            && last.record.jobs < most
+        {
+            let taken = rest.min(most - last.record.jobs);
+            last.record.jobs += taken;
+            last.experiments.push(experiment.name.clone());
+            rest -= taken;
+            offset += taken;
+        }
+        while rest > 0 {
+            let jobs = rest.min(most);
+            arrays.push(PlannedArray {
+                record: ArrayRecord {
+                    script: String::new(),
+                    offset,
+                    jobs,
+                    code: experiment.code.clone(),
+                    num_parallel_jobs: experiment.slurm.num_parallel_jobs,
+                },
+                slurm: experiment.slurm.clone(),
+                template: experiment.template.clone(),
+                experiments: vec![experiment.name.clone()],
+            });
+            rest -= jobs;
+            offset += jobs;
+        }
+        previous = Some(experiment);
+    }
+    let count = arrays.len();
+    for (array, number) in arrays.iter_mut().zip(1..) {
+        array.record.script = script_name(number, count);
+    }
+    arrays
+}
+
+/// `sbatch.sh`, or `sbatch_1.sh`, … with as many digits as the last one needs, so that they sort.
+fn script_name(number: usize, of: usize) -> String {
+    if of == 1 {
+        return "sbatch.sh".to_owned();
+    }
+    format!("sbatch_{number:0width$}.sh", width = of.to_string().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::testing::experiment;
+    use proptest::prelude::*;
+
+    fn named(name: &str, partition: &str) -> ExperimentRecord {
+        let mut e = experiment(name, "{}", vec![]);
+        e.slurm.partition = Some(partition.to_owned());
+        crate::plan::settings::record(&e).unwrap()
+    }
+
+    #[test]
+    fn neighbours_with_the_same_resources_share_an_array() {
+        let experiments =
+            [named("a", "cpu"), named("b", "cpu"), named("idle", "gpu"), named("c", "gpu"), named("d", "cpu")];
+        let found = arrays(&experiments, &[2, 3, 0, 4, 1], 1001);
+        let found: Vec<_> = found
+            .iter()
+            .map(|a| (a.record.script.as_str(), a.record.offset, a.record.jobs, a.experiments.join("+")))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("sbatch_1.sh", 0, 5, "a+b".to_owned()),
+                ("sbatch_2.sh", 5, 4, "c".to_owned()),
+                ("sbatch_3.sh", 9, 1, "d".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_large_experiment_is_cut() {
+        let experiments = [named("a", "cpu"), named("b", "cpu")];
+        let found = arrays(&experiments, &[5, 4], 3);
+        let found: Vec<_> = found.iter().map(|a| (a.record.offset, a.record.jobs, a.experiments.join("+"))).collect();
+        assert_eq!(found, [(0, 3, "a".to_owned()), (3, 3, "a+b".to_owned()), (6, 3, "b".to_owned())]);
+    }
+
+    #[test]
+    fn scripts_are_numbered_so_that_they_sort() {
+        let found = arrays(&[named("a", "cpu")], &[10], 1);
+        assert_eq!(found[0].record.script, "sbatch_01.sh");
+        assert_eq!(found[9].record.script, "sbatch_10.sh");
+        assert_eq!(arrays(&[named("a", "cpu")], &[10], 10)[0].record.script, "sbatch.sh");
+        assert_eq!(arrays(&[named("a", "cpu")], &[0], 10), []);
+    }
+
+    proptest! {
+        #[test]
+        fn arrays_tile_the_jobs(
+            jobs in prop::collection::vec((0..20u64, 0..3u8), 0..8),
+            most in 0..7u32,
+        ) {
+            let experiments: Vec<_> =
+                jobs.iter().enumerate().map(|(i, (_, p))| named(&i.to_string(), &p.to_string())).collect();
+            let counts: Vec<_> = jobs.iter().map(|(count, _)| *count).collect();
+            let mut next = 0;
+            for array in arrays(&experiments, &counts, most) {
+                prop_assert_eq!(array.record.offset, next);
+                prop_assert!((1..=u64::from(most.max(1))).contains(&array.record.jobs));
+                next += array.record.jobs;
+            }
+            prop_assert_eq!(next, counts.iter().sum::<u64>());
+        }
+
+        #[test]
+        fn every_repetition_is_in_exactly_one_job(
+            finished in prop::collection::vec(prop::collection::vec(any::<bool>(), 1..6), 0..8),
+            per_job in 0..6u32,
+        ) {
+            let mut bundler = Bundler::new(per_job);
+            let (mut jobs, mut todo) = (Vec::new(), Vec::new());
+            for (run, reps) in (0..).zip(&finished) {
+                for (rep, _) in (0..).zip(reps).filter(|(_, done)| !**done) {
+                    todo.push((run, rep));
+                    jobs.extend(bundler.push(run, rep));
+                }
+            }
+            jobs.extend(bundler.finish());
+            let sizes: Vec<_> = jobs.iter().map(|job| job.reps.iter().map(|(_, _, n)| n).sum::<u32>()).collect();
+            prop_assert!(sizes.iter().rev().skip(1).all(|size| *size == per_job.max(1)));
+            prop_assert!(sizes.last().is_none_or(|size| (1..=per_job.max(1)).contains(size)));
+            let held: Vec<_> = jobs.iter().flat_map(|job| &job.reps)
+                .flat_map(|(run, first, n)| (*first..first + n).map(move |rep| (*run, rep))).collect();
+            prop_assert_eq!(held, todo);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What can be wrong with a plan though every key is well formed: templates that cannot be rendered, shares that do not fit.
+//!
+//! Pure. It finds at plan time what would otherwise crash every repetition, or waste an allocation.
+
+use super::outline::PlannedRun;
+use super::record::ExperimentRecord;
+use crate::config::{Argv, At, Diagnostic, Experiment, Slurm, Template};
+use crate::run::render::{self, Context, Names};
+use crate::run::share;
+use crate::value::Value;
+use std::path::Path;
+
+/// What to do about a template that cannot be rendered.
+const TEMPLATE_HELP: &str = "correct the name, or give a value that may be missing a default: `{{ params.lr | default(0.1) }}`; \
+     `{% raw %}…{% endraw %}` keeps braces that are no template";
+
+/// Checks an experiment by itself: its templates' syntax and names, and whether its slots fit what it asks of the cluster.
+pub fn experiment(experiment: &Experiment) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = templates(experiment)
+        .filter_map(|(template, _)| {
+            render::check(&template.text).err().map(|why| Diagnostic::error(why).at(template.at).help(TEMPLATE_HELP))
+        })
+        .collect();
+    found.extend(shares(experiment));
+    found
+}
+
+/// Renders every template of a run's first repetition as the worker will, to find what it lacks.
+pub fn run(root: &Path, run: &PlannedRun<'_>) -> Result<(), Box<Diagnostic>> {
+    let experiment = run.experiment;
+    if !templates(experiment).any(|(template, _)| template.text.contains('{')) {
+        return Ok(());
+    }
+    let dir = super::layout::rep_dir(&root.join(&run.dir), 0);
+    let dir_text = dir.to_string_lossy();
+    let config_file = dir.join(super::layout::rep::CONFIG_YAML);
+    let config_text = config_file.to_string_lossy();
+    let names = Names {
+        experiment: &experiment.name,
+        run: &run.name,
+        rep_dir: &dir_text,
+        config_file: &config_text,
+        iterations: experiment.iterations,
+        cpus: 1,
+        ..Names::default()
+    };
+    let context = Context::new(&run.run.params, &names);
+    for (template, place) in templates(experiment) {
+        let result = match place {
+            Place::Shell => render::shell(&template.text, &context).map(drop),
+            Place::Argument => render::argument(&template.text, &context, &mut Vec::new()),
+            Place::Text => render::plain(&template.text, &context).map(drop),
+        };
+        result.map_err(|why| {
+            let diagnostic = Diagnostic::error(why).at(template.at).because(format!("in run `{}`", run.name));
+            Box::new(diagnostic.help(TEMPLATE_HELP))
+        })?;
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Shell,
+    Argument,
+    Text,
+}
+
+fn templates(experiment: &Experiment) -> impl Iterator<Item = (&Template, Place)> {
+    let command = experiment.command.as_ref();
+    let parts = command.into_iter().flat_map(|c| c.initialize.iter().chain([&c.run]).chain(c.finalize.iter()));
+    let argvs = parts.flat_map(|argv| {
+        let (templates, place) = match argv {
+            Argv::Shell(template) => (std::slice::from_ref(template), Place::Shell),
+            Argv::Exec(templates) => (templates.as_slice(), Place::Argument),
+        };
+        templates.iter().map(move |template| (template, place))
+    });
+    let texts = experiment.env.iter().map(|(_, template)| template).chain(experiment.workdir.as_ref());
+    argvs
+        .chain(experiment.launcher.iter().map(|template| (template, Place::Argument)))
+        .chain(texts.map(|template| (template, Place::Text)))
+}
+
+/// What an experiment asks of the cluster, and what its slots need of that.
+struct Demand<'a> {
+    name: &'a str,
+    slurm: &'a Slurm,
+    slots: u32,
+    cpus_per_rep: Option<u32>,
+    gpus_per_rep: Option<f64>,
+    oversubscribe: bool,
+}
+
+/// What is wrong, and what to do.
+type Problem = (String, String);
+
+/// Whether the slots of an experiment fit what it asks of the cluster, where `cw2 retry` changed that.
+///
+/// # Errors
+///
+/// What is wrong and what to do, for a person.
+pub fn fits(record: &ExperimentRecord) -> Result<(), String> {
+    let demand = Demand {
+        name: &record.name,
+        slurm: &record.slurm,
+        slots: record.reps_in_parallel,
+        cpus_per_rep: record.cpus_per_rep,
+        gpus_per_rep: record.gpus_per_rep,
+        oversubscribe: record.oversubscribe,
+    };
+    match demand.cpus().or_else(|| demand.gpus()) {
+        Some((problem, help)) => Err(format!("{problem}; {help}")),
+        None => Ok(()),
+    }
+}
+
+/// The same for an experiment of a configuration, with places.
+fn shares(experiment: &Experiment) -> Vec<Diagnostic> {
+    let demand = Demand {
+        name: &experiment.name,
+        slurm: &experiment.slurm,
+        slots: experiment.reps_in_parallel,
+        cpus_per_rep: experiment.cpus_per_rep,
+        gpus_per_rep: experiment.gpus_per_rep,
+        oversubscribe: experiment.oversubscribe,
+    };
+    let key_at = |key: &str| experiment.origin.key_at(key);
+    let cpus_at = key_at("reps_in_parallel").or_else(|| key_at("cpus_per_rep"));
+    let found = [(demand.cpus(), cpus_at), (demand.gpus(), key_at("gpus_per_rep"))];
+    let diagnostic =
+        |((problem, help), at): (Problem, Option<At>)| Diagnostic::error(problem).at(at.unwrap_or_default()).help(help);
+    found.into_iter().filter_map(|(problem, at)| Some(diagnostic((problem?, at)))).collect()
+}
+
+impl Demand<'_> {
+    /// The CPUs an element gets: `ntasks` × `cpus-per-task`; `None` where the configuration leaves it to the cluster.
+    fn allocated_cpus(&self) -> Option<u64> {
+        let per_task = self.slurm.cpus_per_task?;
+        Some(u64::from(per_task) * u64::from(self.slurm.ntasks.unwrap_or(1)))
+    }
+
+    fn cpus(&self) -> Option<Problem> {
+        let available = self.allocated_cpus()?;
+        let slots = u64::from(self.slots);
+        let each = u64::from(self.cpus_per_rep.unwrap_or(1));
+        let needed = slots * each;
+        if needed <= available || self.oversubscribe {
+            return None;
+        }
+        let each = if each == 1 { String::new() } else { format!(" × {each} CPUs each = {needed} CPUs") };
+        let tasks = self.slurm.ntasks.filter(|n| *n > 1).map_or(String::new(), |n| format!("{n} tasks × "));
+        Some((
+            format!(
+                "experiment `{}`: {slots} repetitions in parallel{each} do not fit the {available} CPUs of a job ({tasks}`cpus-per-task: {}`)",
+                self.name,
+                self.slurm.cpus_per_task.unwrap_or(1),
+            ),
+            "raise `cpus-per-task`, lower `reps_in_parallel`, or say `oversubscribe: true`".to_owned(),
+        ))
+    }
+
+    fn gpus(&self) -> Option<Problem> {
+        let per_rep = self.gpus_per_rep?;
+        let slots = self.slots as usize;
+        let requested = requested_gpus(self.slurm);
+        let fits = match share::fit(requested.unwrap_or(0), per_rep) {
+            Ok(fits) => fits,
+            Err(why) => return Some((why, "e.g. 1, 2, 0.5 or 0.25".to_owned())),
+        };
+        let requested = requested?;
+        (fits < slots).then(|| {
+            #[expect(clippy::cast_precision_loss, reason = "a job has few slots")]
+            let needed = slots as f64 * per_rep;
+            (
+                format!(
+                    "experiment `{}`: {slots} repetitions in parallel × {per_rep} GPUs = {needed} GPUs, but a job gets {requested}",
+                    self.name
+                ),
+                format!("ask for more GPUs in `sbatch_args`, or set `reps_in_parallel: {}`", fits.max(1)),
+            )
+        })
+    }
+}
+
+/// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4`, `gpus: 4`.
+fn requested_gpus(slurm: &Slurm) -> Option<usize> {
+    use crate::config::SbatchArg;
+    slurm.sbatch_args.iter().find_map(|(key, value)| {
+        let SbatchArg::Values(values) = value else { return None };
+        let text = values.first()?;
+        let count = |text: &str| text.rsplit(':').next()?.parse::<usize>().ok();
+        match key.as_str() {
+            "gres" => {
+                let gpu = text.split(',').find(|entry| entry.starts_with("gpu"))?;
+                Some(count(gpu).unwrap_or(1))
+            }
+            "gpus" | "gpus-per-node" | "G" => count(text),
+            _ => None,
+        }
+    })
+}
+
+/// The parameters in which two mappings differ: dotted path, first value, second value.
+pub fn differences(first: &Value, second: &Value) -> Vec<(String, Option<Value>, Option<Value>)> {
+    let mut found = Vec::new();
+    compare(first, second, &mut Vec::new(), &mut found);
+    found
+}
+
+fn compare(
+    first: &Value,
+    second: &Value,
+    path: &mut Vec<String>,
+    found: &mut Vec<(String, Option<Value>, Option<Value>)>,
+) {
+    let (Value::Map(a), Value::Map(b)) = (first, second) else {
+        // Exact, as the hash is: `1` and `1.0` differ.
+        if first.to_canonical_json() != second.to_canonical_json() {
+            found.push((path.join("."), Some(first.clone()), Some(second.clone())));
+        }
+        return;
+    };
+    for (key, value) in a {
+        path.push(key.clone());
+        match b.get(key) {
+            Some(other) => compare(value, other, path, found),
+            None => found.push((path.join("."), Some(value.clone()), None)),
+        }
+        path.pop();
+    }
+    for (key, value) in b.iter().filter(|(key, _)| !a.contains_key(*key)) {
+        let mut path = path.clone();
+        path.push(key.clone());
+        found.push((path.join("."), None, Some(value.clone())));
+    }
+}

@@ -1,0 +1,88 @@
+//! Every path cw2 writes to, as the names the original gave them. The only place that builds paths.
+
+use std::path::{Path, PathBuf};
+
+/// Names of the files in a repetition's directory.
+pub mod rep {
+    /// The resolved configuration.
+    pub const CONFIG_YAML: &str = "config.yml";
+    /// The same as JSON, what `CW2_CONFIG` names.
+    pub const CONFIG_JSON: &str = "config.json";
+    /// Standard output of every attempt.
+    pub const OUT: &str = "out.log";
+    /// Standard error of every attempt.
+    pub const ERR: &str = "err.log";
+    /// The repetition's truth.
+    pub const STATUS: &str = "status.json";
+    /// JSON lines the experiment appends.
+    pub const METRICS: &str = "metrics.jsonl";
+    /// The metrics of an earlier attempt that was not resumed.
+    pub fn metrics_of(attempt: u32) -> String {
+        format!("metrics.attempt-{attempt}.jsonl")
+    }
+
+    /// The payload of a surrender.
+    pub const SURRENDER: &str = "surrender.json";
+}
+
+/// Names of the files in a plan's folder.
+pub mod plan {
+    /// See [`crate::plan::record::Manifest`].
+    pub const MANIFEST: &str = "plan.json";
+    /// See [`crate::plan::record::ExperimentRecord`].
+    pub const EXPERIMENTS: &str = "experiments.jsonl";
+    /// A user's own keys, line for line with the experiments.
+    pub const SETTINGS: &str = "settings.jsonl";
+    /// See [`crate::plan::record::RunRecord`].
+    pub const RUNS: &str = "runs.jsonl";
+    /// Parameters, line for line with the runs.
+    pub const PARAMS: &str = "params.jsonl";
+    /// See [`crate::plan::record::JobRecord`].
+    pub const JOBS: &str = "jobs.jsonl";
+    /// Verbatim copies of every YAML file read.
+    pub const SOURCES: &str = "config";
+    /// Verbatim copies of the users' script templates.
+    pub const TEMPLATES: &str = "templates";
+    /// Slurm's own logs, unless `slurm_log` says otherwise.
+    pub const SLURM_LOG: &str = "slurm";
+    /// See [`crate::plan::record::GitRecord`].
+    pub const GIT: &str = "git.json";
+    /// What the work tree had changed against its commit.
+    pub const GIT_DIFF: &str = "git.diff";
+    /// The archive of `--zip`, where no destination is configured.
+    pub const CODE_ARCHIVE: &str = "code.zip";
+}
+
+/// The folder of all plans of a results folder.
+pub fn plans(path: &Path) -> PathBuf {
+    path.join("plans")
+}
+
+/// The name of the `n`th plan, from 1.
+pub fn plan_name(n: u32) -> String {
+    format!("{n:03}")
+}
+
+/// A job's own copy of the code, below the folder of all copies.
+pub fn job_copy(copies: &Path, job: u64) -> PathBuf {
+    copies.join(job.to_string())
+}
+
+/// The copy of the code that no job runs in, beside the jobs' own: what a retry's jobs get copies of.
+pub fn untouched_copy(copies: &Path) -> PathBuf {
+    copies.join(".untouched")
+}
+
+/// A run's folder: `<path>/<experiment>/<run>`, or `<path>/<experiment>` where nothing is combined, as in the original.
+pub fn run_dir(path: &str, experiment: &str, run: Option<&str>) -> PathBuf {
+    let base = Path::new(path).join(experiment);
+    match run {
+        Some(run) => base.join(run),
+        None => base,
+    }
+}
+
+/// A repetition's directory below its run's folder: `log/rep_00`.
+pub fn rep_dir(run_dir: &Path, rep: u32) -> PathBuf {
+    run_dir.join("log").join(format!("rep_{rep:02}"))
+}

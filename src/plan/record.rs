@@ -1,0 +1,258 @@
+//! The records a plan consists of on disk: what the planner decides and the worker obeys.
+//!
+//! One JSON line each, so that `jq` and the next version of cw2 can read them; [`FORMAT`] is in the manifest.
+//! Free values (parameters, a user's own keys) lie beside them as JSON texts: `settings.jsonl` line for line with
+//! `experiments.jsonl`, `params.jsonl` line for line with `runs.jsonl`.
+
+use crate::config::Slurm;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+/// The version of the plan format this program writes. It reads all from 1 to this one.
+pub const FORMAT: u32 = 1;
+
+/// `plan.json`: the head of a plan. Its size does not depend on the number of runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// The version of cw2 that wrote it.
+    pub cw2: String,
+    /// When, RFC 3339.
+    pub created: String,
+    /// The working directory at plan time; every relative path of the plan starts here.
+    pub root: String,
+    /// The plan's own folder relative to `root`, so that a moved tree is found again.
+    pub folder: String,
+    /// The configuration file as the user named it.
+    pub config: String,
+    /// Whether finished repetitions are run again (`-o`).
+    pub overwrite: bool,
+    /// The plans whose missing repetitions `cw2 retry` put here, by their names; empty for a plan of a configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry_of: Vec<String>,
+    /// How many there are.
+    pub counts: Counts,
+    /// The arrays, in submission order.
+    pub arrays: Vec<ArrayRecord>,
+}
+
+/// What a plan holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Experiments.
+    pub experiments: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Repetitions to do.
+    pub repetitions: u64,
+    /// Repetitions left out because they are finished.
+    pub finished: u64,
+    /// Jobs.
+    pub jobs: u64,
+}
+
+/// One Slurm job array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayRecord {
+    /// The script's file name inside the plan's folder.
+    pub script: String,
+    /// The number of its first job: element `i` is job `offset + i`.
+    pub offset: u64,
+    /// Its elements.
+    pub jobs: u64,
+    /// The code snapshot its jobs run in; the plan's root where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeRecord>,
+    /// At most so many of them run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_parallel_jobs: Option<u32>,
+}
+
+impl ArrayRecord {
+    /// The numbers of its jobs.
+    pub fn all_jobs(&self) -> std::ops::Range<u64> {
+        self.offset..self.offset.saturating_add(self.jobs)
+    }
+}
+
+/// A snapshot of the code, taken when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRecord {
+    /// What it is.
+    pub mode: CodeMode,
+    /// What was copied.
+    pub source: String,
+    /// Where the copy is, relative to the plan's root or absolute.
+    pub place: String,
+}
+
+/// What a code snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeMode {
+    /// One folder, in which all jobs run.
+    Copy,
+    /// A folder for each job, named by the job's number in the plan.
+    PerJob,
+    /// An archive for the record; jobs run in the source.
+    Archive,
+}
+
+/// `git.json`: the state of the repository that the code came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitRecord {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// The folder that was asked about.
+    pub directory: String,
+    /// The work tree it lies in.
+    pub repository: Option<String>,
+    /// The commit; `None` before the first one.
+    pub commit: Option<String>,
+    /// The branch; `None` where none is checked out.
+    pub branch: Option<String>,
+    /// Whether tracked files differ from the commit; `None` where that could not be told.
+    pub dirty: Option<bool>,
+    /// The file with the differences (`git apply` takes it), `None` where there are none.
+    pub diff: Option<String>,
+    /// Files and folders git does not know, relative to the repository; their content is not recorded.
+    pub untracked: Vec<String>,
+    /// What is missing in this record, and why.
+    pub notes: Vec<String>,
+}
+
+/// A line of `experiments.jsonl`: what the worker must know of an experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentRecord {
+    /// Its name.
+    pub name: String,
+    /// Repetitions of each run, as configured.
+    pub repetitions: u32,
+    /// Handed to iterative experiments.
+    pub iterations: Option<u64>,
+    /// Repetitions of a job.
+    #[serde(default = "one")]
+    pub reps_per_job: u32,
+    /// Slots of a job.
+    pub reps_in_parallel: u32,
+    /// What to run.
+    pub command: CommandRecord,
+    /// Environment; values are templates.
+    pub env: IndexMap<String, String>,
+    /// Working directory, a template, relative to the code snapshot (or the plan's root, without one); that itself where `None`.
+    pub workdir: Option<String>,
+    /// Command prefix, templates.
+    pub launcher: Vec<String>,
+    /// Seconds.
+    pub timeout: Option<f64>,
+    /// Automatic retries of a crash.
+    pub retries: u32,
+    /// Seconds between them.
+    pub retry_delay: f64,
+    /// Seconds a repetition is expected to take.
+    pub rep_time: Option<f64>,
+    /// A slot's CPUs.
+    pub cpus_per_rep: Option<u32>,
+    /// A slot's GPUs.
+    pub gpus_per_rep: Option<f64>,
+    /// More slots than CPUs are wanted.
+    pub oversubscribe: bool,
+    /// The signal that asks a repetition to write a checkpoint, such as `SIGUSR1`; `SIGTERM` where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_signal: Option<String>,
+    /// What it asks of the cluster.
+    #[serde(default)]
+    pub slurm: Slurm,
+    /// The copy of the user's script template (`path_to_template`), relative to the plan's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The plan made with `-o` from which on a repetition counts as finished, where this one goes on with it; see
+    /// [`crate::run::decide::keeps`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwrites_before: Option<String>,
+    /// In a plan made by `retry`: the code snapshot of the earlier plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeRecord>,
+    /// What the configuration says, where `cw2 retry` changed it for this attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured: Option<Box<Configured>>,
+}
+
+/// What `cw2 retry` can change for one attempt, as it was configured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configured {
+    /// Repetitions of a job.
+    pub reps_per_job: u32,
+    /// What is asked of the cluster.
+    #[serde(default)]
+    pub slurm: Slurm,
+    /// The copy of the user's script template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl ExperimentRecord {
+    /// What the configuration says, whatever earlier attempts changed.
+    pub fn configured(&self) -> Configured {
+        self.configured.as_deref().cloned().unwrap_or_else(|| Configured {
+            reps_per_job: self.reps_per_job,
+            slurm: self.slurm.clone(),
+            template: self.template.clone(),
+        })
+    }
+
+    /// Whether a job of either may run as an element of the same array.
+    pub fn same_resources(&self, other: &Self) -> bool {
+        let slots = |e: &Self| (e.reps_in_parallel, e.cpus_per_rep, e.gpus_per_rep, e.oversubscribe);
+        let code = self.template == other.template && self.code == other.code;
+        self.slurm == other.slurm && code && slots(self) == slots(other)
+    }
+}
+
+/// The parts of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRecord {
+    /// Runs first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub initialize: Option<ArgvRecord>,
+    /// The experiment itself.
+    pub run: ArgvRecord,
+    /// Runs last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finalize: Option<ArgvRecord>,
+}
+
+/// One program call; texts are templates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArgvRecord {
+    /// Through `/bin/sh -c`.
+    Shell(String),
+    /// Without a shell.
+    Exec(Vec<String>),
+}
+
+/// A line of `runs.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The line of its experiment, from 0.
+    pub experiment: u32,
+    /// Its name.
+    pub run: String,
+    /// Its folder, relative to the plan's root (or absolute); repetitions lie in `<dir>/log/rep_NN`.
+    pub dir: String,
+    /// SHA-256 of the parameters' canonical JSON, in hexadecimal.
+    pub params_sha256: String,
+}
+
+/// A line of `jobs.jsonl`: the repetitions of one array element, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// `[run, first repetition, how many]`, the run as its line from 0. All of one experiment.
+    pub reps: Vec<(u32, u32, u32)>,
+}

@@ -1,0 +1,144 @@
+//! Retry's promise: exactly what is missing, once, in order, no experiments mixed.
+
+use super::*;
+use crate::experiment::testing::experiment;
+use crate::plan::record::JobRecord;
+use proptest::prelude::*;
+
+/// Keeps everything.
+#[derive(Default)]
+struct Memory {
+    experiments: Vec<ExperimentRecord>,
+    runs: Vec<(RunRecord, String)>,
+    jobs: Vec<JobRecord>,
+}
+
+impl Sink for Memory {
+    fn experiment(&mut self, record: &ExperimentRecord, _: &str) -> std::io::Result<()> {
+        self.experiments.push(record.clone());
+        Ok(())
+    }
+    fn run(&mut self, record: &RunRecord, params_json: &str) -> std::io::Result<()> {
+        self.runs.push((record.clone(), params_json.to_owned()));
+        Ok(())
+    }
+    fn job(&mut self, record: &JobRecord) -> std::io::Result<()> {
+        self.jobs.push(record.clone());
+        Ok(())
+    }
+}
+
+fn record(name: &str, reps_per_job: u32) -> ExperimentRecord {
+    let mut e = experiment(name, "{}", vec![]);
+    e.reps_per_job = reps_per_job;
+    crate::plan::settings::record(&e).unwrap()
+}
+
+fn run(experiment: u32, name: &str) -> RunRecord {
+    RunRecord { experiment, run: name.to_owned(), dir: format!("out/{name}"), params_sha256: format!("hash of {name}") }
+}
+
+fn original(experiments: Vec<ExperimentRecord>, runs: &[RunRecord]) -> Original<'_> {
+    let settings = experiments.iter().map(|experiment| format!("settings of {}", experiment.name)).collect();
+    Original { experiments, settings, runs }
+}
+
+fn made(originals: &[Original<'_>], places: &[Place]) -> (Memory, Built) {
+    let mut memory = Memory::default();
+    let params = |plan: usize, line: u32| Ok(format!("{plan}:{line}"));
+    let built = build(&regroup(originals, places), 1001, &params, &mut memory).unwrap();
+    (memory, built)
+}
+
+fn place(plan: usize, run: u32, rep: u32) -> Place {
+    Place { plan, run, rep }
+}
+
+#[test]
+fn what_is_alike_in_two_plans_is_bundled_together() {
+    let (first, second) = ([run(0, "a1"), run(0, "a2"), run(1, "b")], [run(0, "a2"), run(1, "b")]);
+    let mut other = record("b", 2);
+    other.slurm.time = Some("5".to_owned());
+    let originals = [
+        original(vec![record("a", 2), record("b", 2)], &first),
+        original(vec![record("a", 2), other.clone()], &second),
+    ];
+    let places = [place(0, 0, 3), place(0, 2, 0), place(1, 0, 1), place(1, 0, 0), place(1, 1, 1)];
+    let (memory, built) = made(&originals, &places);
+    assert_eq!(memory.experiments, [record("a", 2), record("b", 2), other]);
+    let runs: Vec<_> =
+        memory.runs.iter().map(|(run, params)| (run.experiment, run.run.as_str(), params.as_str())).collect();
+    assert_eq!(runs, [(0, "a1", "0:0"), (0, "a2", "1:0"), (1, "b", "0:2"), (2, "b", "1:1")]);
+    let jobs: Vec<_> = memory.jobs.iter().map(|job| job.reps.clone()).collect();
+    assert_eq!(jobs, [vec![(0, 3, 1), (1, 0, 1)], vec![(1, 1, 1)], vec![(2, 0, 1)], vec![(3, 1, 1)]]);
+    assert_eq!(built.counts, Counts { experiments: 3, runs: 4, repetitions: 5, finished: 0, jobs: 4 });
+    // Equal resources share an array, whatever plan they come from.
+    assert_eq!(built.arrays.iter().map(|array| array.record.jobs).collect::<Vec<_>>(), [3, 1]);
+}
+
+#[test]
+fn the_reasons_are_told() {
+    let mut picked = Picked::default();
+    for (standing, only) in [
+        (Standing::Crashed, &[][..]),
+        (Standing::TimedOut, &[]),
+        (Standing::Completed, &[]),
+        (Standing::Queued, &[]),
+        (Standing::Lost, &[Standing::Crashed]),
+    ] {
+        picked.add(place(0, 0, 0), standing, wanted(standing, only));
+    }
+    picked.add(place(0, 0, 0), Standing::Completed, Wanted::No(LeftOut::OtherParams));
+    assert_eq!(
+        picked.summary(),
+        "to retry: 1 crashed, 1 timed out\n\
+         left out: 1 completed, 1 queued, 1 finished with other parameters than these plans', 1 not chosen"
+    );
+    assert_eq!(picked.finished(), 1);
+    assert_eq!(picked.retried(), [("crashed", 1), ("timed_out", 1)]);
+    assert_eq!(Picked::default().summary(), "to retry: nothing\nleft out: nothing");
+}
+
+proptest! {
+    #[test]
+    fn jobs_hold_exactly_what_is_missing(
+        shape in prop::collection::vec((prop::collection::vec(prop::collection::vec(0..9usize, 1..6), 1..4), 1..5u32), 1..4),
+        only in prop::collection::vec(0..9usize, 0..4),
+    ) {
+        let only: Vec<_> = only.into_iter().map(|index| Standing::ALL[index]).collect();
+        let experiments: Vec<_> =
+            shape.iter().enumerate().map(|(number, (_, per_job))| record(&format!("e{number}"), *per_job)).collect();
+        let mut runs = Vec::new();
+        let mut picked = Picked::default();
+        for ((runs_of, _), number) in shape.iter().zip(0..) {
+            for standings in runs_of {
+                let line = u32::try_from(runs.len()).unwrap();
+                for (index, rep) in standings.iter().zip(0..) {
+                    picked.add(place(0, line, rep), Standing::ALL[*index], wanted(Standing::ALL[*index], &only));
+                }
+                runs.push(run(number, &format!("r{line}")));
+            }
+        }
+        let mut expected = Vec::new();
+        for (line, standings) in shape.iter().flat_map(|(runs, _)| runs).enumerate() {
+            for (index, rep) in standings.iter().zip(0..) {
+                let standing = Standing::ALL[*index];
+                if standing.is_missing() && (only.is_empty() || only.contains(&standing)) {
+                    expected.push((format!("r{line}"), rep));
+                }
+            }
+        }
+        let (memory, built) = made(&[original(experiments, &runs)], &picked.places);
+        let name = |line: u32| memory.runs[line as usize].0.run.clone();
+        let held: Vec<_> = memory.jobs.iter().flat_map(|job| &job.reps)
+            .flat_map(|(line, first, count)| (*first..first + count).map(|rep| (name(*line), rep))).collect();
+        prop_assert_eq!(&held, &expected);
+        prop_assert_eq!(built.counts.repetitions, expected.len() as u64);
+        for job in &memory.jobs {
+            let of = |line: u32| memory.runs[line as usize].0.experiment;
+            prop_assert!(job.reps.iter().all(|(line, ..)| of(*line) == of(job.reps[0].0)));
+            let size: u32 = job.reps.iter().map(|(_, _, count)| count).sum();
+            prop_assert!(size <= memory.experiments[of(job.reps[0].0) as usize].reps_per_job);
+        }
+    }
+}

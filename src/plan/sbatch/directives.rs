@@ -1,0 +1,400 @@
+//! The `#SBATCH` lines: which there are, and how a value is written so that Slurm reads that value.
+//!
+//! sbatch reads a line as arguments split at white space. Both quotes group, a backslash takes the next character as it is
+//! (inside either quotes too, but never white space outside them), `#` outside quotes ends the line, and an empty argument
+//! ends it too. To older versions the words `hetjob` and `packjob` anywhere in a line start another job component.
+//! Its options are then read by `getopt_long`, which takes any unambiguous beginning of a name for the name.
+
+use super::{Error, Script, limit, text};
+use crate::config::SbatchArg;
+use crate::plan::bundle::PlannedArray;
+
+/// The short options of sbatch. They are written long: a short flag with a value would end sbatch's reading of options, and
+/// with it silently drop all lines below.
+const SHORT: [(&str, &str); 36] = [
+    ("A", "account"),
+    ("a", "array"),
+    ("B", "extra-node-info"),
+    ("b", "begin"),
+    ("C", "constraint"),
+    ("c", "cpus-per-task"),
+    ("D", "chdir"),
+    ("d", "dependency"),
+    ("e", "error"),
+    ("F", "nodefile"),
+    ("G", "gpus"),
+    ("H", "hold"),
+    ("h", "help"),
+    ("i", "input"),
+    ("J", "job-name"),
+    ("k", "no-kill"),
+    ("L", "licenses"),
+    ("M", "clusters"),
+    ("m", "distribution"),
+    ("N", "nodes"),
+    ("n", "ntasks"),
+    ("O", "overcommit"),
+    ("o", "output"),
+    ("P", "dependency"),
+    ("p", "partition"),
+    ("Q", "quiet"),
+    ("q", "qos"),
+    ("S", "core-spec"),
+    ("s", "oversubscribe"),
+    ("t", "time"),
+    ("u", "usage"),
+    ("V", "version"),
+    ("v", "verbose"),
+    ("W", "wait"),
+    ("w", "nodelist"),
+    ("x", "exclude"),
+];
+
+/// Options that are cw2's to set, or would keep sbatch from submitting, and what to do instead.
+const OWNED: [(&str, &str); 10] = [
+    (
+        "array",
+        "cw2 numbers the jobs; `num_parallel_jobs` says how many run at once, `max_array_size` how many an array has",
+    ),
+    ("chdir", "a script starts in the directory cw2 was called in; give the experiment a `workdir`"),
+    ("workdir", "a script starts in the directory cw2 was called in; give the experiment a `workdir`"),
+    ("wrap", "the script is cw2's; use `sh_lines` for commands of your own"),
+    ("parsable", "`cw2 submit` asks for it by itself"),
+    ("test-only", "nothing would be submitted; `cw2 plan --dry-run` shows what would be"),
+    ("wait", "`cw2 submit` would wait for the last job; call `sbatch --wait` on the script yourself"),
+    ("help", "sbatch would print its help and submit nothing"),
+    ("usage", "sbatch would print its usage and submit nothing"),
+    ("version", "sbatch would print its version and submit nothing"),
+];
+
+/// One option: its long name, and its value unless it is a bare flag. Values are already quoted.
+struct Directive {
+    key: String,
+    value: Option<String>,
+}
+
+impl Directive {
+    fn line(&self) -> String {
+        match &self.value {
+            Some(value) => format!("#SBATCH --{}={value}", self.key),
+            None => format!("#SBATCH --{}", self.key),
+        }
+    }
+}
+
+/// Every `#SBATCH` line of a script. An entry of `sbatch_args` replaces the line that cw2 would write for the same option.
+pub(super) fn lines(script: &Script<'_>) -> Result<Vec<String>, Error> {
+    let users = users(script)?;
+    let mut own = basic(script)?;
+    own.extend(resources(script)?);
+    own.extend(behaviour(script));
+    own.retain(|directive| !users.iter().any(|user| user.key == directive.key));
+    Ok(own.iter().chain(&users).map(Directive::line).collect())
+}
+
+/// The lines a template of the original's kind cannot name one by one: `%%sbatch_args%%`.
+pub(super) fn remaining_lines(script: &Script<'_>) -> Result<Vec<String>, Error> {
+    let users = users(script)?;
+    let mut own = Vec::new();
+    if let Some(memory) = &script.slurm().mem_per_cpu {
+        own.push(with_value("mem-per-cpu", memory)?);
+    }
+    own.extend(behaviour(script));
+    own.retain(|directive| !users.iter().any(|user| user.key == directive.key));
+    Ok(own.iter().chain(&users).map(Directive::line).collect())
+}
+
+/// What every script says.
+fn basic(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
+    let log = format!("{}/%A_%a.log", log_pattern(script)?);
+    Ok(vec![
+        with_value("job-name", &script.job_name())?,
+        with_value("array", &array_spec(script.array))?,
+        with_value("chdir", &text(script.start())?)?,
+        with_value("output", &log)?,
+    ])
+}
+
+/// What the SLURM document asks of the cluster.
+fn resources(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
+    let slurm = script.slurm();
+    let keys = [
+        ("partition", slurm.partition.clone()),
+        ("account", slurm.account.clone()),
+        ("ntasks", slurm.ntasks.map(|n| n.to_string())),
+        ("cpus-per-task", slurm.cpus_per_task.map(|n| n.to_string())),
+        ("mem-per-cpu", slurm.mem_per_cpu.clone()),
+        ("time", slurm.time.clone()),
+    ];
+    keys.iter().filter_map(|(key, value)| value.as_ref().map(|value| with_value(key, value))).collect()
+}
+
+/// How an element ends and starts again.
+fn behaviour(script: &Script<'_>) -> Vec<Directive> {
+    let slurm = script.slurm();
+    // A second attempt must not wipe the log of the first.
+    let mut directives = vec![Directive { key: "open-mode".to_owned(), value: Some("append".to_owned()) }];
+    if let Some(seconds) = limit::warning(slurm) {
+        // `B:`: to the batch shell alone, which the worker has replaced by then.
+        directives.push(Directive { key: "signal".to_owned(), value: Some(format!("B:USR1@{seconds}")) });
+    }
+    if limit::requeues(slurm) > 0 {
+        directives.push(Directive { key: "requeue".to_owned(), value: None });
+    }
+    directives
+}
+
+/// The entries of `sbatch_args`, in their order.
+fn users(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
+    let mut directives = Vec::new();
+    for (key, arg) in &script.slurm().sbatch_args {
+        let long = long_name(key)?;
+        match arg {
+            SbatchArg::Flag => directives.push(Directive { key: long.to_owned(), value: None }),
+            SbatchArg::Values(values) => {
+                for value in values {
+                    directives.push(with_value(long, value)?);
+                }
+            }
+        }
+    }
+    Ok(directives)
+}
+
+/// Whether `sbatch_args` has this option.
+pub(super) fn user_has(script: &Script<'_>, option: &str) -> bool {
+    script.slurm().sbatch_args.iter().any(|(key, _)| long_name(key).is_ok_and(|long| long == option))
+}
+
+/// The long name of an option that a user may set.
+fn long_name(key: &str) -> Result<&str, Error> {
+    let refuse = |problem: &str| Error::Key { key: key.to_owned(), problem: problem.to_owned() };
+    if key.starts_with('-') {
+        return Err(refuse("write the option's name without dashes"));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if key.is_empty() || !key.chars().all(plain) {
+        return Err(refuse(
+            "the name of an option has only letters, digits and dashes; the value comes after the colon",
+        ));
+    }
+    let long = match SHORT.iter().find(|(short, _)| *short == key) {
+        Some((_, long)) => *long,
+        None if key.len() == 1 => return Err(refuse("no such option of sbatch is known; write its long name")),
+        None => key,
+    };
+    if component_word(long).is_some() {
+        return Err(refuse("it would split the job into components of its own"));
+    }
+    match OWNED.iter().find(|(owned, _)| owned.starts_with(long)) {
+        Some((_, instead)) => Err(refuse(instead)),
+        None => Ok(long),
+    }
+}
+
+fn with_value(key: &str, value: &str) -> Result<Directive, Error> {
+    let value = quote_sbatch(value).map_err(|_| control(key))?;
+    Ok(Directive { key: key.to_owned(), value: Some(value) })
+}
+
+fn control(key: &str) -> Error {
+    Error::Value { key: key.to_owned(), problem: "it holds a line break or another control character".to_owned() }
+}
+
+/// The value of `--array`.
+pub(super) fn array_spec(array: &PlannedArray) -> String {
+    let last = array.record.jobs.saturating_sub(1);
+    match array.slurm.num_parallel_jobs {
+        Some(most) if most > 0 => format!("0-{last}%{most}"),
+        _ => format!("0-{last}"),
+    }
+}
+
+/// The log folder as part of a file name pattern, in which Slurm takes `%` for a field and a backslash for "no fields".
+pub(super) fn log_pattern(script: &Script<'_>) -> Result<String, Error> {
+    let folder = text(&script.log_folder())?;
+    if folder.contains('\\') {
+        let problem =
+            format!("Slurm fills in no job numbers where a path has a backslash: `{folder}`; choose another folder");
+        return Err(Error::Value { key: "slurm_log".to_owned(), problem });
+    }
+    Ok(folder.replace('%', "%%"))
+}
+
+/// Writes a value so that sbatch reads exactly that value from an `#SBATCH` line.
+///
+/// ```
+/// use cw2::plan::sbatch::quote_sbatch;
+/// assert_eq!(quote_sbatch("gpu:a100:2").unwrap(), "gpu:a100:2");
+/// assert_eq!(quote_sbatch("my job #1").unwrap(), r#""my job #1""#);
+/// ```
+///
+/// # Errors
+///
+/// A control character: no line can hold it.
+pub fn quote_sbatch(value: &str) -> Result<String, Error> {
+    if value.chars().any(char::is_control) {
+        return Err(control(value));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:/=+@%*&|!^~?()[]{}<>;$".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return Ok(hide_component_words(value.to_owned()));
+    }
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+    Ok(hide_component_words(format!("\"{escaped}\"")))
+}
+
+/// The same inside quotes of either kind that are already there.
+pub(super) fn escape_quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    for c in value.chars() {
+        if matches!(c, '"' | '\'' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    hide_component_words(out)
+}
+
+/// Slurm looks for the word in the line as written, but drops the backslash when it reads the value.
+fn hide_component_words(mut text: String) -> String {
+    while let Some(at) = component_word(&text) {
+        text.insert(at + 1, '\\');
+    }
+    text
+}
+
+fn component_word(text: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    lower.find("hetjob").or_else(|| lower.find("packjob"))
+}
+
+/// Whether the end of this beginning of an `#SBATCH` line stands inside quotes.
+pub(super) fn inside_quotes(line: &str) -> bool {
+    let mut quote = None;
+    let mut escaped = false;
+    for c in line.chars() {
+        match (escaped, c, quote) {
+            (true, _, _) => escaped = false,
+            (_, '\\', _) => escaped = true,
+            (_, c, Some(open)) if c == open => quote = None,
+            (_, '"' | '\'', None) => quote = Some(c),
+            _ => {}
+        }
+    }
+    quote.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// sbatch's reading of one line, as its source has it.
+    fn slurm_arguments(line: &str) -> Vec<String> {
+        let lower = line.to_ascii_lowercase();
+        assert!(!lower.contains("hetjob") && !lower.contains("packjob"), "{line}");
+        let mut rest = line.strip_prefix("#SBATCH").unwrap().chars().peekable();
+        let mut arguments = Vec::new();
+        loop {
+            while rest.next_if(char::is_ascii_whitespace).is_some() {}
+            let (mut argument, mut quote, mut escaped) = (String::new(), None, false);
+            while let Some(&c) = rest.peek() {
+                if c == '\n' || (quote.is_none() && c.is_ascii_whitespace()) {
+                    break;
+                }
+                if escaped {
+                    escaped = false;
+                } else if c == '\\' {
+                    escaped = true;
+                    rest.next();
+                    continue;
+                } else if let Some(open) = quote {
+                    if c == open {
+                        quote = None;
+                        rest.next();
+                        continue;
+                    }
+                } else if c == '"' || c == '\'' {
+                    quote = Some(c);
+                    rest.next();
+                    continue;
+                } else if c == '#' {
+                    break;
+                }
+                argument.push(c);
+                rest.next();
+            }
+            assert_eq!(quote, None, "unmatched quote in {line}");
+            if argument.is_empty() {
+                return arguments;
+            }
+            arguments.push(argument);
+        }
+    }
+
+    fn read_back(value: &str) -> Vec<String> {
+        slurm_arguments(&format!("#SBATCH --comment={}", quote_sbatch(value).unwrap()))
+    }
+
+    #[test]
+    fn values_survive_slurms_reading() {
+        for (value, written) in [
+            ("gpu:a100:2", "gpu:a100:2"),
+            ("a&b|[c*2]", "a&b|[c*2]"),
+            ("two words", "\"two words\""),
+            ("", "\"\""),
+            ("#1", "\"#1\""),
+            ("it's \"x\" \\", r#""it's \"x\" \\""#),
+            ("größe", "\"größe\""),
+            ("my-HetJob", "my-H\\etJob"),
+            ("--array=5", "--array=5"),
+        ] {
+            assert_eq!(quote_sbatch(value).unwrap(), written);
+            assert_eq!(read_back(value), [format!("--comment={value}")]);
+        }
+        assert!(quote_sbatch("a\nb").is_err());
+        assert!(quote_sbatch("a\u{85}b").is_err());
+    }
+
+    #[test]
+    fn keys_that_are_cw2s_are_refused() {
+        for key in
+            ["array", "a", "arr", "wrap", "wr", "D", "chdir", "workdir", "test-only", "test", "parsable", "W", "V", "h"]
+        {
+            assert!(long_name(key).is_err(), "{key}");
+        }
+        for key in ["", "--gres", "gres=gpu", "a b", "z", "hetjob", "é"] {
+            assert!(long_name(key).is_err(), "{key}");
+        }
+        for (key, long) in
+            [("p", "partition"), ("x", "exclude"), ("gres", "gres"), ("wait-all-nodes", "wait-all-nodes")]
+        {
+            assert_eq!(long_name(key).unwrap(), long);
+        }
+        assert_eq!(
+            long_name("test").unwrap_err().to_string(),
+            "`test` has no place in `sbatch_args`: nothing would be submitted; `cw2 plan --dry-run` shows what would be"
+        );
+    }
+
+    #[test]
+    fn quotes_are_followed_as_slurm_does() {
+        for (line, inside) in
+            [("-D ", false), ("-D \"a", true), ("-D \"a\\\"", true), ("-D 'a\"'", false), ("-D \\\"", false)]
+        {
+            assert_eq!(inside_quotes(line), inside, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_survives(value in r#"[ -~äé"'#\\hetjobPACKJOB\u{a0}]{0,24}"#) {
+            prop_assert_eq!(read_back(&value), [format!("--comment={value}")]);
+            for quote in ['"', '\''] {
+                let line = format!("#SBATCH --comment={quote}{}{quote}", escape_quoted(&value));
+                prop_assert_eq!(slurm_arguments(&line), [format!("--comment={value}")]);
+            }
+        }
+    }
+}

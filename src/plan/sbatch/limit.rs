@@ -1,0 +1,32 @@
+//! What happens at the time limit: how long before it an element is warned, and how often it is requeued.
+
+use crate::config::Slurm;
+
+/// Seconds of warning before the time limit, where elements are requeued and `grace` is not given.
+const DEFAULT_GRACE: f64 = 120.0;
+
+/// Requeues of an element, where `requeue` is given and `max_requeues` is not.
+const DEFAULT_REQUEUES: u32 = 10;
+
+/// How often an element may requeue itself; 0 for never.
+pub(super) fn requeues(slurm: &Slurm) -> u32 {
+    match slurm.requeue {
+        Some(false) => 0,
+        Some(true) => slurm.max_requeues.unwrap_or(DEFAULT_REQUEUES),
+        None => slurm.max_requeues.unwrap_or(0),
+    }
+}
+
+/// Whole seconds before the time limit at which Slurm sends SIGUSR1; `None` for no warning. Slurm keeps it in 16 bits.
+pub(super) fn warning(slurm: &Slurm) -> Option<u16> {
+    let grace = slurm.grace.or((requeues(slurm) > 0).then_some(DEFAULT_GRACE))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the type's range")]
+    Some(grace.ceil().clamp(1.0, 65535.0) as u16)
+}
+
+/// The worker's arguments that tell it the same.
+pub(super) fn arguments(slurm: &Slurm) -> String {
+    let warning = warning(slurm).map(|seconds| format!("--warning {seconds}"));
+    let requeues = Some(requeues(slurm)).filter(|n| *n > 0).map(|n| format!("--max-requeues {n}"));
+    warning.into_iter().chain(requeues).collect::<Vec<_>>().join(" ")
+}

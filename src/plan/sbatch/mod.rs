@@ -1,0 +1,317 @@
+//! Rendering of an array's sbatch script: a pure function of the plan.
+//!
+//! Owns everything a script says and how it is quoted, for Slurm and for the shell. It must not decide anything about jobs.
+//!
+//! # A template of one's own
+//!
+//! `path_to_template` names a Jinja template. It must use `worker` and have the array among its `#SBATCH` lines. It sees
+//!
+//! | name | what |
+//! |---|---|
+//! | `sbatch` | all `#SBATCH` lines, as one text |
+//! | `setup` | the lines before the worker: into the job's own copy of the code, `venv`, `sh_lines`, `PYTHONPATH`; empty where there are none |
+//! | `worker` | the last lines: they start the worker in place of the shell |
+//! | `array` | the value of `--array`, `0-9%4` |
+//! | `offset`, `jobs`, `last_index` | the number of the first job, of the jobs, of the last element |
+//! | `experiments`, `title` | the names of the experiments; a line that says what the script is |
+//! | `plan`, `workdir`, `log_folder`, `cw2`, `config` | paths: the plan's folder, the working directory (the code snapshot, if there is one), Slurm's logs, this program, the YAML file |
+//! | `slurm.…` | the SLURM document's keys, `-` as `_` (`slurm.cpus_per_task`); `none` where not given; own keys by their names |
+//!
+//! and the filter `quote`, which quotes a value for the shell. The original's `%%key%%` templates work too: every key of its
+//! default template is known, the command that holds `%%python_script%%` becomes the worker's, and an `#SBATCH` line whose
+//! value is not given is left out.
+
+mod directives;
+mod limit;
+mod percent;
+mod shell;
+mod snapshot;
+
+pub use directives::quote_sbatch;
+
+use super::bundle::PlannedArray;
+use super::code::PathEntry;
+use super::layout;
+use crate::config::Slurm;
+use crate::experiment::component;
+use crate::value::Value;
+use minijinja::value::Value as Jinja;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+const DEFAULT_TEMPLATE: &str = include_str!("../../../templates/sbatch.sh.j2");
+
+/// What a script is made of. Every path is absolute.
+#[derive(Debug, Clone, Copy)]
+pub struct Script<'a> {
+    /// Its jobs, resources and experiments.
+    pub array: &'a PlannedArray,
+    /// The plan's folder.
+    pub plan: &'a Path,
+    /// The working directory of the plan, where relative paths start, and the script too unless it runs in a copy.
+    pub workdir: &'a Path,
+    /// The code snapshot its jobs run in.
+    pub code: Option<Code<'a>>,
+    /// This program.
+    pub binary: &'a Path,
+    /// The configuration file as the user named it, for the user's template.
+    pub config: &'a str,
+}
+
+/// A code snapshot, for a script.
+#[derive(Debug, Clone, Copy)]
+pub struct Code<'a> {
+    /// The copy, or the folder of all copies.
+    pub folder: &'a Path,
+    /// Each job has a copy of its own.
+    pub per_job: bool,
+    /// `PYTHONPATH`.
+    pub path: &'a [PathEntry],
+}
+
+/// The file `path_to_template` names.
+#[derive(Debug, Clone, Copy)]
+pub struct UserTemplate<'a> {
+    /// Its path, for messages.
+    pub path: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// Why there is no script.
+#[derive(Debug)]
+pub enum Error {
+    /// A value that no `#SBATCH` line can hold.
+    Value {
+        /// Its key.
+        key: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// A key of `sbatch_args` that does not belong there.
+    Key {
+        /// The key.
+        key: String,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// A path that is not text, or holds line breaks.
+    Path(PathBuf),
+    /// The user's template is no Jinja template or asks for something that is not there.
+    Jinja {
+        /// Its path.
+        template: PathBuf,
+        /// What minijinja says, with the line.
+        error: Box<minijinja::Error>,
+    },
+    /// The user's template gives no script that can work.
+    Template {
+        /// Its path.
+        template: PathBuf,
+        /// From 1, where one line is to blame.
+        line: Option<usize>,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Value { key, problem } => write!(f, "the value of `{key}` cannot be handed to Slurm: {problem}"),
+            Error::Key { key, problem } => write!(f, "`{key}` has no place in `sbatch_args`: {problem}"),
+            Error::Path(path) => {
+                write!(
+                    f,
+                    "the path `{}` cannot stand in a script: it must be UTF-8 without line breaks; rename it",
+                    path.display().to_string().escape_debug()
+                )
+            }
+            Error::Jinja { template, error } => {
+                write!(
+                    f,
+                    "{}: {error}; the known names are in the documentation of `path_to_template`",
+                    template.display()
+                )
+            }
+            Error::Template { template, line: Some(line), problem } => {
+                write!(f, "{}:{line}: {problem}", template.display())
+            }
+            Error::Template { template, line: None, problem } => write!(f, "{}: {problem}", template.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The folder of Slurm's own logs: `slurm_log`, relative to the working directory, or a folder of the plan's.
+/// Slurm does not create it.
+pub fn log_folder(slurm: &Slurm, workdir: &Path, plan: &Path) -> PathBuf {
+    match &slurm.slurm_log {
+        Some(folder) => workdir.join(folder),
+        None => plan.join(layout::plan::SLURM_LOG),
+    }
+}
+
+/// Renders the script of one array, through the user's template where there is one.
+///
+/// # Errors
+///
+/// A value or key that Slurm would not read as it is meant, a path that is no text, a template that cannot work.
+pub fn render(script: &Script<'_>, template: Option<&UserTemplate<'_>>) -> Result<String, Error> {
+    let Some(template) = template else {
+        let default = UserTemplate { path: Path::new("sbatch.sh.j2"), text: DEFAULT_TEMPLATE };
+        return jinja(script, &default);
+    };
+    // sbatch refuses a script with DOS line breaks.
+    let text = template.text.replace("\r\n", "\n");
+    let template = UserTemplate { path: template.path, text: &text };
+    let rendered =
+        if percent::is_template(&text) { percent::render(script, &template)? } else { jinja(script, &template)? };
+    check(script, &template, &rendered)?;
+    Ok(rendered)
+}
+
+/// What a user's template may have forgotten, each of which would only show when the jobs fail.
+fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: &str) -> Result<(), Error> {
+    let problem = if !rendered.starts_with("#!") {
+        "the first line must name the shell, as `#!/bin/bash` does; sbatch refuses a script without it"
+    } else if !rendered.contains(&shell::worker(script)?) {
+        "the script never starts the worker; write `{{ worker }}` on a line of its own, at the end"
+    } else if !rendered.lines().any(has_array) {
+        "no `#SBATCH` line has the array; write `{{ sbatch }}` below the first line, or `#SBATCH --array={{ array }}`"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Template { template: template.path.to_owned(), line: None, problem: problem.to_owned() })
+}
+
+fn has_array(line: &str) -> bool {
+    line.strip_prefix("#SBATCH").is_some_and(|options| {
+        options.split_whitespace().any(|option| option.starts_with("--array") || option.starts_with("-a"))
+    })
+}
+
+fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Error> {
+    let failed = |error| Error::Jinja { template: template.path.to_owned(), error: Box::new(error) };
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.add_filter("quote", |text: String| {
+        shell::quote(&text).ok_or_else(|| {
+            minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no shell can hold this value")
+        })
+    });
+    let mut syntax = minijinja::syntax::SyntaxConfig::builder();
+    syntax.keep_trailing_newline(true);
+    environment.set_syntax(syntax.build().map_err(failed)?);
+
+    let array = script.array;
+    let context = context! {
+        title => title(script),
+        sbatch => directives::lines(script)?.join("\n"),
+        setup => shell::setup(script)?,
+        worker => shell::worker(script)?,
+        array => directives::array_spec(array),
+        offset => array.record.offset,
+        jobs => array.record.jobs,
+        last_index => array.record.jobs.saturating_sub(1),
+        experiments => array.experiments.iter().map(String::as_str).collect::<Jinja>(),
+        plan => text(script.plan)?,
+        workdir => text(script.start())?,
+        log_folder => text(&script.log_folder())?,
+        cw2 => text(script.binary)?,
+        config => script.config,
+        slurm => slurm_keys(script),
+    };
+    environment.render_named_str(&template.path.to_string_lossy(), template.text, context).map_err(failed)
+}
+
+impl Script<'_> {
+    fn slurm(&self) -> &Slurm {
+        &self.array.slurm
+    }
+
+    /// Where it starts: in the code snapshot, if there is one.
+    fn start(&self) -> &Path {
+        self.code.map_or(self.workdir, |code| code.folder)
+    }
+
+    /// See [`log_folder`].
+    pub fn log_folder(&self) -> PathBuf {
+        log_folder(self.slurm(), self.workdir, self.plan)
+    }
+
+    /// `job-name`, or the experiments' names.
+    fn job_name(&self) -> String {
+        match &self.slurm().job_name {
+            Some(name) => name.clone(),
+            None => component(&self.array.experiments.join("+")),
+        }
+    }
+}
+
+fn title(script: &Script<'_>) -> String {
+    let record = &script.array.record;
+    let last = (record.offset + record.jobs).saturating_sub(1);
+    let experiments: Vec<_> = script.array.experiments.iter().map(|name| component(name)).collect();
+    format!("cw2: jobs {} to {last} of the plan, for {}", record.offset, component(&experiments.join("+")))
+}
+
+/// The keys of the SLURM document for a template.
+fn slurm_keys(script: &Script<'_>) -> Jinja {
+    let slurm = script.slurm();
+    let mut keys: BTreeMap<String, Jinja> = BTreeMap::new();
+    for (key, value) in &slurm.extra {
+        keys.insert(key.clone(), to_jinja(value));
+        keys.insert(key.replace('-', "_"), to_jinja(value));
+    }
+    let known = [
+        ("job_name", Jinja::from(script.job_name())),
+        ("partition", Jinja::from(slurm.partition.clone())),
+        ("account", Jinja::from(slurm.account.clone())),
+        ("ntasks", Jinja::from(slurm.ntasks)),
+        ("cpus_per_task", Jinja::from(slurm.cpus_per_task)),
+        ("mem_per_cpu", Jinja::from(slurm.mem_per_cpu.clone())),
+        ("time", Jinja::from(slurm.time.clone())),
+        ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
+        ("venv", Jinja::from(slurm.venv.clone())),
+        ("sh_lines", slurm.sh_lines.iter().map(String::as_str).collect()),
+        ("scheduler", Jinja::from(slurm.scheduler.clone())),
+        ("max_array_size", Jinja::from(slurm.max_array_size)),
+        ("requeue", Jinja::from(slurm.requeue)),
+        ("max_requeues", Jinja::from(slurm.max_requeues)),
+        ("grace", Jinja::from(slurm.grace)),
+        ("slurm_log", Jinja::from(slurm.slurm_log.clone())),
+    ];
+    keys.extend(known.map(|(key, value)| (key.to_owned(), value)));
+    Jinja::from(keys)
+}
+
+fn to_jinja(value: &Value) -> Jinja {
+    match value {
+        Value::Null => Jinja::from(()),
+        Value::Bool(bool) => Jinja::from(*bool),
+        Value::Int(int) => Jinja::from(*int),
+        Value::Float(float) => Jinja::from(*float),
+        Value::String(text) | Value::BigInt(text) => Jinja::from(text.as_str()),
+        Value::List(items) => items.iter().map(to_jinja).collect(),
+        Value::Map(map) => {
+            let map: BTreeMap<_, _> = map.iter().map(|(key, value)| (key.as_str(), to_jinja(value))).collect();
+            Jinja::from(map)
+        }
+    }
+}
+
+/// A path as text that fits on one line.
+fn text(path: &Path) -> Result<String, Error> {
+    match path.to_str() {
+        Some(text) if !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        _ => Err(Error::Path(path.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

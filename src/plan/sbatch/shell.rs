@@ -1,0 +1,178 @@
+//! The shell part of a script: the environment, the user's own lines, the worker.
+//!
+//! No `set -eu`: conda's scripts break under it, and `sh_lines` are the user's and run as written. What cw2 itself writes
+//! checks for failure on its own.
+
+use super::directives;
+use super::{Error, Script, limit, snapshot, text};
+use std::path::Path;
+
+/// The exit code of a failed environment, as everywhere in cw2.
+pub(super) const ENVIRONMENT_FAILURE: u8 = 3;
+
+/// A value as one word of a shell; `None` for a NUL, which no word can hold.
+pub(super) fn quote(value: &str) -> Option<String> {
+    shlex::try_quote(value).ok().map(std::borrow::Cow::into_owned)
+}
+
+pub(super) fn quote_path(path: &Path) -> Result<String, Error> {
+    let text = text(path)?;
+    quote(&text).ok_or_else(|| Error::Path(path.to_owned()))
+}
+
+/// The lines before the worker; empty where there are none.
+pub(super) fn setup(script: &Script<'_>) -> Result<String, Error> {
+    let mut lines: Vec<String> = snapshot::enter(script)?.into_iter().chain(environment(script)?).collect();
+    lines.extend(user_lines(script));
+    // Last: whatever the lines before it do, the copy comes before its source.
+    lines.extend(snapshot::python_path(script)?);
+    Ok(lines.join("\n"))
+}
+
+/// `sh_lines` as written.
+pub(super) fn user_lines(script: &Script<'_>) -> Option<String> {
+    let lines = &script.slurm().sh_lines;
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// Activates `venv`: the folder of a virtual environment, or what conda knows by this name or path. The worker must not start
+/// in a broken environment, so a failure ends the script.
+pub(super) fn environment(script: &Script<'_>) -> Result<Option<String>, Error> {
+    let Some(venv) = script.slurm().venv.as_deref().filter(|venv| !venv.is_empty()) else { return Ok(None) };
+    let unfit = || Error::Value {
+        key: "venv".to_owned(),
+        problem: "it holds a line break or another control character".to_owned(),
+    };
+    if venv.chars().any(char::is_control) {
+        return Err(unfit());
+    }
+    let word = |value: &str| {
+        // Quoted, a tilde or a variable would not be the folder it stands for.
+        match leading_variable(value) {
+            Some((variable, rest)) => quote(rest).map(|rest| format!("\"${variable}\"/{rest}")),
+            None => quote(value),
+        }
+        .ok_or_else(unfit)
+    };
+    let activate = if venv.contains('/') {
+        let folder = venv.strip_suffix("/bin/activate").unwrap_or(venv).trim_end_matches('/');
+        // Without the `./`, `source` would take a leading dash for an option.
+        let folder = if folder.starts_with('-') { format!("./{folder}") } else { folder.to_owned() };
+        // Rarely is an environment part of a code snapshot; where it lies does not change.
+        let folder = match script.code {
+            Some(_) if leading_variable(&folder).is_none() => text(&script.workdir.join(folder))?,
+            _ => folder,
+        };
+        let file = word(&format!("{folder}/bin/activate"))?;
+        let folder = word(&folder)?;
+        format!("if [ -f {file} ]; then\n    source {file}\nelse\n    source activate {folder}\nfi")
+    } else {
+        format!("source activate {}", word(venv)?)
+    };
+    let message = format!("cw2: the environment {venv} cannot be activated; the worker is not started");
+    let message = quote(&message).ok_or_else(unfit)?;
+    Ok(Some(format!(
+        "# shellcheck disable=SC1091{}\n{activate} || {{\n    echo {message} >&2\n    exit {ENVIRONMENT_FAILURE}\n}}",
+        if looks_expandable(venv) { ",SC2016" } else { "" }
+    )))
+}
+
+/// `~/x`, `$WORK/x` and `${WORK}/x` as the variable's name and the rest.
+fn leading_variable(path: &str) -> Option<(&str, &str)> {
+    let (first, rest) = path.split_once('/')?;
+    if first == "~" {
+        return Some(("HOME", rest));
+    }
+    let name = first.strip_prefix('$')?;
+    let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (plain && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).then_some((name, rest))
+}
+
+/// Whether shellcheck would ask if the single quotes around it are meant (SC2016).
+pub(super) fn looks_expandable(text: &str) -> bool {
+    text.contains(['$', '`'])
+}
+
+/// The last lines. `exec`, because a shell that waits for a child holds back the signals Slurm sends it.
+pub(super) fn worker(script: &Script<'_>) -> Result<String, Error> {
+    let mut lines = String::new();
+    if script.slurm().cpus_per_task.is_some() || directives::user_has(script, "cpus-per-task") {
+        // srun does not take it over by itself since Slurm 22.05.
+        lines.push_str("export SRUN_CPUS_PER_TASK=\"$SLURM_CPUS_PER_TASK\"\n");
+    }
+    let (binary, plan) = (quote_path(script.binary)?, quote_path(script.plan)?);
+    if looks_expandable(&binary) || looks_expandable(&plan) {
+        lines.push_str("# shellcheck disable=SC2016\n");
+    }
+    let offset = script.array.record.offset;
+    let mut words =
+        vec![format!("exec {binary} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\"")];
+    words.extend(Some(limit::arguments(script.slurm())).filter(|arguments| !arguments.is_empty()));
+    lines.push_str(&words.join(" "));
+    Ok(lines)
+}
+
+/// A value as it must stand behind `before` on a shell line, which may have opened quotes.
+pub(super) fn quote_after(before: &str, value: &str) -> Option<String> {
+    let mut open = None;
+    let mut escaped = false;
+    for c in before.chars() {
+        match (open, c) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '"' | '\'') => open = Some(c),
+            (Some(quote), c) if c == quote => open = None,
+            _ => {}
+        }
+    }
+    if value.contains('\0') {
+        return None;
+    }
+    match open {
+        None => quote(value),
+        Some('"') => Some(value.chars().fold(String::new(), |mut out, c| {
+            if matches!(c, '"' | '\\' | '$' | '`') {
+                out.push('\\');
+            }
+            out.push(c);
+            out
+        })),
+        Some(_) => Some(value.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leading_variable_is_found() {
+        for (path, found) in [
+            ("~/a b", Some(("HOME", "a b"))),
+            ("$WORK/x", Some(("WORK", "x"))),
+            ("${WORK}/x/y", Some(("WORK", "x/y"))),
+            ("~u/x", None),
+            ("$(ls)/x", None),
+            ("$1/x", None),
+            ("$/x", None),
+            ("a/$b", None),
+        ] {
+            assert_eq!(leading_variable(path), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_value_fits_the_quotes_it_stands_in() {
+        for (before, value, expected) in [
+            ("cd ", "/a b", "'/a b'"),
+            ("cd \"", "/a $b\"", "/a \\$b\\\""),
+            ("cd '", "it's", r"it'\''s"),
+            ("echo 'x' ", "/plain", "/plain"),
+            ("echo \\' ", "/a b", "'/a b'"),
+        ] {
+            assert_eq!(quote_after(before, value).unwrap(), expected);
+        }
+        assert_eq!(quote_after("", "\0"), None);
+    }
+}

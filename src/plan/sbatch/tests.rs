@@ -1,0 +1,213 @@
+//! Whole scripts. Their texts are in `snapshots/`; each passes `bash -n` and shellcheck.
+
+use super::*;
+use crate::config::SbatchArg;
+use crate::plan::record::ArrayRecord;
+
+/// A template of the original's kind.
+const ORIGINAL: &str = include_str!("testdata/original.template");
+
+fn array(slurm: Slurm) -> PlannedArray {
+    PlannedArray {
+        record: ArrayRecord {
+            script: "sbatch.sh".to_owned(),
+            offset: 0,
+            jobs: 24,
+            code: None,
+            num_parallel_jobs: None,
+        },
+        slurm,
+        template: None,
+        experiments: vec!["mnist".to_owned()],
+    }
+}
+
+fn full() -> Slurm {
+    Slurm {
+        partition: Some("gpu".to_owned()),
+        job_name: Some("sweep #1".to_owned()),
+        account: Some("hpc-prf-x".to_owned()),
+        ntasks: Some(1),
+        cpus_per_task: Some(8),
+        mem_per_cpu: Some("4000".to_owned()),
+        time: Some("1-00:00:00".to_owned()),
+        num_parallel_jobs: Some(4),
+        sbatch_args: vec![
+            ("gres".to_owned(), SbatchArg::Values(vec!["gpu:a100:1".to_owned()])),
+            ("C".to_owned(), SbatchArg::Values(vec!["skylake&ib|[rack1]".to_owned()])),
+            ("exclusive".to_owned(), SbatchArg::Flag),
+            ("mail-type".to_owned(), SbatchArg::Values(vec!["END".to_owned(), "FAIL".to_owned()])),
+            ("time".to_owned(), SbatchArg::Values(vec!["30".to_owned()])),
+            ("comment".to_owned(), SbatchArg::Values(vec!["it's a \"test\"".to_owned()])),
+        ],
+        sh_lines: vec!["module load cuda".to_owned(), "export X=\"$HOME/x y\"".to_owned()],
+        venv: Some("~/venvs/my env".to_owned()),
+        requeue: Some(true),
+        grace: Some(90.5),
+        ..Slurm::default()
+    }
+}
+
+struct Case {
+    array: PlannedArray,
+    plan: &'static str,
+    workdir: &'static str,
+    binary: &'static str,
+    code: Option<Code<'static>>,
+}
+
+impl Case {
+    fn new(slurm: Slurm) -> Self {
+        let (plan, workdir) = ("/home/u/project/out/plans/001", "/home/u/project");
+        Case { array: array(slurm), plan, workdir, binary: "/home/u/.cargo/bin/cw2", code: None }
+    }
+
+    fn render(&self, template: Option<&str>) -> Result<String, Error> {
+        let script = Script {
+            array: &self.array,
+            plan: Path::new(self.plan),
+            workdir: Path::new(self.workdir),
+            code: self.code,
+            binary: Path::new(self.binary),
+            config: "mnist.yml",
+        };
+        render(&script, template.map(|text| UserTemplate { path: Path::new("own.sh"), text }).as_ref())
+    }
+}
+
+#[test]
+fn without_a_slurm_document_any_cluster_accepts_the_script() {
+    insta::assert_snapshot!("plain", Case::new(Slurm::default()).render(None).unwrap());
+}
+
+#[test]
+fn every_key_has_its_line() {
+    insta::assert_snapshot!("full", Case::new(full()).render(None).unwrap());
+}
+
+#[test]
+fn hostile_paths_are_quoted() {
+    let mut case = Case::new(Slurm { venv: Some("my env; rm -rf $HOME".to_owned()), ..Slurm::default() });
+    case.plan = "/home/ü/it's \"my\" $project #1 100%/plans/001";
+    case.workdir = "/home/ü/it's \"my\" $project #1 100%";
+    case.binary = "/opt/my tools/`cw2`";
+    case.array.record.offset = 1001;
+    case.array.record.jobs = 1;
+    case.array.experiments = vec!["a b".to_owned(), "c\n#SBATCH --wrap=x".to_owned()];
+    insta::assert_snapshot!("hostile", case.render(None).unwrap());
+}
+
+#[test]
+fn paths_that_fit_no_line_are_refused() {
+    let mut case = Case::new(Slurm::default());
+    case.plan = "/home/u\n#SBATCH --wrap=x";
+    assert_eq!(
+        case.render(None).unwrap_err().to_string(),
+        "the path `/home/u\\n#SBATCH --wrap=x/slurm` cannot stand in a script: it must be UTF-8 without line breaks; rename it"
+    );
+    let case = Case::new(Slurm { slurm_log: Some("a\\b".to_owned()), ..Slurm::default() });
+    assert!(case.render(None).is_err());
+    let case = Case::new(Slurm { partition: Some("a\nb".to_owned()), ..Slurm::default() });
+    assert_eq!(
+        case.render(None).unwrap_err().to_string(),
+        "the value of `partition` cannot be handed to Slurm: it holds a line break or another control character"
+    );
+}
+
+#[test]
+fn logs_lie_where_the_document_says() {
+    let slurm = Slurm { slurm_log: Some("logs/50%".to_owned()), ..Slurm::default() };
+    assert_eq!(log_folder(&slurm, Path::new("/w"), Path::new("/p")), Path::new("/w/logs/50%"));
+    let script = Case::new(slurm).render(None).unwrap();
+    assert!(script.contains("#SBATCH --output=/home/u/project/logs/50%%/%A_%a.log\n"), "{script}");
+}
+
+#[test]
+fn a_users_jinja_template_sees_everything() {
+    let mut slurm = full();
+    slurm.extra.insert("my-image".to_owned(), Value::from("a b.sif"));
+    let template = "#!/bin/bash -l\n#SBATCH --array={{ array }}\n{% if slurm.partition %}#SBATCH -p {{ slurm.partition }}\n\
+                    {% endif %}{% if slurm.max_requeues %}never{% endif %}\
+                    # {{ experiments | join(', ') }}: {{ offset }} {{ jobs }} {{ last_index }}\n\
+                    export IMAGE={{ slurm.my_image | quote }}\n{{ setup }}\n{{ worker }}\n";
+    insta::assert_snapshot!("jinja", Case::new(slurm).render(Some(template)).unwrap());
+}
+
+#[test]
+fn a_template_that_cannot_work_is_refused() {
+    let case = Case::new(Slurm::default());
+    for (template, problem) in [
+        (
+            "#!/bin/bash\n{{ sbatch }}\npython x.py\n",
+            "own.sh: the script never starts the worker; write `{{ worker }}` on a line of its own, at the end",
+        ),
+        (
+            "{{ sbatch }}\n{{ worker }}\n",
+            "own.sh: the first line must name the shell, as `#!/bin/bash` does; sbatch refuses a script without it",
+        ),
+        (
+            "#!/bin/bash\n{{ worker }}\n",
+            "own.sh: no `#SBATCH` line has the array; write `{{ sbatch }}` below the first line, or `#SBATCH --array={{ array }}`",
+        ),
+        (
+            "#!/bin/bash\n#SBATCH -t %%tiem%%\npython3 %%python_script%%\n",
+            "own.sh:2: `%%tiem%%` is no key of a template; put your own keys into the SLURM document",
+        ),
+        (
+            "#!/bin/bash\n#SBATCH --array 0-%%last_job_idx%%\n# %%python_script%%\n",
+            "own.sh: the script never starts the worker; write `{{ worker }}` on a line of its own, at the end",
+        ),
+    ] {
+        assert_eq!(case.render(Some(template)).unwrap_err().to_string(), problem);
+    }
+    let error = case.render(Some("#!/bin/bash\n{{ slurm.partitoin }}\n{{ worker }}\n")).unwrap_err().to_string();
+    assert!(error.starts_with("own.sh: undefined value") && error.contains("own.sh:2"), "{error}");
+}
+
+#[test]
+fn the_originals_template_works() {
+    insta::assert_snapshot!("original_full", Case::new(full()).render(Some(ORIGINAL)).unwrap());
+    insta::assert_snapshot!("original_plain", Case::new(Slurm::default()).render(Some(ORIGINAL)).unwrap());
+}
+
+#[test]
+fn a_template_of_the_originals_kind_may_be_anyhow_written() {
+    let template = "#!/bin/bash\r\n#SBATCH -a 0-%%last_job_idx%%%%%num_parallel_jobs%%\r\n#SBATCH -D \"%%experiment_execution_dir%%\"\r\n\
+                    #SBATCH -p %%partition%% -t %%time%%\r\n# %%venv%%\r\nif true; then cd \"%%experiment_execution_dir%%\"; fi\r\n\
+                    srun --unbuffered \\\r\n    python3 %%python_script%% \\\r\n    -j 3\r\necho after\r\n";
+    let mut case = Case::new(Slurm { venv: Some("x".to_owned()), partition: Some("p".to_owned()), ..Slurm::default() });
+    case.workdir = "/a \"$b\"";
+    insta::assert_snapshot!("original_odd", case.render(Some(template)).unwrap());
+}
+
+/// `PYTHONPATH` with an entry of every kind.
+fn python_path() -> &'static [PathEntry] {
+    vec![PathEntry::InCopy("".into()), PathEntry::InCopy("src/a b".into()), PathEntry::Elsewhere("/opt/it's".into())]
+        .leak()
+}
+
+#[test]
+fn jobs_run_in_the_code_snapshot() {
+    let mut case = Case::new(Slurm {
+        venv: Some("envs/x".to_owned()),
+        sh_lines: vec!["module load cuda".to_owned()],
+        slurm_log: Some("logs".to_owned()),
+        ..Slurm::default()
+    });
+    case.code = Some(Code { folder: Path::new("/scratch/u/copy"), per_job: false, path: python_path() });
+    insta::assert_snapshot!("snapshot", case.render(None).unwrap());
+    insta::assert_snapshot!("snapshot_original", case.render(Some(ORIGINAL)).unwrap());
+}
+
+#[test]
+fn each_job_runs_in_its_own_copy() {
+    let mut case = Case::new(Slurm::default());
+    case.array.record.offset = 101;
+    case.code = Some(Code { folder: Path::new("/scratch/$u/my copies"), per_job: true, path: python_path() });
+    insta::assert_snapshot!("snapshot_per_job", case.render(None).unwrap());
+    insta::assert_snapshot!("snapshot_per_job_original", case.render(Some(ORIGINAL)).unwrap());
+    case.code = Some(Code { folder: Path::new("/scratch/a:b"), per_job: true, path: &python_path()[..2] });
+    assert!(!case.render(None).unwrap().contains("PYTHONPATH"));
+    case.code = Some(Code { folder: Path::new("/scratch/a\nb"), per_job: false, path: &[] });
+    assert!(case.render(None).is_err());
+}
