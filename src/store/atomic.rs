@@ -1,0 +1,44 @@
+//! Replacing a file as a whole: temporary file in the same folder, sync, rename.
+
+use super::{Error, Result};
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Whether the new content must outlive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durable {
+    /// It is on the disk before the call returns.
+    Yes,
+    /// Losing it costs nothing but work that would be done again.
+    No,
+}
+
+/// Replaces `path` by `bytes`: a reader sees the old content or the new one, never a part.
+pub fn replace(path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
+    let fail = |source| Error::new("write", path, source);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // The default of 0600 would keep colleagues from reading the state; the umask still applies.
+    let mut file = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    if durable == Durable::Yes {
+        file.as_file().sync_data().map_err(fail)?;
+    }
+    file.persist(path).map_err(|error| fail(error.error))?;
+    if durable == Durable::Yes {
+        sync_folder(folder)?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder outlive a power cut.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::new("sync", folder, source))
+}

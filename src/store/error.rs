@@ -1,0 +1,49 @@
+//! A failed file operation, with what was tried on which path.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong with a file: an environment failure (exit code 3), never the user's configuration.
+#[derive(Debug)]
+pub struct Error {
+    action: &'static str,
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+/// The result of a file operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// `action` completes "cannot … `path`".
+    pub fn new(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Error { action, path: path.to_owned(), source }
+    }
+
+    /// A file whose content is not what it must be.
+    pub fn corrupt(path: &Path, what: impl Into<String>) -> Self {
+        Error::new("use", path, std::io::Error::new(std::io::ErrorKind::InvalidData, what.into()))
+    }
+
+    /// Why the system refused.
+    pub fn kind(&self) -> std::io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use std::io::ErrorKind as K;
+        write!(f, "cannot {} `{}`: {}", self.action, self.path.display(), self.source)?;
+        match self.source.kind() {
+            K::StorageFull | K::QuotaExceeded => write!(f, "; free some space and run the same command again"),
+            K::PermissionDenied | K::ReadOnlyFilesystem => {
+                write!(f, "; check who owns the folder and how it is mounted")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    // The text already holds the source: a chain must not print it twice.
+}

@@ -1,0 +1,55 @@
+//! Which repetitions of a run are finished, for the planner.
+
+use super::{Error, Result, rep};
+use crate::plan::build::Finished;
+use crate::plan::layout::{self, rep as names};
+use crate::run::status::Found;
+use crate::value::Value;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What is on disk of a run.
+#[derive(Debug)]
+pub enum OnDisk {
+    /// These repetitions are finished, with the plan's parameters.
+    Finished(Finished),
+    /// This repetition is finished with other parameters; theirs, where they can be read.
+    Differs(PathBuf, Option<Value>),
+}
+
+/// Looks at the repetitions of the run in `run_dir`. One directory is read where nothing was run yet.
+pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnDisk> {
+    let mut finished = Finished::default();
+    let Some(log) = layout::rep_dir(run_dir, 0).parent().map(Path::to_owned) else {
+        return Ok(OnDisk::Finished(finished));
+    };
+    match std::fs::symlink_metadata(&log) {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(OnDisk::Finished(finished));
+        }
+        Err(error) => return Err(Error::new("read", &log, error)),
+    }
+    for number in 0..repetitions {
+        let dir = layout::rep_dir(run_dir, number);
+        match rep::status(&dir)? {
+            Found::TooNew(format) => {
+                let what = format!("it has format {format}, written by a newer cw2 than this one");
+                return Err(Error::corrupt(&dir.join(names::STATUS), what));
+            }
+            Found::Status(status) if status.state.is_finished() => {
+                if status.params_sha256 != params_sha256 {
+                    return Ok(OnDisk::Differs(dir.clone(), stored_params(&dir)));
+                }
+                finished.insert(number);
+            }
+            Found::Status(_) | Found::Nothing => {}
+        }
+    }
+    Ok(OnDisk::Finished(finished))
+}
+
+fn stored_params(dir: &Path) -> Option<Value> {
+    let text = std::fs::read_to_string(dir.join(names::CONFIG_JSON)).ok()?;
+    crate::config::read_json(&text).ok()?.get_path(&["params".to_owned()]).cloned()
+}

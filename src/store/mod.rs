@@ -1,0 +1,53 @@
+//! Every read and write of cw2's own files: plans, the state of repetitions, locks, snapshots of the
+//! code. The only user of `std::fs`.
+//!
+//! Files appear whole or not at all. It must not decide anything: what is written comes from [`crate::plan`] and
+//! [`crate::run`], names and places from [`crate::plan::layout`].
+
+pub mod atomic;
+mod error;
+pub mod finished;
+pub mod git;
+pub mod indexed;
+pub mod log;
+mod made;
+pub mod plan;
+pub mod plans;
+pub mod rep;
+pub mod snapshot;
+pub mod submissions;
+pub mod survey;
+
+pub use error::{Error, Result};
+
+use std::path::{Path, PathBuf};
+
+/// The real file system as a configuration's source.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Files;
+
+impl crate::config::Source for Files {
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| Error::new("read", path, source))
+}
+
+/// The path without symbolic links and dots, where it exists.
+pub fn canonical(path: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(|source| Error::new("open", path, source))
+}
+
+/// Whether something is at this path.
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Creates a folder and those above it, where they are missing.
+pub fn create_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|source| Error::new("create", path, source))
+}

@@ -1,0 +1,230 @@
+//! A repetition's directory: who owns it, its status, its logs.
+//!
+//! Two locks, both advisory (`flock`) and both released by the kernel when their holder dies:
+//! - the *owner* holds `err.log` through a descriptor no child inherits: one worker at a time;
+//! - the *living* hold `out.log` through the open file description their standard output is: it is free exactly when the
+//!   last process of the repetition is gone, even when its worker died before it.
+
+use super::atomic::{self, Durable};
+use super::{Error, Result};
+use crate::plan::layout::{self, rep as names};
+use crate::run::status::{self, Found, Status};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the status file of a repetition's directory says.
+pub fn status(dir: &Path) -> Result<Found> {
+    let path = dir.join(names::STATUS);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(status::parse(&bytes)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Found::Nothing),
+        Err(error) => Err(Error::new("read", &path, error)),
+    }
+}
+
+/// The folder that holds a run's repetitions, held open: a look at many of them does not walk the whole path again and again.
+#[derive(Debug)]
+pub struct Siblings {
+    log: PathBuf,
+    folder: Option<File>,
+    buffer: Vec<u8>,
+}
+
+impl Siblings {
+    /// Opens the folder of the run in `run_dir`. Where it does not exist, no repetition has a status.
+    pub fn open(run_dir: &Path) -> Result<Self> {
+        let log = layout::rep_dir(run_dir, 0).parent().map(Path::to_owned).unwrap_or_default();
+        let folder = match File::open(&log) {
+            Ok(folder) => Some(folder),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            Err(error) => return Err(Error::new("open", &log, error)),
+        };
+        Ok(Siblings { log, folder, buffer: Vec::with_capacity(8192) })
+    }
+
+    /// What the status file of a repetition says.
+    pub fn status(&mut self, rep: u32) -> Result<Found> {
+        let Some(folder) = &self.folder else { return Ok(Found::Nothing) };
+        let below = layout::rep_dir(Path::new(""), rep);
+        let below = Path::new(below.file_name().unwrap_or_default()).join(names::STATUS);
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        self.buffer.clear();
+        let read = rustix::fs::openat(folder, &below, flags, rustix::fs::Mode::empty())
+            .map_err(std::io::Error::from)
+            .and_then(|file| File::from(file).take(u64::MAX).read_to_end(&mut self.buffer));
+        match read {
+            Ok(_) => Ok(status::parse(&self.buffer)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Found::Nothing),
+            Err(error) => Err(Error::new("read", &self.log.join(below), error)),
+        }
+    }
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// The repetition is the caller's until the value is dropped.
+    Owned(Owned),
+    /// Another worker is at it.
+    Busy,
+    /// No worker is at it, but processes that a dead one started still run.
+    Ghosts(Owned),
+}
+
+/// A repetition's directory that this worker owns.
+#[derive(Debug)]
+pub struct Owned {
+    dir: PathBuf,
+    out: File,
+    err: File,
+    _owner: File,
+}
+
+/// Takes a repetition's directory, creating it.
+pub fn claim(dir: &Path) -> Result<Claim> {
+    fs::create_dir_all(dir).map_err(|source| Error::new("create", dir, source))?;
+    let open = |name: &str| {
+        let path = dir.join(name);
+        let file = OpenOptions::new().append(true).read(true).create(true).open(&path);
+        file.map_err(|source| Error::new("open", &path, source))
+    };
+    let owner = open(names::ERR)?;
+    if !try_lock(&owner) {
+        return Ok(Claim::Busy);
+    }
+    let rep = Owned { dir: dir.to_owned(), out: open(names::OUT)?, err: open(names::ERR)?, _owner: owner };
+    Ok(if try_lock(&rep.out) { Claim::Owned(rep) } else { Claim::Ghosts(rep) })
+}
+
+/// Whether the lock was free. File systems without locks count as free: one writer a file is what keeps states whole,
+/// the lock is the second belt.
+fn try_lock(file: &File) -> bool {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(error)) => {
+            if !WARNED.swap(true, Ordering::Relaxed) {
+                log::warn!(
+                    "this file system has no locks ({error}): two workers on one repetition would not notice each other"
+                );
+            }
+            true
+        }
+    }
+}
+
+impl Owned {
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether every process of the repetition is gone (after [`Claim::Ghosts`]).
+    pub fn try_alone(&self) -> bool {
+        try_lock(&self.out)
+    }
+
+    /// What the status file says, now that no one else writes it.
+    pub fn status(&self) -> Result<Found> {
+        status(&self.dir)
+    }
+
+    /// Replaces the status. A finished one is on the disk when this returns.
+    pub fn write_status(&self, status: &Status) -> Result<()> {
+        let path = self.dir.join(names::STATUS);
+        let mut bytes = serde_json::to_vec_pretty(status)
+            .map_err(|error| Error::new("write", &path, std::io::Error::other(error)))?;
+        bytes.push(b'\n');
+        let durable = if status.state.is_finished() { Durable::Yes } else { Durable::No };
+        atomic::replace(&path, &bytes, durable)
+    }
+
+    /// Removes the payload an earlier attempt left: it would count as this one's.
+    pub fn clear_surrender(&self) -> Result<()> {
+        let path = self.dir.join(names::SURRENDER);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::new("remove", &path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a worker got as far as writing the configuration before.
+    pub fn was_started(&self) -> bool {
+        super::exists(&self.dir.join(names::CONFIG_JSON))
+    }
+
+    /// Sets the metrics of an attempt aside: those of the next one begin anew.
+    pub fn set_metrics_aside(&self, attempt: u32) -> Result<()> {
+        let path = self.dir.join(names::METRICS);
+        match fs::rename(&path, self.dir.join(names::metrics_of(attempt))) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::new("rename", &path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the temporary files of a worker that died while it wrote.
+    pub fn clear_temporaries(&self) -> Result<()> {
+        let entries = fs::read_dir(&self.dir).map_err(|source| Error::new("read", &self.dir, source))?;
+        let temporary = format!(".{}.", names::STATUS);
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&temporary) {
+                fs::remove_file(entry.path()).map_err(|source| Error::new("remove", &entry.path(), source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the resolved configuration, in both its forms.
+    pub fn write_config(&self, yaml: &str, json: &str) -> Result<()> {
+        for (name, text) in [(names::CONFIG_YAML, yaml), (names::CONFIG_JSON, json)] {
+            let path = self.dir.join(name);
+            fs::write(&path, text).map_err(|source| Error::new("write", &path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Standard output and standard error for a process of this repetition.
+    pub fn streams(&self) -> Result<(File, File)> {
+        let fail = |source| Error::new("open", &self.dir.join(names::OUT), source);
+        Ok((self.out.try_clone().map_err(fail)?, self.err.try_clone().map_err(fail)?))
+    }
+
+    /// Writes a line of cw2's own into both logs.
+    pub fn log_line(&self, line: &str) {
+        // A full disk must not end what still can run; the status tells.
+        let _ = (&self.out).write_all(line.as_bytes()).and_then(|()| (&self.err).write_all(line.as_bytes()));
+    }
+
+    /// The present length of `err.log`, so that [`Owned::stderr_tail`] can start there.
+    pub fn stderr_len(&self) -> u64 {
+        (&self.err).seek(SeekFrom::End(0)).unwrap_or(0)
+    }
+
+    /// The last lines written to `err.log` since it was `from` bytes long: at most `limit` bytes, whole characters.
+    pub fn stderr_tail(&self, from: u64, limit: u64) -> String {
+        let end = self.stderr_len();
+        let start = from.max(end.saturating_sub(limit));
+        let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
+        let Ok(read) = self.err.read_at(&mut bytes, start) else { return String::new() };
+        bytes.truncate(read);
+        let text = String::from_utf8_lossy(&bytes);
+        let whole = if start > from { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
+        whole.trim_end().to_owned()
+    }
+
+    /// The payload of a surrender, where the experiment left one: JSON, or its text as a JSON string.
+    pub fn surrender(&self) -> Result<Option<serde_json::Value>> {
+        let path = self.dir.join(names::SURRENDER);
+        let mut text = String::new();
+        match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
+            Ok(_) if text.trim().is_empty() => Ok(Some(serde_json::Value::Null)),
+            Ok(_) => Ok(Some(serde_json::from_str(&text).unwrap_or_else(|_| text.trim().into()))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new("read", &path, error)),
+        }
+    }
+}
