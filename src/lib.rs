@@ -19,7 +19,7 @@
 //!
 //! YAML text → documents → resolved experiments ([`config`]) → runs ([`experiment`]) → repetitions → jobs → plan on disk and
 //! sbatch scripts ([`plan`], [`store`]) → (Slurm, [`slurm`]) → worker → repetition processes (`worker`) → state and logs on
-//! disk ([`store`]) → status, logs, advice (`report`), retry.
+//! disk ([`store`]) → status, logs, advice ([`report`]), retry.
 //!
 //! # Layers
 //!
@@ -34,10 +34,12 @@
 //! | [`run`] | P | a repetition's life as values: its state, what to do with it, its command's text, its share of a job |
 //! | [`plan`] | P | bundles, arrays, the layout on disk, the records of a plan, sbatch scripts |
 //! | [`store`] | E | every read and write of cw2's own files |
+//! | [`report`] | P | what a person reads of all that |
 
 pub mod config;
 pub mod experiment;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod slurm;
 pub mod store;

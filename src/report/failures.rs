@@ -1,0 +1,256 @@
+//! Failures that are alike: what differs from one to the next (numbers, addresses, the repetition's own folder) does not count.
+
+use super::human;
+use crate::plan::layout;
+use crate::run::standing::Standing;
+use crate::run::status::Status;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+/// Failures that are alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// How they stand.
+    pub standing: Standing,
+    /// What the first of them says.
+    pub text: String,
+    /// How many.
+    pub count: u64,
+    /// The directory of the first of them.
+    pub example: String,
+}
+
+/// A failed repetition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// How it stands.
+    pub standing: Standing,
+    /// What it says.
+    pub text: String,
+    /// Its directory.
+    pub dir: String,
+    /// Its run's name.
+    pub run: String,
+}
+
+/// Groups, the largest first; equally large ones in the order they came.
+pub fn group(failures: impl Iterator<Item = Failed>) -> Vec<Group> {
+    let mut places: HashMap<(Standing, String), usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for failed in failures {
+        let key = (failed.standing, normal(&failed.text, &[&failed.dir, &failed.run]));
+        if let Some(group) = places.get(&key).and_then(|place| groups.get_mut(*place)) {
+            group.count += 1;
+        } else {
+            places.insert(key, groups.len());
+            let Failed { standing, text, dir, .. } = failed;
+            groups.push(Group { standing, text, count: 1, example: dir });
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    groups
+}
+
+/// Kinds of failures that `status --failed` tells.
+const KINDS: usize = 25;
+
+/// The groups as text: how many, how they stand, what the first says, and where it lies.
+pub fn render(groups: &[Group]) -> String {
+    let mut text = String::new();
+    for group in groups.iter().take(KINDS) {
+        let _ = writeln!(text, "{} × {}: {}", human::count(group.count), group.standing.word(), group.text);
+        let _ = writeln!(text, "    e.g. {}", group.example);
+    }
+    if let Some(more) = groups.len().checked_sub(KINDS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "and {more} kinds more (`--json` has them all)");
+    }
+    text
+}
+
+/// The groups as blocks of lines, for `logs --failed`.
+pub fn render_lines(groups: &[Group]) -> String {
+    let mut text = String::new();
+    for (number, group) in groups.iter().enumerate() {
+        let gap = if number > 0 { "\n" } else { "" };
+        let (first, rest) = group.text.split_once('\n').unwrap_or((&group.text, ""));
+        let _ = writeln!(text, "{gap}{} × {}: {first}", human::count(group.count), group.standing.word());
+        for line in rest.lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+        let _ = writeln!(text, "  e.g. {}/{}", group.example, layout::rep::ERR);
+    }
+    text
+}
+
+/// Why a repetition failed, in one line: what its status says, and the last line of its standard error, which says more in
+/// most languages. `slurm` is Slurm's word for the end of its element, such as `NODE_FAIL`.
+pub fn reason(standing: Standing, status: Option<&Status>, slurm: Option<&str>) -> String {
+    if standing == Standing::Lost {
+        return match (slurm, status.and_then(|status| status.slurm.as_ref())) {
+            (Some(word), _) => format!("its worker is gone: Slurm says {word}"),
+            (None, Some(_)) => "its worker is gone: Slurm no longer knows its job".to_owned(),
+            (None, None) => "its worker is gone".to_owned(),
+        };
+    }
+    let Some(error) = status.and_then(|status| status.error.as_ref()) else { return standing.word().to_owned() };
+    match last_lines(&error.stderr_tail, 1) {
+        last if last.is_empty() || error.message.contains(&last) => error.message.clone(),
+        last => format!("{}: {last}", error.message),
+    }
+}
+
+/// The last `count` lines that are not blank at the end; of a line that was drawn over (a progress bar), what was drawn last.
+pub fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.trim_end().lines().rev().take(count).map(drawn_last).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+fn drawn_last(line: &str) -> &str {
+    let line = line.trim_end();
+    line.rsplit('\r').next().unwrap_or(line)
+}
+
+/// The text without what differs between failures that are alike: `own` texts, numbers, hexadecimal addresses and hashes, and how
+/// far a progress bar was.
+pub fn normal(text: &str, own: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for own in own.iter().filter(|own| !own.is_empty()) {
+        text = text.replace(own, "<own>");
+    }
+    let chars: Vec<char> = text.chars().collect();
+    let mut normal = String::with_capacity(text.len());
+    let mut at = 0;
+    let mut in_word = false;
+    while let Some(&c) = chars.get(at) {
+        let rest = chars.get(at..).unwrap_or_default();
+        let hash = if in_word { 0 } else { hexadecimal(rest) };
+        let (kind, length) = match c {
+            _ if hash > 0 => ('0', hash),
+            '0'..='9' => ('0', number(rest)),
+            '\u{2580}'..='\u{259f}' => ('█', length(rest, |c| matches!(c, '\u{2580}'..='\u{259f}'))),
+            '\n' => ('\n', 1),
+            c if c.is_whitespace() => (' ', length(rest, |c| c.is_whitespace() && c != '\n')),
+            c => (c, 1),
+        };
+        normal.push(kind);
+        in_word = c.is_alphanumeric() || c == '_';
+        at += length.max(1);
+    }
+    normal
+}
+
+fn length(chars: &[char], is: impl Fn(char) -> bool) -> usize {
+    chars.iter().take_while(|c| is(**c)).count()
+}
+
+/// The length of an address or a hash at the start: `0x…`, or at least eight digits of which some are letters.
+fn hexadecimal(chars: &[char]) -> usize {
+    let word = length(chars, |c| c.is_alphanumeric() || c == '_');
+    let digits = match chars {
+        ['0', 'x' | 'X', rest @ ..] => 2 + length(rest, |c| c.is_ascii_hexdigit()),
+        _ => length(chars, |c| c.is_ascii_hexdigit()),
+    };
+    let prefixed = matches!(chars, ['0', 'x' | 'X', ..]) && digits > 2;
+    let word_chars = chars.get(..digits).unwrap_or_default();
+    let mixed = word_chars.iter().any(char::is_ascii_digit) && word_chars.iter().any(char::is_ascii_alphabetic);
+    if digits == word && (prefixed || (digits >= 8 && mixed)) { digits } else { 0 }
+}
+
+/// The length of a decimal number at the start: `12`, `0.5`, `1.5e-3`.
+fn number(chars: &[char]) -> usize {
+    let digits = |from: usize| length(chars.get(from..).unwrap_or_default(), |c| c.is_ascii_digit());
+    let mut end = digits(0);
+    if chars.get(end) == Some(&'.') && digits(end + 1) > 0 {
+        end += 1 + digits(end + 1);
+    }
+    if matches!(chars.get(end), Some('e' | 'E')) {
+        let sign = usize::from(matches!(chars.get(end + 1), Some('+' | '-')));
+        let exponent = digits(end + 1 + sign);
+        if exponent > 0 {
+            end += 1 + sign + exponent;
+        }
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::status::Failure;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_differs_by_chance_is_normal() {
+        for (text, expected) in [
+            ("loss 1.5e-3 at 12", "loss 0 at 0"),
+            ("loss 7 at step 9999", "loss 0 at step 0"),
+            ("<Tensor at 0x7ffdAB12>", "<Tensor at 0>"),
+            ("commit 3fa94c1e8d is bad, cafe too", "commit 0 is bad, cafe too"),
+            ("deadbeef is a word", "deadbeef is a word"),
+            ("layer12.weight, 0xzz", "layer0.weight, 0xzz"),
+            (" 37%|███▋      | 37/100", " 0%|█ | 0/0"),
+            ("v1.2.3 e+4\t\tx\n y", "v0.0 e+0 x\n y"),
+            ("out/e/log/rep_00/x.py: rep e__a1", "<own>/x.py: rep <own>"),
+            ("", ""),
+        ] {
+            assert_eq!(normal(text, &["out/e/log/rep_00", "e__a1", ""]), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_lines_are_those_a_person_saw() {
+        assert_eq!(last_lines("a\nb\r 10%\r 20%\r\nc\n\n", 2), " 20%\nc");
+        assert_eq!(last_lines("", 3), "");
+    }
+
+    #[test]
+    fn reasons_say_the_most_that_is_known() {
+        let mut status = super::super::progress::tests::status("crashed", 1.0);
+        assert_eq!(reason(Standing::Crashed, Some(&status), None), "crashed");
+        let failure = |message: &str, tail: &str| {
+            Some(Failure { phase: "run".to_owned(), message: message.to_owned(), stderr_tail: tail.to_owned() })
+        };
+        status.error = failure("exit status 1", "Traceback\nValueError: no\n");
+        assert_eq!(reason(Standing::Crashed, Some(&status), None), "exit status 1: ValueError: no");
+        status.error = failure("cannot start `x`", "");
+        assert_eq!(reason(Standing::Crashed, Some(&status), None), "cannot start `x`");
+        assert_eq!(reason(Standing::Lost, Some(&status), None), "its worker is gone");
+        assert_eq!(reason(Standing::Lost, None, Some("NODE_FAIL")), "its worker is gone: Slurm says NODE_FAIL");
+    }
+
+    #[test]
+    fn like_failures_are_one_group_and_the_largest_comes_first() {
+        let failed = |standing, text: &str, dir: &str| Failed {
+            standing,
+            text: text.to_owned(),
+            dir: dir.to_owned(),
+            run: String::new(),
+        };
+        let groups = group(
+            [
+                failed(Standing::TimedOut, "after 1 s", "a"),
+                failed(Standing::Crashed, "no file b/x.1", "b"),
+                failed(Standing::Crashed, "no file c/x.22", "c"),
+                failed(Standing::Crashed, "after 1 s", "d"),
+            ]
+            .into_iter(),
+        );
+        let told: Vec<_> = groups.iter().map(|g| (g.standing, g.text.as_str(), g.count, g.example.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (Standing::Crashed, "no file b/x.1", 2, "b"),
+                (Standing::TimedOut, "after 1 s", 1, "a"),
+                (Standing::Crashed, "after 1 s", 1, "d"),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_normal_form_without_numbers(text in "[ -~\\n\u{2580}é]*") {
+            let normal = normal(&text, &[]);
+            prop_assert!(!normal.contains(|c: char| ('1'..='9').contains(&c)), "{}", normal);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What status files say, as tables, texts and JSON: one format a file.
+//!
+//! Values in, values out: no file, no clock, no process. It must not decide how a repetition stands; that is
+//! [`crate::run::standing`].
+
+pub mod advice;
+pub mod failures;
+pub mod human;
+pub mod progress;
+pub mod status_json;
+pub mod status_table;
