@@ -18,7 +18,7 @@
 //! # The flow
 //!
 //! YAML text → documents → resolved experiments ([`config`]) → runs ([`experiment`]) → repetitions → jobs → plan on disk and
-//! sbatch scripts ([`plan`], [`store`]) → (Slurm, [`slurm`]) → worker → repetition processes (`worker`) → state and logs on
+//! sbatch scripts ([`plan`], [`store`]) → (Slurm, [`slurm`]) → worker → repetition processes ([`worker`]) → state and logs on
 //! disk ([`store`]) → status, logs, advice ([`report`]), retry.
 //!
 //! # Layers
@@ -35,6 +35,7 @@
 //! | [`plan`] | P | bundles, arrays, the layout on disk, the records of a plan, sbatch scripts |
 //! | [`store`] | E | every read and write of cw2's own files |
 //! | [`report`] | P | what a person reads of all that |
+//! | [`worker`] | E | processes, signals, affinity, time |
 
 pub mod config;
 pub mod experiment;
@@ -44,3 +45,4 @@ pub mod run;
 pub mod slurm;
 pub mod store;
 pub mod value;
+pub mod worker;

@@ -1,0 +1,275 @@
+//! One attempt at a repetition: `initialize`, `run`, `finalize`, and how their ends make its outcome.
+
+use super::child::{self, Cause, Ended, Limits, OnStop};
+use super::environment::Variables;
+use super::ghosts;
+use super::life::Life;
+use crate::plan::layout::rep as names;
+use crate::plan::record::{ArgvRecord, ExperimentRecord};
+use crate::run::render::{self, Context, Names};
+use crate::run::status::{Exit, Failure, State};
+use crate::store::rep::Owned;
+use nix::sys::signal::Signal;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How much of `err.log` a status keeps: a Python traceback of some fifty lines.
+const TAIL_BYTES: u64 = 4096;
+
+/// Time for a repetition's `finalize` once the worker was told to stop: Slurm kills 30 s after its SIGTERM by default.
+const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
+
+/// An attempt and what its commands are made of.
+pub(super) struct Attempt<'a> {
+    life: &'a Life<'a>,
+    owned: &'a Owned,
+    context: Context,
+    /// The environment, or why there is none.
+    variables: Result<Variables, String>,
+    /// Where this attempt's part of `err.log` begins.
+    tail_from: u64,
+}
+
+/// How an attempt ended.
+pub(super) struct Outcome {
+    pub state: State,
+    pub exit: Option<Exit>,
+    pub failure: Option<Failure>,
+    pub payload: Option<serde_json::Value>,
+    /// CPU seconds of all phases.
+    pub cpu_seconds: f64,
+    /// Largest resident size of one of their processes, in bytes.
+    pub max_rss: u64,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(life: &'a Life<'a>, owned: &'a Owned, number: u32, resume: bool) -> Self {
+        let experiment = life.experiment();
+        let config_file = life.rep.dir.join(names::CONFIG_YAML);
+        let names = Names {
+            experiment: &experiment.name,
+            run: &life.rep.run.record.run,
+            rep: life.rep.number,
+            rep_dir: &life.rep.dir.to_string_lossy(),
+            config_file: &config_file.to_string_lossy(),
+            iterations: experiment.iterations,
+            seed: life.seed(),
+            slot: life.slot.number,
+            cpus: u32::try_from(life.slot.threads).unwrap_or(u32::MAX),
+            gpus: &life.slot.gpus,
+        };
+        let context = Context::new(&life.rep.run.params, &names);
+        let variables = variables(life, &context, number, resume);
+        Attempt { life, owned, context, variables, tail_from: owned.stderr_len() }
+    }
+
+    /// `initialize` and `run`.
+    pub(super) fn run(&self) -> Outcome {
+        let mut outcome =
+            Outcome { state: State::Completed, exit: None, failure: None, payload: None, cpu_seconds: 0.0, max_rss: 0 };
+        let options = self.life.options;
+        let limits = Limits {
+            deadline: self.deadline(),
+            grace: options.grace,
+            grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
+            on_stop: OnStop::Signal(checkpoint_signal(self.life.experiment())),
+        };
+        let command = &self.life.experiment().command;
+        if let Some(initialize) = &command.initialize {
+            let result = self.execute(initialize, limits, None);
+            self.judge(&mut outcome, "initialize", result);
+            if outcome.state == State::Completed && self.life.control.stopping() {
+                outcome.fail(State::Interrupted, "initialize", TOLD_TO_STOP.to_owned(), String::new());
+            }
+            self.look_for_surrender(&mut outcome);
+        }
+        if outcome.state == State::Completed {
+            let result = self.execute(&command.run, limits, None);
+            self.judge(&mut outcome, "run", result);
+            self.look_for_surrender(&mut outcome);
+        }
+        outcome
+    }
+
+    /// `finalize`, whatever the outcome is.
+    pub(super) fn finalize(&self, outcome: &mut Outcome) {
+        let Some(argv) = &self.life.experiment().command.finalize else { return };
+        let limits = Limits {
+            deadline: self.deadline(),
+            grace: FINALIZE_ON_STOP.min(self.life.options.grace),
+            grace_at_limit: FINALIZE_ON_STOP,
+            on_stop: OnStop::Hurry,
+        };
+        let result = self.execute(argv, limits, Some(outcome.state));
+        outcome.finalized(result, || self.tail());
+    }
+
+    /// A payload makes a success a surrender.
+    fn look_for_surrender(&self, outcome: &mut Outcome) {
+        if outcome.state != State::Completed {
+            return;
+        }
+        match self.owned.surrender() {
+            Ok(None) => {}
+            Ok(Some(payload)) => {
+                outcome.state = State::Surrendered;
+                outcome.payload = Some(payload);
+            }
+            Err(error) => outcome.fail(State::Crashed, "run", error.to_string(), String::new()),
+        }
+    }
+
+    fn tail(&self) -> String {
+        self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
+    }
+
+    /// When a phase that starts now has taken too long.
+    fn deadline(&self) -> Option<Instant> {
+        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
+        Instant::now().checked_add(limit)
+    }
+
+    /// Runs one phase's command to its end, with all it started.
+    fn execute(&self, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
+        let variables = self.variables.as_ref().map_err(Clone::clone)?;
+        let (context, experiment) = (&self.context, self.life.experiment());
+        let mut words = Vec::new();
+        for prefix in &experiment.launcher {
+            render::argument(prefix, context, &mut words).map_err(|why| format!("launcher: {why}"))?;
+        }
+        match argv {
+            ArgvRecord::Shell(text) => {
+                words.extend(["/bin/sh".to_owned(), "-c".to_owned(), render::shell(text, context)?]);
+            }
+            ArgvRecord::Exec(arguments) => {
+                arguments.iter().try_for_each(|argument| render::argument(argument, context, &mut words))?;
+            }
+        }
+        let (program, arguments) = words.split_first().ok_or("the command is empty")?;
+        let start = self.life.plan.start_dir(self.life.job);
+        let workdir = match &experiment.workdir {
+            Some(template) => start.join(render::plain(template, context).map_err(|why| format!("workdir: {why}"))?),
+            None => start,
+        };
+        let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
+        let mut command = Command::new(variables.find(program));
+        command.arg0(program).args(arguments).stdin(Stdio::null()).stdout(out).stderr(err).current_dir(&workdir);
+        variables.apply(&mut command);
+        if let Some(outcome) = outcome {
+            command.env("CW2_OUTCOME", outcome.word().replace(' ', "_"));
+        }
+        let result = child::run(&mut command, limits, self.life.control);
+        ghosts::end_orphans(&self.life.rep.dir);
+        result.map_err(|error| cannot_start(program, &workdir, &error))
+    }
+
+    /// Turns a phase's end into the outcome.
+    fn judge(&self, outcome: &mut Outcome, phase: &str, result: Result<Ended, String>) {
+        let ended = match result {
+            Ok(ended) => ended,
+            Err(message) => return outcome.fail(State::Crashed, phase, message, String::new()),
+        };
+        outcome.account(&ended);
+        outcome.exit = Some(ended.exit);
+        match (ended.cause, ended.exit) {
+            (Cause::Deadline, _) => {
+                let limit = self.life.experiment().timeout.unwrap_or_default();
+                outcome.fail(State::TimedOut, phase, format!("ended after its timeout of {limit} s"), self.tail());
+            }
+            // Left on purpose, so it is done whatever the worker was told meanwhile.
+            (_, Exit::Code(0)) if matches!(self.owned.surrender(), Ok(Some(_))) => {}
+            // Also with status 0: a program that catches the signal, writes a checkpoint and exits is not done.
+            (Cause::Stop, _) => {
+                outcome.fail(State::Interrupted, phase, TOLD_TO_STOP.to_owned(), String::new());
+            }
+            (_, Exit::Code(0)) => {}
+            (_, exit) => outcome.fail(State::Crashed, phase, describe(phase, exit), self.tail()),
+        }
+    }
+}
+
+const TOLD_TO_STOP: &str = "the worker was told to stop";
+
+/// The environment of all phases.
+fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> Result<Variables, String> {
+    let dir = &life.rep.dir;
+    let mut variables = Variables::new(life.slot, life.options);
+    for (name, template) in &life.experiment().env {
+        variables.set(name, render::plain(template, context).map_err(|why| format!("env `{name}`: {why}"))?);
+    }
+    variables.set("CW2_EXPERIMENT", &life.experiment().name);
+    variables.set("CW2_RUN", &life.rep.run.record.run);
+    variables.set("CW2_REP", life.rep.number.to_string());
+    variables.set("CW2_REP_DIR", dir);
+    variables.set("CW2_CONFIG", dir.join(names::CONFIG_JSON));
+    variables.set("CW2_METRICS", dir.join(names::METRICS));
+    variables.set("CW2_SURRENDER", dir.join(names::SURRENDER));
+    variables.set("CW2_ATTEMPT", attempt.to_string());
+    variables.set("CW2_RESUME", if resume { "1" } else { "0" });
+    variables.set("CW2_SEED", life.seed().to_string());
+    Ok(variables)
+}
+
+impl Outcome {
+    fn fail(&mut self, state: State, phase: &str, message: String, stderr_tail: String) {
+        self.state = state;
+        self.failure = Some(Failure { phase: phase.to_owned(), message, stderr_tail });
+    }
+
+    fn account(&mut self, ended: &Ended) {
+        self.cpu_seconds += ended.cpu_seconds;
+        self.max_rss = self.max_rss.max(ended.max_rss);
+    }
+
+    /// A failed `finalize` is a crash, one that was cut short an interruption, unless the repetition did not succeed anyway.
+    fn finalized(&mut self, result: Result<Ended, String>, tail: impl Fn() -> String) {
+        let (state, message) = match result {
+            Ok(ended) => {
+                self.account(&ended);
+                match (ended.cause, ended.exit) {
+                    (Cause::Itself, Exit::Code(0)) => return,
+                    (Cause::Itself, exit) => (State::Crashed, describe("finalize", exit)),
+                    (Cause::Deadline, _) => (State::TimedOut, "`finalize` was ended after the timeout".to_owned()),
+                    (Cause::Stop, _) => {
+                        (State::Interrupted, "`finalize` was ended: the worker was told to stop".to_owned())
+                    }
+                }
+            }
+            Err(message) => (State::Crashed, format!("`finalize`: {message}")),
+        };
+        if self.state.is_finished() {
+            self.fail(state, "finalize", message, tail());
+        } else if let Some(failure) = &mut self.failure {
+            failure.message = format!("{}; then {message}", failure.message);
+        }
+    }
+}
+
+fn describe(phase: &str, exit: Exit) -> String {
+    match exit {
+        Exit::Code(127) => format!("`{phase}` exited with status 127 (the shell did not find a command)"),
+        Exit::Code(code) => format!("`{phase}` exited with status {code}"),
+        Exit::Signal(number) => match Signal::try_from(number) {
+            Ok(Signal::SIGKILL) => {
+                format!(
+                    "`{phase}` was ended by SIGKILL (out of memory is the usual reason: look for oom in Slurm's log)"
+                )
+            }
+            Ok(signal) => format!("`{phase}` was ended by {}", signal.as_str()),
+            Err(_) => format!("`{phase}` was ended by signal {number}"),
+        },
+    }
+}
+
+fn cannot_start(program: &str, workdir: &Path, error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::NotFound && !crate::store::exists(workdir) {
+        return format!("cannot start `{program}`: its working directory `{}` does not exist", workdir.display());
+    }
+    format!("cannot start `{program}`: {error}")
+}
+
+fn checkpoint_signal(experiment: &ExperimentRecord) -> Signal {
+    experiment.checkpoint_signal.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Signal::SIGTERM)
+}

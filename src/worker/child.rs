@@ -1,0 +1,178 @@
+//! One child process from spawn to reaping: its own process group, a deadline, polite signals before SIGKILL.
+//!
+//! A pid is signalled only while it is known to be the child's: the child is seen to have ended (`WNOWAIT`), its group is
+//! ended, and only then it is reaped by the thread that signalled it.
+
+use super::control::{Control, Urgency};
+use crate::run::status::Exit;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How to end a child early.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// When it has taken too long.
+    pub deadline: Option<Instant>,
+    /// Between the polite signal and SIGKILL.
+    pub grace: Duration,
+    /// The same, where the polite signal is the time limit's warning.
+    pub grace_at_limit: Duration,
+    /// What a stop of the worker means for it.
+    pub on_stop: OnStop,
+}
+
+/// What a child is told when the worker is to stop.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OnStop {
+    /// This signal (SIGINT stays SIGINT), and SIGKILL after the grace.
+    Signal(Signal),
+    /// Nothing: it may end by itself within the grace.
+    Hurry,
+}
+
+/// Why a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// By itself.
+    Itself,
+    /// It passed its deadline.
+    Deadline,
+    /// The worker was told to stop.
+    Stop,
+}
+
+/// A child that is gone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub exit: Exit,
+    pub cause: Cause,
+    /// CPU seconds, of it and the children it waited for.
+    pub cpu_seconds: f64,
+    /// Largest resident size of one of them, in bytes.
+    pub max_rss: u64,
+}
+
+/// Starts a command in a process group of its own and waits for its end.
+///
+/// # Errors
+/// Where the command cannot be started.
+pub(super) fn run(command: &mut Command, limits: Limits, control: &Control) -> std::io::Result<Ended> {
+    let child = control.spawn(command.process_group(0))?;
+    // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
+    let cause = wait_for_exit(pid, limits, control);
+    // The zombie still holds its pid, so the group's number is no one else's.
+    let _ = killpg(pid, Signal::SIGKILL);
+    let (exit, cpu_seconds, max_rss) = reap(pid)?;
+    let stopped = cause == Cause::Itself
+        && matches!(limits.on_stop, OnStop::Signal(_))
+        && control.stopping_within(patience(exit));
+    Ok(Ended { exit, cause: if stopped { Cause::Stop } else { cause }, cpu_seconds, max_rss })
+}
+
+fn wait_for_exit(pid: Pid, limits: Limits, control: &Control) -> Cause {
+    let mut cause = Cause::Itself;
+    let mut heard = Urgency::None;
+    let mut kill_at: Option<Instant> = None;
+    let end = |kill_at: &mut Option<Instant>, signal: Signal, grace: Duration| {
+        let _ = killpg(pid, signal);
+        // A stopped process acts on the signal only when it goes on.
+        let _ = killpg(pid, Signal::SIGCONT);
+        *kill_at = Some(Instant::now() + grace);
+    };
+    loop {
+        let events = control.events();
+        if exited(pid) {
+            return cause;
+        }
+        let (urgency, signal) = control.urgency();
+        if urgency > heard {
+            heard = urgency;
+            match limits.on_stop {
+                _ if urgency == Urgency::Kill => kill_at = Some(Instant::now()),
+                _ if kill_at.is_some() => {}
+                OnStop::Hurry => kill_at = Some(Instant::now() + limits.grace),
+                OnStop::Signal(polite) => {
+                    cause = Cause::Stop;
+                    let polite = if signal == Some(Signal::SIGINT) { Signal::SIGINT } else { polite };
+                    let grace = if signal == Some(Signal::SIGUSR1) { limits.grace_at_limit } else { limits.grace };
+                    end(&mut kill_at, polite, grace);
+                }
+            }
+        }
+        let now = Instant::now();
+        if kill_at.is_none() && limits.deadline.is_some_and(|deadline| now >= deadline) {
+            cause = Cause::Deadline;
+            end(&mut kill_at, Signal::SIGTERM, limits.grace);
+        }
+        let mut wake = kill_at.or(limits.deadline);
+        if kill_at.is_some_and(|at| now >= at) {
+            if cause == Cause::Itself {
+                cause = Cause::Stop;
+            }
+            let _ = killpg(pid, Signal::SIGKILL);
+            // SIGKILL is not refused, but a process in an uninterruptible wait heeds it late.
+            wake = Some(now + Duration::from_secs(1));
+        }
+        control.wait(events, wake);
+    }
+}
+
+/// How long to wait for the worker's own signal before an end is judged: one that looks like an answer to a signal may
+/// have come of the one the worker is about to get.
+fn patience(exit: Exit) -> Duration {
+    let asks = |signal| [libc::SIGTERM, libc::SIGINT, libc::SIGHUP].contains(&signal);
+    match exit {
+        Exit::Code(0) => Duration::ZERO,
+        Exit::Signal(signal) if asks(signal) => Duration::from_secs(1),
+        Exit::Code(code) if asks(code - 128) => Duration::from_secs(1),
+        // A program whose handler raises an error ends like any that crashed.
+        Exit::Signal(_) | Exit::Code(_) => Duration::from_millis(20),
+    }
+}
+
+/// Whether the child has ended; it stays a zombie.
+fn exited(pid: Pid) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    loop {
+        match waitid(Id::Pid(pid), flags) {
+            Ok(WaitStatus::StillAlive) => return false,
+            Err(Errno::EINTR) => {}
+            // Exited, or no child of ours any more: in both cases there is nothing to wait for.
+            _ => return true,
+        }
+    }
+}
+
+/// Reaps the ended child: exit, CPU seconds, largest resident size in bytes.
+#[expect(unsafe_code, reason = "no safe wrapper of wait4, the only call that tells one child's resources")]
+fn reap(pid: Pid) -> nix::Result<(Exit, f64, u64)> {
+    let mut status: libc::c_int = 0;
+    // SAFETY: rusage is a plain C struct of integers, for which all zeroes is a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to live, properly aligned values of the types wait4 writes, exclusively borrowed here.
+        let result = unsafe { libc::wait4(pid.as_raw(), &raw mut status, 0, &raw mut usage) };
+        match Errno::result(result) {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    };
+    #[expect(clippy::cast_precision_loss, reason = "CPU times are far below 2^52 seconds")]
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    // Linux counts ru_maxrss in kibibytes (getrusage(2)).
+    let max_rss = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+    Ok((exit, seconds(usage.ru_utime) + seconds(usage.ru_stime), max_rss))
+}

@@ -1,0 +1,190 @@
+//! Signals as data: blocked for the whole process, read from a signalfd by whoever asks, acted on in one place.
+//!
+//! A handler would run some time after its signal arrived; a child that ended of the same signal could be judged in between,
+//! and be taken for done. Read under the lock, a signal that came before the child's end is known when the end is seen.
+//! SIGCHLD comes the same way: a slot waits for its child and for a reason to stop in one place, without polling, on
+//! kernels older than pidfds too (5.3; RHEL 8 has 4.18).
+//!
+//! Children inherit the mask, so it is lifted while one is started. That happens under the lock too, with handlers that only
+//! set a flag: whatever the starting thread takes in that moment is noted before anyone else looks.
+
+use super::lock;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::AsFd as _;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// The signals that say stop; SIGUSR1 is the warning before the time limit.
+const STOPS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1];
+
+/// How urgently the worker is to stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Not at all.
+    #[default]
+    None,
+    /// Start nothing new, end what runs politely.
+    Stop,
+    /// End everything at once (a second signal).
+    Kill,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Grows with every signal, so that a wait knows whether it missed one.
+    events: u64,
+    urgency: Urgency,
+    /// The first and the last signal that said stop.
+    stops: Option<(Signal, Signal)>,
+}
+
+/// The worker's view of the signals it got.
+#[derive(Debug, Clone)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// All that is taken over.
+    mask: SigSet,
+    signals: SignalFd,
+    /// What a thread took while it started a child.
+    taken: Vec<(Signal, Arc<AtomicBool>)>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Control {
+    /// Takes over SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGCHLD, for the rest of the process.
+    ///
+    /// To be called before any other thread is started: one that does not block the signals would be ended by them.
+    pub fn listen() -> std::io::Result<Self> {
+        let mut mask = SigSet::empty();
+        let mut taken = Vec::new();
+        for signal in STOPS.into_iter().chain([Signal::SIGCHLD]) {
+            mask.add(signal);
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal as i32, Arc::clone(&flag))?;
+            taken.push((signal, flag));
+        }
+        mask.thread_block()?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let control = Control {
+            shared: Arc::new(Shared { mask, signals, taken, state: Mutex::default(), changed: Condvar::new() }),
+        };
+        let listener = control.clone();
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            loop {
+                let mut fds = [PollFd::new(listener.shared.signals.as_fd(), PollFlags::POLLIN)];
+                // An interrupted poll is only a look too many.
+                let _ = poll(&mut fds, PollTimeout::NONE);
+                drop(listener.state());
+            }
+        })?;
+        Ok(control)
+    }
+
+    /// Starts a child, which gets none of the signals that are blocked here.
+    pub(super) fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
+        let mut state = self.state();
+        self.shared.mask.thread_unblock()?;
+        let child = command.spawn();
+        self.shared.mask.thread_block()?;
+        let taken = self.shared.taken.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
+        let events = state.events;
+        taken.for_each(|(signal, _)| state.hear(*signal));
+        self.tell(&state, events);
+        child
+    }
+
+    /// The state, with every signal that has arrived.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = lock(&self.shared.state);
+        let events = state.events;
+        while let Ok(Some(info)) = self.shared.signals.read_signal() {
+            if let Some(signal) = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
+                state.hear(signal);
+            }
+        }
+        self.tell(&state, events);
+        state
+    }
+
+    /// Wakes those who wait, if there was a signal since `events`.
+    fn tell(&self, state: &State, events: u64) {
+        if state.events != events {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Whether nothing new may start.
+    pub fn stopping(&self) -> bool {
+        self.state().urgency != Urgency::None
+    }
+
+    /// Whether nothing new may start, now or before `patience` is over.
+    pub(super) fn stopping_within(&self, patience: Duration) -> bool {
+        let until = Instant::now().checked_add(patience);
+        loop {
+            let events = self.events();
+            if self.stopping() || until.is_some_and(|until| Instant::now() >= until) {
+                return self.stopping();
+            }
+            self.wait(events, until);
+        }
+    }
+
+    /// Whether it was the time limit that first said stop.
+    pub fn stopped_by_time_limit(&self) -> bool {
+        self.state().stops.is_some_and(|(first, _)| first == Signal::SIGUSR1)
+    }
+
+    /// How urgent it is, and the last signal that said so.
+    pub(super) fn urgency(&self) -> (Urgency, Option<Signal>) {
+        let state = self.state();
+        (state.urgency, state.stops.map(|(_, last)| last))
+    }
+
+    /// How many signals there were; take it before looking at what [`Control::wait`] is to wait for.
+    pub(super) fn events(&self) -> u64 {
+        self.state().events
+    }
+
+    /// Waits until there was a signal since `events`, or until `deadline`.
+    pub(super) fn wait(&self, events: u64, deadline: Option<Instant>) {
+        let mut state = self.state();
+        while state.events == events {
+            state = match deadline {
+                None => self.shared.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+                    let Some(left) = left else { return };
+                    let woken = self.shared.changed.wait_timeout(state, left);
+                    woken.unwrap_or_else(std::sync::PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl State {
+    fn hear(&mut self, signal: Signal) {
+        self.events += 1;
+        if signal == Signal::SIGCHLD {
+            return;
+        }
+        self.stops = Some((self.stops.map_or(signal, |(first, _)| first), signal));
+        if self.urgency == Urgency::None {
+            self.urgency = Urgency::Stop;
+            log::warn!("{}: ending what runs, starting nothing new (again to kill)", signal.as_str());
+        } else {
+            self.urgency = Urgency::Kill;
+            log::warn!("{} again: killing what runs", signal.as_str());
+        }
+    }
+}

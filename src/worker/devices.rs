@@ -1,0 +1,148 @@
+//! A slot's share of the job's CPUs and GPUs: reads what the allocation allows, asks [`crate::run::share`] how to cut it.
+
+use super::Options;
+use crate::plan::record::ExperimentRecord;
+use crate::run::share::{self, Cpu};
+use anyhow::Context as _;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// The environment variables that say which GPUs are visible, as CUDA, `ROCm` and oneAPI document them.
+const GPU_VARIABLES: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"];
+
+/// One of a job's places.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    /// From 0.
+    pub number: u32,
+    /// Its CPUs.
+    pub cpus: Vec<usize>,
+    /// How many threads its repetitions should start.
+    pub threads: usize,
+    /// Whether its threads are bound to them.
+    pub pinned: bool,
+    /// Its GPUs, comma-separated; empty where there is none.
+    pub gpus: String,
+    /// The variable that restricts its processes to them, with its value.
+    pub gpu_variable: Option<(&'static str, String)>,
+}
+
+impl Slot {
+    /// Binds the calling thread, and so all it starts, to the slot's CPUs.
+    pub(super) fn pin(&self) {
+        if !self.pinned {
+            return;
+        }
+        let mut set = CpuSet::new();
+        let bound =
+            self.cpus.iter().try_for_each(|&cpu| set.set(cpu)).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+        if let Err(errno) = bound {
+            log::warn!("slot {}: cannot bind to CPUs {:?}: {errno}", self.number, self.cpus);
+        }
+    }
+}
+
+/// The CPUs of this process's allocation.
+#[derive(Debug, Clone)]
+pub struct Allowed {
+    /// Their numbers, cut from the affinity mask, never counted from 0: the allocation's CPUs need not start there.
+    pub cpus: Vec<usize>,
+    /// Whether the mask is the allocation's own. A wider one belongs to other jobs too: theirs and ours would be bound to
+    /// the same CPUs.
+    pub bound: bool,
+}
+
+/// The CPUs this process may use: the affinity mask, or as many of it as Slurm gave where that is less.
+pub fn allowed_cpus() -> anyhow::Result<Allowed> {
+    let set = sched_getaffinity(Pid::from_raw(0))
+        .context("cannot read this process's CPU affinity (machines with more than 1024 CPUs are not supported)")?;
+    let mut cpus: Vec<usize> = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect();
+    let number = |name: &str| std::env::var(name).ok()?.parse::<usize>().ok();
+    // Several tasks on this node, or a whole core for half of one: the node's count is the larger and the true one.
+    let given = number("SLURM_CPUS_ON_NODE").max(number("SLURM_CPUS_PER_TASK")).unwrap_or(usize::MAX).max(1);
+    let bound = cpus.len() <= given;
+    cpus.truncate(given);
+    Ok(Allowed { cpus, bound })
+}
+
+/// Cuts a job into its slots.
+pub(super) fn slots(experiment: &ExperimentRecord, reps: usize, options: &Options) -> anyhow::Result<Vec<Slot>> {
+    let wanted = (experiment.reps_in_parallel as usize).min(options.max_slots.unwrap_or(usize::MAX)).max(1);
+    let per_rep = experiment.cpus_per_rep.map(|n| n as usize);
+    let cpus = &options.allowed.cpus;
+    let split = wanted > 1 || per_rep.is_some();
+    let shares = if split {
+        let topology: Vec<Cpu> = cpus.iter().map(|&cpu| topology(cpu)).collect();
+        share::cpus(&topology, wanted, per_rep)
+    } else {
+        vec![cpus.clone()]
+    };
+    let threads = per_rep.unwrap_or(cpus.len() / wanted).max(1);
+    let gpus = Gpus::visible();
+    let variable = gpus.variable.filter(|_| experiment.gpus_per_rep.is_some());
+    let slots = (0..)
+        .zip(shares)
+        .zip(gpus.split(experiment.gpus_per_rep, wanted)?)
+        // A short job needs no more slots than it has repetitions; the share of each stays what it is in a full one.
+        .take(reps)
+        .map(|((number, cpus), gpus)| {
+            let gpus = gpus.join(",");
+            Slot {
+                number,
+                pinned: split && options.allowed.bound && cpus.len() < options.allowed.cpus.len(),
+                cpus,
+                threads,
+                gpu_variable: variable.map(|name| (name, gpus.clone())),
+                gpus,
+            }
+        })
+        .collect();
+    Ok(slots)
+}
+
+/// The GPUs that the allocation made visible.
+struct Gpus {
+    variable: Option<&'static str>,
+    entries: Vec<String>,
+}
+
+impl Gpus {
+    fn visible() -> Self {
+        let found = GPU_VARIABLES.into_iter().find_map(|name| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+            Some((name, value.split(',').map(|entry| entry.trim().to_owned()).collect()))
+        });
+        let (variable, entries) = found.unzip();
+        Gpus { variable, entries: entries.unwrap_or_default() }
+    }
+
+    /// One list a slot: its share, or all where nothing is to be shared.
+    fn split(&self, per_rep: Option<f64>, slots: usize) -> anyhow::Result<Vec<Vec<String>>> {
+        match (per_rep, self.variable) {
+            (None, _) => Ok(vec![self.entries.clone(); slots]),
+            (Some(per_rep), Some(_)) => share::gpus(&self.entries, slots, per_rep)
+                .map_err(|why| anyhow::anyhow!("the allocation's GPUs cannot be split: {why}")),
+            (Some(per_rep), None) => {
+                let names = GPU_VARIABLES.join(", ");
+                log::warn!("`gpus_per_rep: {per_rep}`, but no GPU is visible here: none of {names} is set");
+                Ok(vec![Vec::new(); slots])
+            }
+        }
+    }
+}
+
+/// Where a CPU sits, as `/sys` tells; unknown places are one place.
+fn topology(cpu: usize) -> Cpu {
+    let base = format!("/sys/devices/system/cpu/cpu{cpu}");
+    let first = |file: &str| {
+        // A list such as `0-3,8`: its first number names the group.
+        let text = std::fs::read_to_string(format!("{base}/{file}")).ok()?;
+        text.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
+    };
+    Cpu {
+        id: cpu,
+        core: first("topology/thread_siblings_list").unwrap_or(cpu),
+        cache: first("cache/index3/shared_cpu_list").unwrap_or(0),
+        package: first("topology/package_cpus_list").or_else(|| first("topology/core_siblings_list")).unwrap_or(0),
+    }
+}

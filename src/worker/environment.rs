@@ -1,0 +1,77 @@
+//! The environment of a repetition's processes.
+
+use super::Options;
+use super::devices::Slot;
+use nix::unistd::{AccessFlags, access};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What tells libraries how many threads to start; set to the slot's share unless the user set it.
+const THREADS: [&str; 5] =
+    ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"];
+
+/// The variables of one attempt.
+#[derive(Debug)]
+pub(super) struct Variables(Vec<(OsString, OsString)>);
+
+impl Variables {
+    /// Those of the slot; the user's own and the repetition's are added with [`Variables::set`].
+    pub(super) fn new(slot: &Slot, options: &Options) -> Self {
+        let mut variables = Variables(Vec::with_capacity(32));
+        let cpus = slot.threads.to_string();
+        variables.set("CW2_SLOT", slot.number.to_string());
+        variables.set("CW2_CPUS", &cpus);
+        variables.set("CW2_GPUS", &slot.gpus);
+        for name in THREADS {
+            if std::env::var_os(name).is_none() {
+                variables.set(name, &cpus);
+            }
+        }
+        if let Some((name, value)) = &slot.gpu_variable {
+            variables.set(name, value);
+        }
+        if let Some(path) = options.program.as_deref().and_then(Path::parent).and_then(with_folder) {
+            variables.set("PATH", path);
+        }
+        variables
+    }
+
+    /// Sets one; a later value wins.
+    pub(super) fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// The program's file, looked up in the repetition's own `PATH`. Left to the standard library, a changed `PATH` would
+    /// cost a full fork for every start.
+    pub(super) fn find(&self, program: &str) -> PathBuf {
+        let path = self.0.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path);
+        if program.contains('/') {
+            return PathBuf::from(program);
+        }
+        let found = path.and_then(|path| {
+            std::env::split_paths(path)
+                // What a relative folder holds depends on the working directory: that search is left to the child.
+                .take_while(|folder| folder.is_absolute())
+                .map(|folder| folder.join(program))
+                .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+        });
+        found.unwrap_or_else(|| PathBuf::from(program))
+    }
+
+    /// Hands them to a command.
+    pub(super) fn apply(&self, command: &mut Command) {
+        command.envs(self.0.iter().map(|(name, value)| (name, value)));
+    }
+}
+
+/// `PATH` with cw2's own folder at its end, so that `cw2 surrender` works in a repetition.
+fn with_folder(folder: &Path) -> Option<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
+    if folders.iter().any(|known| known == folder) {
+        return None;
+    }
+    folders.push(folder.to_owned());
+    std::env::join_paths(folders).ok()
+}

@@ -1,0 +1,157 @@
+//! Processes that outlived what started them: orphans of a repetition whose command ended, and ghosts of one whose worker
+//! died. Found by what every process of a repetition carries: `CW2_REP_DIR` in its environment, or its `out.log`.
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::HashSet;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Makes this process the parent of every orphan below it, so that none escapes by `setsid` or a double fork.
+pub fn adopt_orphans() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
+            log::warn!("cannot adopt orphaned processes: {errno}");
+        }
+    });
+}
+
+/// How many repetitions this process has under way; also held while orphans are looked at, so that none starts meanwhile.
+static UNDER_WAY: Mutex<usize> = Mutex::new(0);
+
+/// A repetition that is under way, until it is dropped.
+pub(super) struct UnderWay;
+
+impl UnderWay {
+    pub(super) fn enter() -> Self {
+        *super::lock(&UNDER_WAY) += 1;
+        UnderWay
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        *super::lock(&UNDER_WAY) -= 1;
+    }
+}
+
+/// Ends every orphan of this process that belongs to the repetition in `dir`, and their children, and waits until they are
+/// gone. One that carries no mark any more belongs to it if no other repetition is under way.
+pub(super) fn end_orphans(dir: &Path) {
+    end_adopted(|pid, under_way| under_way <= 1 || belongs(pid, dir));
+}
+
+/// Ends every orphan of this process: for the very end, when no repetition runs any more.
+pub fn end_strays() {
+    end_adopted(|_, _| true);
+}
+
+fn end_adopted(wanted: impl Fn(Pid, usize) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        // Under the lock an adopted pid is reaped by no one else, so it cannot become another process's.
+        let under_way = super::lock(&UNDER_WAY);
+        let mut ended = 0;
+        for pid in orphans() {
+            let alive = waitpid(pid, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive);
+            if alive && wanted(pid, *under_way) {
+                let _ = kill(pid, Signal::SIGKILL);
+                while waitpid(pid, None) == Err(Errno::EINTR) {}
+                ended += 1;
+            }
+        }
+        // Their own children became orphans of this process in turn: another round finds them.
+        if ended == 0 || Instant::now() > deadline {
+            return;
+        }
+    }
+}
+
+/// The adopted children of this process. The kernel gives orphans to the first living thread, the main one, which starts
+/// nothing itself.
+fn orphans() -> Vec<Pid> {
+    let me = std::process::id();
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{me}/task/{me}/children")) else { return Vec::new() };
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
+}
+
+/// Ends what a dead worker left of the repetition in `dir` on this machine. Returns how many processes there were.
+///
+/// `is_gone` is asked until it holds or the time is over.
+pub(super) fn end_ghosts(dir: &Path, grace: Duration, is_gone: impl Fn() -> bool) -> usize {
+    let start = Instant::now();
+    let mut seen = HashSet::new();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let ghosts = of_repetition(dir);
+        for pid in &ghosts {
+            let signal = if start.elapsed() < grace {
+                // Politely once, so that a checkpoint may be written.
+                if !seen.insert(*pid) {
+                    continue;
+                }
+                Signal::SIGTERM
+            } else {
+                Signal::SIGKILL
+            };
+            signal_ghost(*pid, signal, dir);
+        }
+        if ghosts.is_empty() && is_gone() || start.elapsed() > grace + Duration::from_secs(5) {
+            return seen.len();
+        }
+        // The processes are not ours to wait for: looking again is all that can be done.
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// Signals a process that is not a child of this one. Its number may be another's by now: held by a pidfd, it is looked at
+/// once more. Kernels before 5.3 have none.
+fn signal_ghost(pid: i32, signal: Signal, dir: &Path) {
+    use rustix::process::{Pid as RustixPid, PidfdFlags, pidfd_open, pidfd_send_signal};
+    let Some(rustix_pid) = RustixPid::from_raw(pid) else { return };
+    match pidfd_open(rustix_pid, PidfdFlags::empty()) {
+        Ok(pidfd) if belongs(Pid::from_raw(pid), dir) => {
+            let signal =
+                if signal == Signal::SIGKILL { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
+            let _ = pidfd_send_signal(&pidfd, signal);
+            // A stopped process acts on the signal only when it goes on.
+            let _ = pidfd_send_signal(&pidfd, rustix::process::Signal::CONT);
+        }
+        Err(rustix::io::Errno::NOSYS) => {
+            let _ = kill(Pid::from_raw(pid), signal);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+        Ok(_) | Err(_) => {}
+    }
+}
+
+/// The processes of this machine that belong to the repetition.
+fn of_repetition(dir: &Path) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let me = std::process::id();
+    pids.filter(|pid| u32::try_from(*pid) != Ok(me) && belongs(Pid::from_raw(*pid), dir)).collect()
+}
+
+/// Whether a living process carries the repetition's mark.
+fn belongs(pid: Pid, dir: &Path) -> bool {
+    let mut mark = b"CW2_REP_DIR=".to_vec();
+    mark.extend_from_slice(dir.as_os_str().as_bytes());
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    if environ.split(|byte| *byte == 0).any(|variable| variable == mark) {
+        return true;
+    }
+    // An orphan that cleared its environment most often still has its output.
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let log = dir.join(crate::plan::layout::rep::OUT);
+    descriptors.flatten().any(|fd| {
+        std::fs::read_link(fd.path())
+            .is_ok_and(|target| target.into_os_string().into_vec() == log.as_os_str().as_bytes())
+    })
+}

@@ -1,0 +1,208 @@
+//! One repetition from claim to its final state: its attempts, and the truth written about each.
+
+use super::attempt::{Attempt, Outcome};
+use super::budget::Budget;
+use super::control::Control;
+use super::devices::Slot;
+use super::{End, Observer, Options, ghosts};
+use crate::experiment::seed;
+use crate::plan::record::ExperimentRecord;
+use crate::run::decide::{Decision, Own, decide};
+use crate::run::status::{self, FORMAT, Found, State, Status};
+use crate::store::plan::{Plan, Rep};
+use crate::store::rep::{self, Claim, Owned};
+use crate::value::{Map, Value};
+use std::sync::MutexGuard;
+use std::time::{Duration, Instant};
+
+/// A repetition and all that surrounds it.
+pub(super) struct Life<'a> {
+    pub plan: &'a Plan,
+    pub job: u64,
+    pub rep: &'a Rep,
+    pub slot: &'a Slot,
+    pub options: &'a Options,
+    pub control: &'a Control,
+    pub observer: &'a dyn Observer,
+    pub budget: &'a Budget<'a>,
+}
+
+impl Life<'_> {
+    /// Brings the repetition to an end, or finds out that it must be left alone.
+    ///
+    /// The slot's `turn` is over with the last process: the next repetition starts while this one's state is on its way to
+    /// the disk. The repetition stays locked until it is there.
+    pub(super) fn live(&self, turn: MutexGuard<'_, ()>) -> End {
+        match self.try_live(turn) {
+            Ok(end) => end,
+            // The directory or a file in it could not be written: the repetition is not finished, the others go on.
+            Err(error) => End::Ran(State::Crashed, Some(error.to_string())),
+        }
+    }
+
+    pub(super) fn experiment(&self) -> &ExperimentRecord {
+        &self.rep.run.experiment.record
+    }
+
+    fn decide(&self, found: Found) -> Decision {
+        let own = Own {
+            params_sha256: &self.rep.run.record.params_sha256,
+            overwrites_before: self.plan.overwrites_before(self.experiment()),
+            plan: self.plan.name(),
+            slurm: self.options.slurm.as_ref(),
+        };
+        decide(found, &own)
+    }
+
+    fn try_live(&self, turn: MutexGuard<'_, ()>) -> crate::store::Result<End> {
+        // Looked at without the lock first: a finished repetition costs one read.
+        match self.decide(rep::status(&self.rep.dir)?) {
+            Decision::Skip(state, why) => return Ok(End::Skipped(state, why)),
+            Decision::Refuse(why) => return Ok(End::Refused(why)),
+            Decision::Start { .. } if !self.budget.allows_another() => return Ok(End::NoTime),
+            Decision::Start { .. } => {}
+        }
+        let owned = match rep::claim(&self.rep.dir)? {
+            Claim::Owned(owned) => owned,
+            Claim::Busy => return Ok(End::Busy("another worker runs it".to_owned())),
+            Claim::Ghosts(owned) => {
+                let ended = ghosts::end_ghosts(&self.rep.dir, self.options.grace, || owned.try_alone());
+                if !owned.try_alone() {
+                    return Ok(End::Busy("processes of an earlier attempt still run, on another machine".to_owned()));
+                }
+                log::warn!("{}: ended {ended} processes that an earlier worker left", self.rep.dir.display());
+                owned
+            }
+        };
+        // Under the lock: what was read before may be old.
+        let found = owned.status()?;
+        let died = matches!(&found, Found::Status(status) if status.state == State::Running && status.host == self.options.host);
+        let (mut attempt, mut resume, mut earlier) = match self.decide(found) {
+            Decision::Skip(state, why) => return Ok(End::Skipped(state, why)),
+            Decision::Refuse(why) => return Ok(End::Refused(why)),
+            Decision::Start { attempt, resume, earlier } => (attempt, resume, earlier),
+        };
+        if died {
+            // Processes that closed their output hold no lock.
+            ghosts::end_ghosts(&self.rep.dir, self.options.grace, || true);
+        }
+        self.observer.started(self.rep);
+        let under_way = ghosts::UnderWay::enter();
+        let mut retries = self.experiment().retries;
+        loop {
+            let (started, status) = (Instant::now(), self.new_status(attempt, earlier));
+            self.begin(&owned, &status, resume)?;
+            let run = Attempt::new(self, &owned, attempt, resume);
+            let mut outcome = run.run();
+            if outcome.state == State::Crashed && retries > 0 {
+                let crashed = ended(status.clone(), &outcome, started);
+                owned.write_status(&crashed)?;
+                if !self.wait_for_retry(&crashed) {
+                    retries -= 1;
+                    attempt = attempt.saturating_add(1);
+                    resume = false;
+                    earlier = crashed.into_earlier();
+                    continue;
+                }
+            }
+            run.finalize(&mut outcome);
+            let status = ended(status, &outcome, started);
+            if status.state.is_finished() {
+                self.budget.learn(started.elapsed());
+            }
+            drop((under_way, turn));
+            owned.write_status(&status)?;
+            return Ok(End::Ran(status.state, status.error.map(|error| error.message)));
+        }
+    }
+
+    /// Waits as long as the configuration says before a retry; whether the worker is to stop instead.
+    fn wait_for_retry(&self, crashed: &Status) -> bool {
+        let why = crashed.error.as_ref().map_or("", |error| error.message.as_str());
+        log::warn!("{}: attempt {} crashed ({why}), trying again", self.rep.dir.display(), crashed.attempt);
+        let delay = Duration::try_from_secs_f64(self.experiment().retry_delay).unwrap_or(Duration::ZERO);
+        self.control.stopping_within(delay)
+    }
+
+    /// Prepares the directory for an attempt, and says that it runs.
+    fn begin(&self, owned: &Owned, status: &Status, resume: bool) -> crate::store::Result<()> {
+        // Also where no status tells of an earlier start: its worker may have died while it wrote the first one.
+        if owned.was_started() {
+            owned.clear_temporaries()?;
+        }
+        let config = self.config();
+        owned.write_config(&config.to_yaml(), &config.to_json())?;
+        owned.clear_surrender()?;
+        if status.attempt > 1 {
+            if !resume {
+                owned.set_metrics_aside(status.attempt - 1)?;
+            }
+            let resuming = if resume { ", resuming" } else { "" };
+            owned.log_line(&format!("==> cw2: attempt {}{resuming}, {} <==\n", status.attempt, status.started));
+        }
+        owned.write_status(status)
+    }
+
+    fn new_status(&self, attempt: u32, earlier: Vec<status::Attempt>) -> Status {
+        Status {
+            format: FORMAT,
+            state: State::Running,
+            experiment: self.experiment().name.clone(),
+            run: self.rep.run.record.run.clone(),
+            rep: self.rep.number,
+            attempt,
+            params_sha256: self.rep.run.record.params_sha256.clone(),
+            plan: self.plan.name().to_owned(),
+            job: self.job,
+            host: self.options.host.clone(),
+            pid: std::process::id(),
+            slurm: self.options.slurm.clone(),
+            started: now(),
+            ended: None,
+            seconds: None,
+            cpu_seconds: None,
+            max_rss: None,
+            exit: None,
+            error: None,
+            payload: None,
+            earlier,
+        }
+    }
+
+    /// The resolved configuration of this repetition, as the experiment reads it.
+    fn config(&self) -> Value {
+        let run = &self.rep.run;
+        let mut config = match &run.experiment.settings {
+            Value::Map(settings) => settings.clone(),
+            _ => Map::new(),
+        };
+        config.insert("run".to_owned(), Value::String(run.record.run.clone()));
+        config.insert("rep".to_owned(), Value::Int(self.rep.number.into()));
+        config.insert("seed".to_owned(), Value::Int(self.seed().into()));
+        config.insert("params".to_owned(), run.params.clone());
+        Value::Map(config)
+    }
+
+    pub(super) fn seed(&self) -> u32 {
+        seed(&format!("{}/{}", self.experiment().name, self.rep.run.record.run), self.rep.number)
+    }
+}
+
+/// The status of an attempt that is over.
+fn ended(mut status: Status, outcome: &Outcome, started: Instant) -> Status {
+    status.state = outcome.state;
+    status.ended = Some(now());
+    status.seconds = Some(started.elapsed().as_secs_f64());
+    status.cpu_seconds = Some(outcome.cpu_seconds);
+    status.max_rss = Some(outcome.max_rss);
+    status.exit = outcome.exit;
+    status.error.clone_from(&outcome.failure);
+    status.payload.clone_from(&outcome.payload);
+    status
+}
+
+/// The present time, RFC 3339 in UTC, to the microsecond.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.round(jiff::Unit::Microsecond).unwrap_or(now).to_string()
+}
