@@ -36,7 +36,9 @@
 //! | [`store`] | E | every read and write of cw2's own files |
 //! | [`report`] | P | what a person reads of all that |
 //! | [`worker`] | E | processes, signals, affinity, time |
+//! | [`cli`] | E | the command line |
 
+pub mod cli;
 pub mod config;
 pub mod experiment;
 pub mod plan;

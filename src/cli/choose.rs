@@ -1,0 +1,234 @@
+//! Which plans and which of their repetitions a command speaks of: PATH and PLAN arguments, `-e`, `-r`, `--rep`.
+
+use super::Failure;
+use crate::slurm::{self, Client, Cluster as _, Element};
+use crate::store::plan::Plan;
+use crate::store::plans;
+use clap::Args;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// Plans.
+#[derive(Debug, Clone, Args)]
+pub(super) struct PlanArgs {
+    /// Plans' folders, or results folders with all their plans
+    #[arg(value_name = "PATH|PLAN", required = true)]
+    sources: Vec<PathBuf>,
+}
+
+impl PlanArgs {
+    /// Opens every plan that is named, oldest first, each once.
+    pub(super) fn open(&self) -> Result<Vec<Plan>, Failure> {
+        let mut folders = Vec::new();
+        for source in &self.sources {
+            let found = if source.is_dir() { plans::find(source)? } else { Vec::new() };
+            if found.is_empty() {
+                return Err(Failure::Usage(format!(
+                    "`{}` {}: name a plan's folder, such as `results/plans/001`, or the results folder it lies in",
+                    source.display(),
+                    if source.is_dir() { "is no plan and holds none" } else { "is no folder" },
+                )));
+            }
+            folders.extend(found);
+        }
+        open(folders)
+    }
+}
+
+/// Plans, or those that lie here.
+#[derive(Debug, Clone, Args)]
+pub(super) struct PlansHereArgs {
+    /// Plans' folders, or results folders with all their plans [default: `./plans`, or else `*/plans`]
+    #[arg(value_name = "PATH|PLAN")]
+    sources: Vec<PathBuf>,
+}
+
+impl PlansHereArgs {
+    /// Opens every plan that is meant, oldest first, each once.
+    pub(super) fn open(&self) -> Result<Vec<Plan>, Failure> {
+        if !self.sources.is_empty() {
+            return PlanArgs { sources: self.sources.clone() }.open();
+        }
+        let below = Path::new("plans");
+        let mut folders = if below.is_dir() { plans::find(below)? } else { Vec::new() };
+        if folders.is_empty() {
+            folders = plans::find_below(Path::new("."))?;
+        }
+        if folders.is_empty() {
+            return Err(Failure::Usage(
+                "there is no plan in `./plans` or `*/plans`: name a plan's folder, such as `results/plans/001`, or the \
+                 results folder it lies in"
+                    .to_owned(),
+            ));
+        }
+        open(folders)
+    }
+}
+
+fn open(folders: Vec<PathBuf>) -> Result<Vec<Plan>, Failure> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for folder in folders {
+        let plan = Plan::open(&folder)?;
+        if !plans.iter().any(|known| known.folder == plan.folder) {
+            plans.push(plan);
+        }
+    }
+    let number = |plan: &Plan| plan.folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+    plans.sort_by(|a, b| a.folder.parent().cmp(&b.folder.parent()).then_with(|| number(a).cmp(&number(b))));
+    Ok(plans)
+}
+
+/// Some of the repetitions of plans.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RepArgs {
+    /// Only these experiments
+    #[arg(short, long, num_args = 1.., value_name = "NAME")]
+    experiments: Vec<String>,
+    /// Only runs whose name matches (`*` any text, `?` any character)
+    #[arg(short, long, num_args = 1.., value_name = "GLOB")]
+    runs: Vec<String>,
+    /// Only repetitions with these numbers, as `0,3-5`
+    #[arg(long = "rep", num_args = 1.., value_delimiter = ',', value_name = "N", value_parser = range)]
+    reps: Vec<RangeInclusive<u32>>,
+}
+
+impl RepArgs {
+    /// Every repetition of these experiments; of all, where none is named.
+    pub(super) fn of(experiments: &[String]) -> Self {
+        RepArgs { experiments: experiments.to_vec(), runs: Vec::new(), reps: Vec::new() }
+    }
+
+    /// As [`RepArgs::check`], with the experiments of these plans.
+    pub(super) fn check_plans(&self, plans: &[Plan]) -> Result<(), Failure> {
+        if self.experiments.is_empty() {
+            return Ok(());
+        }
+        let mut known = Vec::new();
+        for plan in plans {
+            known.extend(plan.all_experiments()?.into_iter().map(|experiment| experiment.name));
+        }
+        self.check(&known.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Whether every repetition is meant.
+    pub(super) fn all(&self) -> bool {
+        self.experiments.is_empty() && self.runs.is_empty() && self.reps.is_empty()
+    }
+
+    /// Whether this repetition is meant.
+    pub(super) fn has(&self, experiment: &str, run: &str, rep: u32) -> bool {
+        (self.experiments.is_empty() || self.experiments.iter().any(|name| name == experiment))
+            && (self.runs.is_empty() || self.runs.iter().any(|pattern| matches(pattern, run)))
+            && (self.reps.is_empty() || self.reps.iter().any(|range| range.contains(&rep)))
+    }
+
+    /// Experiments that were asked for and that no plan has: a misspelt name must not pass for "nothing to do".
+    pub(super) fn check(&self, known: &[&str]) -> Result<(), Failure> {
+        let Some(unknown) = self.experiments.iter().find(|name| !known.contains(&name.as_str())) else {
+            return Ok(());
+        };
+        let mut names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        names.sort_unstable();
+        names.dedup();
+        Err(Failure::Usage(format!("no experiment of these plans is named `{unknown}`; they are {}", names.join(", "))))
+    }
+}
+
+/// `3` or `3-5`.
+fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    let range = match text.split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)),
+        None => number(text).map(|number| (number, number)),
+    };
+    match range {
+        Some((first, last)) if first <= last => Ok(first..=last),
+        _ => Err("write the number of a repetition, or a range such as `0-4`".to_owned()),
+    }
+}
+
+/// Whether a name matches a pattern: `*` stands for any text, `?` for any character, all else for itself.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    // Where the last `*` was, and how far the name had been read: on a mismatch it takes one character more.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == '?' || name.get(n) == Some(c) => (p, n) = (p + 1, n + 1),
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    (p, n) = (at + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|c| *c == '*')
+}
+
+/// What Slurm says of the user's elements: one call.
+pub(super) fn queue() -> Result<Vec<Element>, slurm::Error> {
+    Client.queue()
+}
+
+/// What Slurm says of the users these plans belong to, asked once and only once; or why it cannot be asked.
+pub(super) fn glance(plans: &[Plan]) -> Result<Vec<Element>, String> {
+    let owners: Vec<u32> = plans.iter().filter_map(Plan::owner).collect();
+    Client.glance(&owners).map_err(|error| error.to_string())
+}
+
+/// A path as people see it: relative to the working directory where it lies below it.
+pub(super) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    if below.as_os_str().is_empty() { ".".to_owned() } else { below.to_string_lossy().into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn globs() {
+        for (pattern, name, expected) in [
+            ("e__l1", "e__l1", true),
+            ("e__l1", "e__l10", false),
+            ("e__l1*", "e__l10", true),
+            ("*l1*", "e__l10_x", true),
+            ("*", "", true),
+            ("", "", true),
+            ("", "x", false),
+            ("?", "é", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-b-b-", false),
+            ("[a]", "[a]", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range("3"), Ok(3..=3));
+        assert_eq!(range("0-4"), Ok(0..=4));
+        for wrong in ["", "a", "4-0", "1-", "-1", "99999999999"] {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_star_takes_any_text(name in ".{0,20}", at in 0..20usize) {
+            let pattern: String = name.chars().take(at).chain("*".chars()).collect();
+            prop_assert!(matches(&pattern, &name));
+            let _ = matches(&name, &pattern);
+        }
+    }
+}

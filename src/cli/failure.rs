@@ -1,0 +1,123 @@
+//! What a command ends with: the exit codes, and errors sorted into them.
+
+use crate::{config, plan, slurm, store};
+use std::fmt;
+
+/// The exit codes, as `cw2 --help` and the README list them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done; for `worker` and `run`: every repetition completed or surrendered.
+    Done,
+    /// At least one repetition crashed or timed out.
+    Crashed,
+    /// A usage or configuration error.
+    Usage,
+    /// An environment failure: Slurm, disk, permissions.
+    Environment,
+    /// Interrupted; run again to continue. `EX_TEMPFAIL` of sysexits.h.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Crashed => 1,
+            Exit::Usage => 2,
+            Exit::Environment => 3,
+            Exit::Interrupted => 75,
+        }
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration is wrong; the report shows where.
+    Config(Box<config::Report>),
+    /// What was asked makes no sense.
+    Usage(String),
+    /// The machine refused.
+    Environment(String),
+    /// The reader of standard output went away: nobody is left to tell.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// The exit code it ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Config(_) | Failure::Usage(_) => Exit::Usage,
+            Failure::Environment(_) => Exit::Environment,
+            Failure::ClosedPipe => Exit::Done,
+        }
+    }
+
+    /// Tells it on standard error.
+    pub fn report(&self) {
+        match self {
+            Failure::Config(report) => tell!("{}", report.render(super::color())),
+            Failure::ClosedPipe => {}
+            other => {
+                let label = if super::color() { "\u{1b}[1m\u{1b}[91merror\u{1b}[0m" } else { "error" };
+                tell!("{label}: {other}");
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Config(report) => f.write_str(&report.render(false)),
+            Failure::Usage(message) | Failure::Environment(message) => f.write_str(message),
+            Failure::ClosedPipe => f.write_str("standard output was closed"),
+        }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Failure::Environment(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Failure::ClosedPipe;
+        }
+        Failure::Environment(format!("cannot write standard output: {error}"))
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Environment(format!("{error:#}"))
+    }
+}
+
+impl From<plan::code::Error> for Failure {
+    fn from(error: plan::code::Error) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<slurm::Error> for Failure {
+    fn from(error: slurm::Error) -> Self {
+        Failure::Environment(error.to_string())
+    }
+}
+
+impl From<plan::build::Error> for Failure {
+    fn from(error: plan::build::Error) -> Self {
+        match error {
+            plan::build::Error::Oracle(error) => error.downcast::<Failure>().unwrap_or_else(Failure::from),
+            plan::build::Error::Sink(error) => Failure::Environment(error.to_string()),
+            other => Failure::Usage(other.to_string()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,167 @@
+//! From the command line to a frozen plan: what only `plan` and `run` do.
+
+use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
+use super::snapshot::{Code, SnapshotArgs};
+use super::{ConfigArgs, Failure, SelectArgs, worker::hostname};
+use crate::config::{self, Config, Diagnostic, Report};
+use crate::experiment::Expansion;
+use crate::plan::build::{self, Finished, Oracle};
+use crate::plan::outline::PlannedRun;
+use crate::plan::template::Template;
+use crate::plan::{check, layout};
+use crate::slurm::{Client, Cluster as _};
+use crate::store::finished::{self, OnDisk};
+use crate::store::{self, Files};
+use crate::value::Value;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Reads and resolves the configuration; warnings go to standard error.
+pub(super) fn load(path: &Path, select: &SelectArgs, command_optional: bool) -> Result<Config, Failure> {
+    let request = config::Request {
+        experiments: select.experiments.clone(),
+        set: select.set.clone(),
+        strict: select.strict,
+        debug: select.debug,
+        debug_all: select.debugall,
+        hostname: hostname(),
+        command_optional,
+    };
+    match config::load(&Files, path, &request) {
+        Ok((config, report)) => {
+            if !report.is_empty() {
+                tell!("{}", report.render(super::color()));
+            }
+            Ok(config)
+        }
+        Err(report) => Err(Failure::Config(Box::new(report))),
+    }
+}
+
+/// Freezes a configuration. Without `code` no snapshot of the code is taken.
+pub(super) fn freeze(
+    args: &ConfigArgs,
+    overwrite: bool,
+    mode: Mode,
+    code: Option<SnapshotArgs>,
+) -> Result<Frozen, Failure> {
+    let config = load(&args.config, &args.select, false)?;
+    let root = std::env::current_dir()
+        .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
+    let mut report = report_for(&config, &args.select);
+    config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
+    if report.has_errors() {
+        return Err(Failure::Config(Box::new(report)));
+    }
+    let path = config.experiments.first().map_or("", |experiment| experiment.path.as_str());
+    // `run` alone takes no snapshot: its jobs are no array's elements.
+    let for_slurm = code.is_some();
+    let draft = Draft {
+        plans: layout::plans(&root.join(path)),
+        config: args.config.to_string_lossy().into_owned(),
+        overwrite,
+        retry_of: Vec::new(),
+        sources: sources(&config),
+        templates: templates(&config, &root)?,
+        code: Code::decide(&config, &root, code, overwrite)?,
+        root,
+    };
+    let options = build::Options {
+        root: draft.root.clone(),
+        max_array_size: if for_slurm { max_array_size(&config) } else { u32::MAX },
+        templates: draft.templates.clone(),
+    };
+    let oracle = Inspector { config: &config, select: &args.select, root: &draft.root, overwrite };
+    draft.write(mode, |sink| Ok(build::build(&config.experiments, &options, &oracle, sink)?))
+}
+
+/// The cluster's own limit, where it matters and the configuration does not say; asked once.
+fn max_array_size(config: &Config) -> u32 {
+    let long = |experiment: &config::Experiment| {
+        let runs = Expansion::new(experiment).map_or(0, |expansion| expansion.len());
+        let jobs = runs.saturating_mul(experiment.repetitions.into()) / u64::from(experiment.reps_per_job);
+        experiment.slurm.max_array_size.is_none() && jobs > SHORT
+    };
+    if !config.experiments.iter().any(long) {
+        return MAX_ARRAY_SIZE;
+    }
+    Client.max_array_size().unwrap_or_else(|error| {
+        log::debug!("MaxArraySize is taken to be {MAX_ARRAY_SIZE}: {error}");
+        MAX_ARRAY_SIZE
+    })
+}
+
+/// No cluster's arrays are shorter than this.
+const SHORT: u64 = 90;
+
+/// Every file that was read, under a name of its own: imports from several folders may have the same.
+fn sources(config: &Config) -> Vec<(String, String)> {
+    let named = config.files.iter().enumerate().map(|(number, file)| {
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = if number == 0 { name.into_owned() } else { format!("{number}_{name}") };
+        (name, file.text.clone())
+    });
+    named.collect()
+}
+
+/// Every script template that the experiments name.
+fn templates(config: &Config, root: &Path) -> Result<Vec<Template>, Failure> {
+    let mut templates: Vec<Template> = Vec::new();
+    for path in config.experiments.iter().filter_map(|experiment| experiment.slurm.path_to_template.as_ref()) {
+        if !templates.iter().any(|known| known.path == *path) {
+            let text = String::from_utf8_lossy(&store::read(&root.join(path))?).into_owned();
+            templates.push(Template { path: path.clone(), text });
+        }
+    }
+    Ok(templates)
+}
+
+/// An empty report that can show places of the configuration.
+pub(super) fn report_for(config: &Config, select: &SelectArgs) -> Report {
+    let mut report = Report::new(select.set.clone());
+    report.files.clone_from(&config.files);
+    report
+}
+
+/// Looks at every run as it is planned: whether its templates can be rendered, and what of it is finished.
+struct Inspector<'a> {
+    config: &'a Config,
+    select: &'a SelectArgs,
+    root: &'a Path,
+    overwrite: bool,
+}
+
+impl Oracle for Inspector<'_> {
+    fn finished_reps(&self, run: &PlannedRun<'_>, params_sha256: &str) -> anyhow::Result<Finished> {
+        check::run(self.root, run).map_err(|diagnostic| self.config_error(*diagnostic))?;
+        if self.overwrite {
+            return Ok(Finished::default());
+        }
+        let look = finished::look(&self.root.join(&run.dir), run.experiment.repetitions, params_sha256);
+        match look.map_err(Failure::from)? {
+            OnDisk::Finished(finished) => Ok(finished),
+            OnDisk::Differs(dir, stored) => Err(self.differs(run, &dir, stored.as_ref()).into()),
+        }
+    }
+}
+
+impl Inspector<'_> {
+    fn config_error(&self, diagnostic: Diagnostic) -> Failure {
+        let mut report = report_for(self.config, self.select);
+        report.push(diagnostic);
+        Failure::Config(Box::new(report))
+    }
+
+    fn differs(&self, run: &PlannedRun<'_>, dir: &Path, stored: Option<&Value>) -> Failure {
+        let mut text =
+            format!("`{}` is finished, but with other parameters than this configuration's", relative(dir, self.root));
+        let text_of = |value: Option<Value>| value.map_or("(not set)".to_owned(), |value| value.to_json());
+        for (path, old, new) in stored.iter().flat_map(|stored| check::differences(stored, &run.run.params)).take(10) {
+            let _ = write!(text, "\n  {path}: {} there, {} here", text_of(old), text_of(new));
+        }
+        text.push_str(
+            "\nplan with `-o` to run it again in its place, or give the experiment another `name` or `path` to keep both",
+        );
+        Failure::Usage(text)
+    }
+}

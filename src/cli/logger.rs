@@ -1,0 +1,34 @@
+//! The logger: standard error, levels from `-v`, `-q` and `RUST_LOG`.
+
+use super::Verbosity;
+use log::Level;
+use std::io::Write as _;
+
+/// Starts it. The worker's lines carry the time: they end up in Slurm's log.
+pub(super) fn init(verbosity: Verbosity, timed: bool) {
+    let level = match (verbosity.quiet, verbosity.verbose) {
+        (true, _) => "error",
+        (false, 0) => "info",
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
+    builder.format(move |out, record| {
+        if timed {
+            let now = jiff::Timestamp::now();
+            write!(out, "{} ", now.round(jiff::Unit::Second).unwrap_or(now))?;
+        }
+        let style = out.default_level_style(record.level());
+        match record.level() {
+            Level::Info => writeln!(out, "{}", record.args()),
+            level => writeln!(
+                out,
+                "{style}{}{style:#}: {}",
+                level.as_str().to_lowercase().replace("warn", "warning"),
+                record.args()
+            ),
+        }
+    });
+    // A second logger, set by a program that embeds this one, is kept.
+    let _ = builder.try_init();
+}

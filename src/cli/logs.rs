@@ -1,0 +1,254 @@
+//! `cw2 logs`: the logs of chosen repetitions, byte for byte; or why they crash, told together.
+
+use super::choose::{self, PlansHereArgs, RepArgs};
+use super::worker::hostname;
+use super::{Exit, Failure};
+use crate::plan::layout::rep as names;
+use crate::plan::record::{ExperimentRecord, RunRecord};
+use crate::report::failures::{self, Failed};
+use crate::report::human;
+use crate::run::standing::Standing;
+use crate::run::status::{Found, State};
+use crate::store::log::{self, CopyError, Log};
+use crate::store::plan::Plan;
+use crate::store::rep;
+use crate::store::survey::{Survey, survey_of};
+use clap::Args;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Lines of each failure that `--failed` compares and shows.
+const LAST_LINES: u64 = 10;
+/// Between two looks at a growing log.
+const POLL: Duration = Duration::from_millis(250);
+/// A silent log: is its worker still there?
+const SILENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
+pub(super) struct LogsArgs {
+    #[command(flatten)]
+    plans: PlansHereArgs,
+    #[command(flatten)]
+    reps: RepArgs,
+    /// Only repetitions that stand so
+    #[arg(long, value_name = "OUTCOME", num_args = 1.., value_parser = outcome)]
+    outcome: Vec<Standing>,
+    /// `err.log`, what went to standard error
+    #[arg(long)]
+    err: bool,
+    /// `out.log`, what went to standard output (as without this; with `--err`, both)
+    #[arg(long)]
+    out: bool,
+    /// Only the last N lines
+    #[arg(short = 'n', long, value_name = "N")]
+    tail: Option<u64>,
+    /// Go on as the log grows, until the repetition ends
+    #[arg(short, long)]
+    follow: bool,
+    /// The last lines of standard error of all that crashed or timed out, like ones together, the most frequent first
+    #[arg(long, conflicts_with_all = ["follow", "err", "out", "outcome"])]
+    failed: bool,
+}
+
+fn outcome(text: &str) -> Result<Standing, String> {
+    let wanted = text.replace([' ', '-'], "_");
+    Standing::ALL.into_iter().find(|standing| standing.key() == wanted).ok_or_else(|| {
+        let words: Vec<_> = Standing::ALL.iter().map(|standing| standing.key()).collect();
+        format!("one of {}", words.join(", "))
+    })
+}
+
+pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
+    let plans = args.plans.open()?;
+    args.reps.check_plans(&plans)?;
+    if args.follow && args.out && args.err {
+        return Err(Failure::Usage("`--follow` takes one log: `--out` or `--err`".to_owned()));
+    }
+    if args.failed {
+        return crashes(args, plans, quiet);
+    }
+    let survey = look(args, plans, quiet)?;
+    let chosen: Vec<PathBuf> = survey
+        .reps
+        .iter()
+        .filter(|seen| args.outcome.is_empty() || args.outcome.contains(&seen.standing))
+        .map(|seen| survey.dir(seen))
+        .collect();
+    if chosen.is_empty() {
+        tell!("no repetition is chosen by these options; `cw2 status` tells how they stand");
+        return Ok(Exit::Done);
+    }
+    let unspecific = args.reps.all() && args.outcome.is_empty() && args.tail.is_none();
+    if let [_, _, ..] = chosen.as_slice()
+        && (unspecific || args.follow)
+    {
+        let count = human::count(chosen.len() as u64);
+        let why = if args.follow { "--follow takes one repetition" } else { "these are many logs" };
+        return Err(Failure::Usage(format!(
+            "{why}, and {count} are chosen; choose with `-e EXPERIMENT`, `-r RUN`, `--rep N`, `--outcome OUTCOME`"
+        )));
+    }
+    let several = chosen.len() > 1 || (args.err && args.out);
+    for (number, dir) in chosen.iter().enumerate() {
+        for (second, name) in streams(args).into_iter().enumerate() {
+            if several {
+                let gap = if number + second > 0 { "\n" } else { "" };
+                let file = if args.err && args.out { format!("/{name}") } else { String::new() };
+                writeln!(std::io::stdout(), "{gap}==> {}{file} <==", choose::shown(dir))?;
+            }
+            if !args.follow {
+                print(&dir.join(name), args.tail)?;
+            }
+        }
+        if args.follow {
+            follow(args, dir, quiet)?;
+        } else if !several && !quiet {
+            hint(args, dir)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn streams(args: &LogsArgs) -> Vec<&'static str> {
+    match (args.out, args.err) {
+        (true, true) => vec![names::OUT, names::ERR],
+        (_, false) => vec![names::OUT],
+        (false, true) => vec![names::ERR],
+    }
+}
+
+/// Asks Slurm only where the answer decides what is chosen.
+fn look(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Survey, Failure> {
+    let asks = args
+        .outcome
+        .iter()
+        .any(|standing| matches!(standing, Standing::Running | Standing::Queued | Standing::Lost | Standing::Pending));
+    let queue = match asks.then(|| choose::glance(&plans)) {
+        Some(Ok(queue)) => Some(queue),
+        Some(Err(error)) => {
+            if !quiet {
+                tell!("note: Slurm cannot be asked, so what is queued or lost is not known: {error}");
+            }
+            None
+        }
+        None => None,
+    };
+    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
+    Ok(survey_of(plans, queue.as_deref(), &hostname(), &wanted)?)
+}
+
+fn print(path: &Path, tail: Option<u64>) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    Log::open(path, tail)?.copy(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// An empty answer looks like a mistake where the other stream has something to say.
+fn hint(args: &LogsArgs, dir: &Path) -> Result<(), Failure> {
+    let (name, other, option) =
+        if args.err { (names::ERR, names::OUT, "--out") } else { (names::OUT, names::ERR, "--err") };
+    let lengths = (log::length(&dir.join(name))?, log::length(&dir.join(other))?);
+    match lengths {
+        (None, None) => tell!("`{}` has no logs: it was not started yet", choose::shown(dir)),
+        (None | Some(0), Some(length)) if length > 0 => {
+            tell!("{name} is empty; {other} has {} (`{option}`)", human::bytes(length));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Copies what is there, and what comes until the repetition ends.
+fn follow(args: &LogsArgs, dir: &Path, quiet: bool) -> Result<(), Failure> {
+    let name = if args.err { names::ERR } else { names::OUT };
+    let mut log = Log::open(&dir.join(name), args.tail)?;
+    let mut out = std::io::stdout().lock();
+    let mut last_news = Instant::now();
+    let mut waits = false;
+    loop {
+        // Asked before the log is read: what was written before the end is then read too.
+        let state = match rep::status(dir)? {
+            Found::Status(status) => Some(status.state),
+            Found::Nothing | Found::TooNew(_) => None,
+        };
+        if log.renewed()? && !quiet {
+            tell!("{name} was written anew");
+        }
+        if log.copy(&mut out)? > 0 {
+            out.flush()?;
+            last_news = Instant::now();
+        }
+        match state {
+            Some(State::Running) => {}
+            None => {
+                if !std::mem::replace(&mut waits, true) && !quiet {
+                    tell!("`{}` was not started yet: waiting", choose::shown(dir));
+                }
+            }
+            Some(ended) => {
+                if !quiet {
+                    tell!("{}: {}", ended.word(), choose::shown(dir));
+                }
+                return Ok(());
+            }
+        }
+        if last_news.elapsed() > SILENCE && state == Some(State::Running) {
+            last_news = Instant::now();
+            if is_lost(args, dir)? {
+                tell!("its worker is gone: {}", choose::shown(dir));
+                return Ok(());
+            }
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn is_lost(args: &LogsArgs, dir: &Path) -> Result<bool, Failure> {
+    let plans = args.plans.open()?;
+    let queue = choose::glance(&plans).ok();
+    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
+    let survey = survey_of(plans, queue.as_deref(), &hostname(), &wanted)?;
+    Ok(survey.reps.iter().any(|seen| seen.standing == Standing::Lost && survey.dir(seen) == dir))
+}
+
+/// `--failed`: from the status files, which keep the last lines of the attempt that failed.
+fn crashes(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Exit, Failure> {
+    let lines = usize::try_from(args.tail.unwrap_or(LAST_LINES)).unwrap_or(usize::MAX);
+    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
+    let survey = survey_of(plans, None, &hostname(), &wanted)?;
+    let failed = survey.reps.iter().filter(|seen| matches!(seen.standing, Standing::Crashed | Standing::TimedOut));
+    let failed = failed.filter_map(|seen| {
+        let error = seen.status.as_deref()?.error.as_ref()?;
+        let last = failures::last_lines(&error.stderr_tail, lines);
+        let gap = if last.is_empty() { "" } else { "\n" };
+        Some(Failed {
+            standing: seen.standing,
+            text: format!("{}{gap}{last}", error.message),
+            dir: choose::shown(&survey.dir(seen)),
+            run: survey.run(seen).map(|run| run.run.clone()).unwrap_or_default(),
+        })
+    });
+    let groups = failures::group(failed);
+    if groups.is_empty() {
+        tell!("nothing crashed or timed out");
+        return Ok(Exit::Done);
+    }
+    let mut out = std::io::stdout().lock();
+    out.write_all(failures::render_lines(&groups).as_bytes())?;
+    out.flush()?;
+    if !quiet {
+        tell!("a whole log: `cw2 logs --err -r RUN --rep N`; more lines of each: `--tail N`");
+    }
+    Ok(Exit::Done)
+}
+
+impl From<CopyError> for Failure {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Read(error) => error.into(),
+            CopyError::Write(error) => error.into(),
+        }
+    }
+}

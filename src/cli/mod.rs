@@ -1,0 +1,152 @@
+//! The command line: clap's types, one command a file, and the exit codes. clap's types stop here.
+//!
+//! It must not decide anything about experiments: it reads arguments, calls the stages in order, prints what they say.
+//! Standard output is for the machine, standard error for the person.
+
+/// Prints a line for the person. A standard error that is closed or full must not end the program, as `eprintln` would.
+macro_rules! tell {
+    ($($arg:tt)*) => {
+        drop(std::io::Write::write_all(&mut std::io::stderr(), format!("{}\n", format_args!($($arg)*)).as_bytes()))
+    };
+}
+
+mod cancel;
+mod choose;
+mod draft;
+mod failure;
+mod freeze;
+mod list;
+mod logger;
+mod logs;
+mod plan;
+mod retry;
+mod run;
+mod show;
+mod snapshot;
+mod status;
+mod submit;
+mod surrender;
+mod worker;
+
+use clap::{Args, Parser, Subcommand};
+pub use failure::{Exit, Failure};
+use std::path::PathBuf;
+
+/// Runs parameter sweeps on Slurm: freezes a plan, writes the sbatch scripts, runs the repetitions.
+#[derive(Debug, Parser)]
+#[command(name = "cw2", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 a repetition crashed or timed out; 2 usage or configuration error;
+3 environment failure (Slurm, disk, permissions); 75 interrupted, run again to continue.";
+
+#[derive(Debug, Clone, Copy, Args)]
+struct Verbosity {
+    /// Say more (twice for debugging); `RUST_LOG` wins
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Freeze a configuration into a plan and sbatch scripts
+    Plan(plan::PlanArgs),
+    /// Run one element of a plan (called by the sbatch script)
+    Worker(worker::WorkerArgs),
+    /// Plan, and run everything on this machine
+    Run(run::RunArgs),
+    /// Submit a plan's arrays to Slurm, planning first where a configuration is given
+    Submit(submit::SubmitArgs),
+    /// Tell how every repetition of a sweep stands
+    Status(status::StatusArgs),
+    /// Print the logs of repetitions, or the last lines of all that crashed
+    Logs(logs::LogsArgs),
+    /// List the repetitions of a configuration or a plan
+    List(list::ListArgs),
+    /// Show the resolved configuration of one repetition, and where each value came from
+    Show(show::ShowArgs),
+    /// Plan again what earlier plans left undone: crashed, timed out, interrupted, lost, never started
+    Retry(retry::RetryArgs),
+    /// Take plans, or chosen repetitions of them, off the cluster
+    Cancel(cancel::CancelArgs),
+    /// End the repetition this is called from early, on purpose
+    Surrender(surrender::SurrenderArgs),
+}
+
+/// What every command that reads a configuration takes.
+#[derive(Debug, Clone, Args)]
+struct ConfigArgs {
+    /// The configuration (YAML)
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    #[command(flatten)]
+    select: SelectArgs,
+}
+
+/// How a configuration is read.
+#[derive(Debug, Clone, Args)]
+struct SelectArgs {
+    /// Only these experiments
+    #[arg(short, long, num_args = 1.., value_name = "NAME")]
+    experiments: Vec<String>,
+    /// Set a key of every experiment, e.g. `params.lr=0.1` (the value is YAML)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Take misspelt keys for errors
+    #[arg(long)]
+    strict: bool,
+    /// One repetition of the first run of each experiment
+    #[arg(long)]
+    debug: bool,
+    /// One repetition of every run
+    #[arg(long)]
+    debugall: bool,
+}
+
+/// Runs the program: parses `args`, does what they say, reports what went wrong. Returns the exit code.
+pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output with 0, everything else is a usage error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() };
+        }
+    };
+    logger::init(cli.verbosity, matches!(cli.command, Command::Worker(_)));
+    let result = match cli.command {
+        Command::Plan(args) => plan::plan(&args, cli.verbosity.quiet),
+        Command::Worker(args) => worker::worker(&args),
+        Command::Run(args) => run::run(&args, cli.verbosity.quiet),
+        Command::Submit(args) => submit::submit(&args, cli.verbosity.quiet),
+        Command::Status(args) => status::status(&args, cli.verbosity.quiet),
+        Command::Logs(args) => logs::logs(&args, cli.verbosity.quiet),
+        Command::List(args) => list::list(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Retry(args) => retry::retry(&args, cli.verbosity.quiet),
+        Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
+        Command::Surrender(args) => surrender::surrender(&args),
+    };
+    match result {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            failure.report();
+            failure.exit().code()
+        }
+    }
+}
+
+/// Whether standard error takes colours.
+fn color() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,350 @@
+//! `cw2 retry`: one more plan, of exactly what earlier ones left undone.
+
+use super::choose::{self, PlanArgs, RepArgs};
+use super::draft::{self, Draft, Frozen, MAX_ARRAY_SIZE, Mode, count};
+use super::snapshot::Code;
+use super::{Exit, Failure, worker::hostname};
+use crate::config::SlurmChange;
+use crate::plan::check;
+use crate::plan::layout::plan as names;
+use crate::plan::record::{Configured, Counts, ExperimentRecord};
+use crate::plan::retry::{self, Group, LeftOut, Original, Picked, Place, Wanted};
+use crate::plan::template::Template;
+use crate::run::standing::Standing;
+use crate::slurm::{self, Element};
+use crate::store::plan::Plan;
+use crate::store::plans::copies;
+use crate::store::survey::{self, Seen, Survey};
+use crate::store::{self, submissions};
+use clap::Args;
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    #[command(flatten)]
+    plans: PlanArgs,
+    #[command(flatten)]
+    select: RepArgs,
+    /// Only what stands so: `crashed`, `timed_out`, `interrupted`, `lost`, `pending`
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STANDING", value_parser = missing)]
+    only: Vec<Standing>,
+    /// Another time limit, as the configuration's `time`
+    #[arg(long, value_name = "TIME")]
+    time: Option<String>,
+    /// Other memory, as the configuration's `mem-per-cpu`
+    #[arg(long, value_name = "MEMORY")]
+    mem: Option<String>,
+    /// Another value of a key of SLURM, e.g. `sbatch_args.gres=gpu:2` (the value is YAML; an empty one takes the key back)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set_slurm: Vec<String>,
+    /// Bundle so many repetitions to a job, instead of as configured
+    #[arg(long, value_name = "N")]
+    reps_per_job: Option<NonZeroU32>,
+    /// Where Slurm cannot be asked: nothing of these plans is queued or runs any more
+    #[arg(long)]
+    assume_dead: bool,
+    /// Print the scripts and write nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Print one JSON object instead of the scripts' paths
+    #[arg(long)]
+    json: bool,
+}
+
+/// A standing that can be retried.
+fn missing(text: &str) -> Result<Standing, String> {
+    let key = text.trim().replace(['-', ' '], "_");
+    let all = || Standing::ALL.into_iter().filter(|standing| standing.is_missing());
+    all()
+        .find(|standing| standing.key() == key)
+        .ok_or_else(|| format!("can be retried: {}", all().map(Standing::key).collect::<Vec<_>>().join(", ")))
+}
+
+pub(super) fn retry(args: &RetryArgs, quiet: bool) -> Result<Exit, Failure> {
+    let plans = args.plans.open()?;
+    let change = change(args)?;
+    let (root, folder) = home(&plans)?;
+    let queue = choose::queue();
+    let survey = look(args, plans, &queue, quiet)?;
+    let known: Vec<_> = survey.experiments.iter().flatten().map(|experiment| experiment.name.as_str()).collect();
+    args.select.check(&known)?;
+    let picked = pick(args, &survey);
+    let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
+    let frozen = match picked.places.as_slice() {
+        [] => None,
+        places => Some(freeze(args, &survey, places, &change, (root, folder), mode, &picked)?),
+    };
+    match &frozen {
+        _ if args.json => print_json(frozen.as_ref(), &picked)?,
+        Some(frozen) => frozen.print(mode)?,
+        None => {}
+    }
+    if !quiet {
+        tell!("{}", picked.summary());
+        match &frozen {
+            None => tell!("nothing is missing: nothing was written"),
+            Some(frozen) => {
+                let counts = Counts { finished: 0, ..frozen.built.counts };
+                tell!("{}", draft::summary(&counts, frozen.built.arrays.len(), 0));
+                frozen.notes.iter().for_each(|note| tell!("{note}"));
+                if mode == Mode::DryRun {
+                    tell!("dry run: nothing was written");
+                } else if let ([_, _, ..], Some(folder)) = (frozen.scripts.as_slice(), &frozen.folder) {
+                    tell!("submit each of them on its own, or all with `cw2 submit {}`", folder.display());
+                }
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What is to be different for this attempt.
+fn change(args: &RetryArgs) -> Result<SlurmChange, Failure> {
+    let given = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!("{key}={value}"));
+    let mut changes = args.set_slurm.clone();
+    changes.extend(given("time", &args.time).into_iter().chain(given("mem-per-cpu", &args.mem)));
+    SlurmChange::parse(&changes, &|path| store::read(path).is_ok()).map_err(Failure::Config)
+}
+
+/// Where relative paths start, and the folder of plans: one each for all plans.
+fn home(plans: &[Plan]) -> Result<(PathBuf, PathBuf), Failure> {
+    let Some(last) = plans.last() else { return Err(Failure::Usage("no plan was named".to_owned())) };
+    let parent = |plan: &Plan| plan.folder.parent().map(Path::to_owned).unwrap_or_default();
+    if let Some(other) = plans.iter().find(|plan| parent(plan) != parent(last) || plan.root != last.root) {
+        return Err(Failure::Usage(format!(
+            "plans `{}` and `{}` lie in different folders: retry each by itself",
+            other.folder.display(),
+            last.folder.display()
+        )));
+    }
+    // As it was written at plan time, where that still leads there: it may go through a symbolic link.
+    let written = last.root.join(Path::new(last.name()).parent().unwrap_or(Path::new("")));
+    let same = store::canonical(&written).is_ok_and(|found| found == parent(last));
+    Ok((last.root.clone(), if same { written } else { parent(last) }))
+}
+
+/// Looks at everything; refuses where nobody can tell what is under way.
+fn look(
+    args: &RetryArgs,
+    plans: Vec<Plan>,
+    queue: &Result<Vec<Element>, slurm::Error>,
+    quiet: bool,
+) -> Result<Survey, Failure> {
+    let error = match queue {
+        Ok(queue) => return Ok(survey::survey(plans, Some(queue), &hostname())?),
+        Err(error) => error,
+    };
+    if args.assume_dead {
+        tell!(
+            "warning: Slurm could not be asked ({error}); whatever of these plans is queued or runs is taken for dead"
+        );
+        let mut survey = survey::survey(plans, Some(&[]), &hostname())?;
+        for seen in &mut survey.reps {
+            if seen.standing == Standing::Running && !runs_here(seen) {
+                seen.standing = Standing::Lost;
+            }
+        }
+        return Ok(survey);
+    }
+    let survey = survey::survey(plans, None, &hostname())?;
+    let local = local_plans(&survey)?;
+    let in_doubt = |seen: &&Seen| {
+        let by_slurm = seen.status.as_ref().is_some_and(|status| status.slurm.is_some());
+        let may_wait = seen.standing.is_missing() && !local.get(seen.plan).copied().unwrap_or_default();
+        (may_wait || seen.standing == Standing::Running && by_slurm) && chosen(args, &survey, seen)
+    };
+    let doubts = survey.reps.iter().filter(in_doubt).count() as u64;
+    if doubts == 0 {
+        if !quiet && !matches!(error, slurm::Error::Missing(_)) {
+            tell!("note: Slurm could not be asked ({error}); nothing here depends on it");
+        }
+        return Ok(survey);
+    }
+    Err(Failure::Environment(format!(
+        "Slurm could not be asked ({error}), so nobody can tell whether {} still queued, running or lost; \
+         try again where `squeue` works, or say `--assume-dead` if nothing of these plans is under way any more",
+        if doubts == 1 { "1 repetition is".to_owned() } else { format!("{} are", count(doubts, "repetition")) }
+    )))
+}
+
+/// Whether a repetition that runs does so on this machine, without Slurm: its lock says so.
+fn runs_here(seen: &Seen) -> bool {
+    seen.status.as_ref().is_some_and(|status| status.slurm.is_none() && status.host == hostname())
+}
+
+/// Which plans were only ever run by `cw2 run`: nothing of them can be in a queue.
+fn local_plans(survey: &Survey) -> Result<Vec<bool>, Failure> {
+    let mut local = Vec::new();
+    for (index, plan) in survey.plans.iter().enumerate() {
+        let own = survey.reps.iter().filter(|seen| seen.plan == index).filter_map(|seen| seen.status.as_ref());
+        let mut own = own.filter(|status| status.plan == plan.name()).peekable();
+        let started = own.peek().is_some();
+        let submitted = !submissions::read(&plan.folder)?.submissions.is_empty();
+        local.push(started && !submitted && own.all(|status| status.slurm.is_none()));
+    }
+    Ok(local)
+}
+
+fn chosen(args: &RetryArgs, survey: &Survey, seen: &Seen) -> bool {
+    let names = survey.experiment(seen).zip(survey.run(seen));
+    names.is_some_and(|(experiment, run)| args.select.has(&experiment.name, &run.run, seen.rep))
+}
+
+fn pick(args: &RetryArgs, survey: &Survey) -> Picked {
+    let mut picked = Picked::default();
+    for seen in &survey.reps {
+        let place = Place { plan: seen.plan, run: seen.run, rep: seen.rep };
+        let other_params = seen
+            .status
+            .as_ref()
+            .zip(survey.run(seen))
+            .is_some_and(|(status, run)| status.params_sha256 != run.params_sha256);
+        let wanted = match () {
+            () if !chosen(args, survey, seen) => Wanted::No(LeftOut::NotChosen),
+            () if seen.standing.is_finished() && other_params => Wanted::No(LeftOut::OtherParams),
+            () => retry::wanted(seen.standing, &args.only),
+        };
+        picked.add(place, seen.standing, wanted);
+    }
+    picked
+}
+
+/// Freezes what was picked.
+fn freeze(
+    args: &RetryArgs,
+    survey: &Survey,
+    places: &[Place],
+    change: &SlurmChange,
+    (root, plans): (PathBuf, PathBuf),
+    mode: Mode,
+    picked: &Picked,
+) -> Result<Frozen, Failure> {
+    // Only what something is taken from.
+    let used = |plan: usize| places.iter().any(|place| place.plan == plan);
+    let mut templates: Vec<Template> = Vec::new();
+    let mut originals = Vec::new();
+    for (index, plan) in survey.plans.iter().enumerate() {
+        let mut experiments = survey.experiments.get(index).cloned().unwrap_or_default();
+        if used(index) {
+            for (line, experiment) in (0..).zip(&mut experiments) {
+                experiment.code = plan.code_of(line)?;
+                experiment.overwrites_before = plan.overwrites_before(experiment).map(str::to_owned);
+                templates.extend(attempt(args, plan, experiment, change)?);
+            }
+        }
+        let settings = if used(index) { plan.all_settings()? } else { Vec::new() };
+        let runs = survey.runs.get(index).map_or(&[][..], Vec::as_slice);
+        originals.push(Original { experiments, settings, runs });
+    }
+    let groups = retry::regroup(&originals, places);
+    if !change.is_empty() {
+        for group in &groups {
+            check::fits(&group.record).map_err(Failure::Usage)?;
+        }
+    }
+    let templates = used_templates(templates, &groups);
+    let mut retry_of: Vec<String> = Vec::new();
+    let mut sources = Vec::new();
+    let from: Vec<_> =
+        survey.plans.iter().enumerate().filter(|(index, _)| used(*index)).map(|(_, plan)| plan).collect();
+    for plan in &from {
+        retry_of.push(plan.name().to_owned());
+        let number = plan.folder.file_name().unwrap_or_default().to_string_lossy();
+        for (name, text) in copies(&plan.folder, names::SOURCES)? {
+            let name = if from.len() == 1 { name } else { format!("{number}_{name}") };
+            sources.push((name, text));
+        }
+    }
+    let config = from.last().map(|plan| plan.manifest.config.clone()).unwrap_or_default();
+    let code = Code::of_earlier(&root);
+    let draft = Draft { root, plans, config, overwrite: false, retry_of, sources, templates, code };
+    let params = |plan: usize, line: u32| {
+        let plan = survey.plans.get(plan).ok_or_else(|| anyhow::anyhow!("there is no plan {plan}"))?;
+        plan.params_json(line).map_err(anyhow::Error::from)
+    };
+    draft.write(mode, |sink| {
+        let mut built = retry::build(&groups, MAX_ARRAY_SIZE, &params, sink)?;
+        built.counts.finished = picked.finished();
+        Ok(built)
+    })
+}
+
+/// Makes an experiment's record that of one more attempt; returns the templates it names.
+fn attempt(
+    args: &RetryArgs,
+    plan: &Plan,
+    experiment: &mut ExperimentRecord,
+    change: &SlurmChange,
+) -> Result<Vec<Template>, Failure> {
+    let mut configured = experiment.configured();
+    let frozen = frozen_template(plan, &configured)?;
+    configured.template = frozen.as_ref().map(Template::copy);
+    experiment.slurm = configured.slurm.clone();
+    change.apply(&mut experiment.slurm);
+    let template = match &experiment.slurm.path_to_template {
+        Some(path) if change.sets_template() => Some(read_template(path, path)?),
+        Some(_) => frozen.clone(),
+        None => None,
+    };
+    experiment.template = template.as_ref().map(Template::copy);
+    experiment.reps_per_job = args.reps_per_job.map_or(configured.reps_per_job, NonZeroU32::get);
+    let changed = experiment.slurm != configured.slurm
+        || experiment.template != configured.template
+        || experiment.reps_per_job != configured.reps_per_job;
+    experiment.configured = changed.then(|| Box::new(configured));
+    Ok(frozen.into_iter().chain(template).collect())
+}
+
+/// The template that was configured: the plan's own copy.
+fn frozen_template(plan: &Plan, configured: &Configured) -> Result<Option<Template>, Failure> {
+    let Some(path) = &configured.slurm.path_to_template else { return Ok(None) };
+    let place = match &configured.template {
+        Some(copy) => plan.folder.join(copy),
+        None => plan.root.join(path),
+    };
+    read_template(path, &place).map(Some)
+}
+
+fn read_template(path: &Path, place: &Path) -> Result<Template, Failure> {
+    Ok(Template { path: path.to_owned(), text: String::from_utf8_lossy(&store::read(place)?).into_owned() })
+}
+
+/// Each once, and only those that the new plan names.
+fn used_templates(templates: Vec<Template>, groups: &[Group]) -> Vec<Template> {
+    let named: HashSet<&str> = groups
+        .iter()
+        .flat_map(|group| {
+            let configured = group.record.configured.as_ref().and_then(|configured| configured.template.as_deref());
+            group.record.template.as_deref().into_iter().chain(configured)
+        })
+        .collect();
+    let mut seen = HashSet::new();
+    templates.into_iter().filter(|template| named.contains(&*template.copy()) && seen.insert(template.copy())).collect()
+}
+
+/// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}}`.
+fn print_json(frozen: Option<&Frozen>, picked: &Picked) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let folder = frozen.and_then(|frozen| frozen.folder.as_ref());
+    let scripts: Vec<String> = match (frozen, folder) {
+        (Some(frozen), Some(folder)) => {
+            frozen.scripts.iter().map(|(script, _)| folder.join(script).to_string_lossy().into_owned()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let counts = |counts: Vec<(&str, u64)>| {
+        counts.into_iter().map(|(key, count)| (key.to_owned(), count.into())).collect::<serde_json::Map<_, _>>()
+    };
+    let json = serde_json::json!({
+        "plan": folder.map(|folder| folder.to_string_lossy()),
+        "scripts": scripts,
+        "jobs": frozen.map_or(0, |frozen| frozen.built.counts.jobs),
+        "retried": counts(picked.retried()),
+        "left_out": counts(picked.left_out()),
+    });
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{json}")?;
+    Ok(out.flush()?)
+}

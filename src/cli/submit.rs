@@ -1,0 +1,207 @@
+//! `cw2 submit`: plans where needed, and hands every array to Slurm, each exactly once.
+
+use super::draft::{self, Mode};
+use super::freeze;
+use super::snapshot::SnapshotArgs;
+use super::{ConfigArgs, Exit, Failure, SelectArgs};
+use crate::config::SbatchArg;
+use crate::plan::record::ArrayRecord;
+use crate::slurm::{Client, Cluster, Element, ElementState, SubmitOptions, TOKEN, patiently};
+use crate::store::plan::Plan;
+use crate::store::submissions::{self, Ledger, Submission};
+use clap::Args;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
+pub(super) struct SubmitArgs {
+    /// A configuration (YAML), which is planned first, or a plan's folder
+    #[arg(value_name = "CONFIG|PLAN")]
+    source: PathBuf,
+    #[command(flatten)]
+    select: SelectArgs,
+    /// Plan finished repetitions too, and run them again in their place
+    #[arg(short, long)]
+    overwrite: bool,
+    /// Submit held: nothing starts before `scontrol release`
+    #[arg(long)]
+    hold: bool,
+    /// Start only after other jobs, as `sbatch --dependency` has it
+    #[arg(long, value_name = "LIST")]
+    dependency: Option<String>,
+    /// Ask Slurm whether and when the jobs could start, and submit nothing
+    #[arg(long)]
+    test_only: bool,
+    /// Submit a plan again that was submitted before
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    code: SnapshotArgs,
+}
+
+pub(super) fn submit(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
+    let folder = if args.source.is_dir() {
+        args.source.clone()
+    } else {
+        let config = ConfigArgs { config: args.source.clone(), select: args.select.clone() };
+        let frozen = freeze::freeze(&config, args.overwrite, Mode::Write, Some(args.code))?;
+        if !quiet {
+            tell!("{}", draft::summary(&frozen.built.counts, frozen.built.arrays.len(), frozen.built.renamed));
+            frozen.notes.iter().for_each(|note| tell!("{note}"));
+        }
+        let Some(folder) = frozen.folder else {
+            tell!("nothing is left to do: nothing was planned or submitted");
+            return Ok(Exit::Done);
+        };
+        folder
+    };
+    let plan = Plan::open(&folder)?;
+    if args.test_only {
+        return test(&plan, args);
+    }
+    let Some(mut ledger) = submissions::take(&plan.folder)? else {
+        let name = plan.folder.display();
+        return Err(Failure::Usage(format!("another `cw2 submit` is submitting plan `{name}` just now")));
+    };
+    let queue = patiently(|| Client.queue())?;
+    refuse_twice(&plan, &ledger, &queue, args.again)?;
+    if args.again {
+        ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
+    }
+    let result = submit_arrays(&plan, &mut ledger, &queue, args, quiet);
+    if result.is_err() {
+        let done = ledger.content.submissions.iter().filter(|submission| submission.current().is_some()).count();
+        tell!(
+            "{done} of {} arrays are submitted; `cw2 submit {}` goes on with the rest",
+            plan.manifest.arrays.len(),
+            folder.display()
+        );
+    }
+    result
+}
+
+/// Submits every array that is not, in order. Each is noted before and after the call, so that a `cw2 submit` that dies in
+/// between is continued, never repeated.
+fn submit_arrays(
+    plan: &Plan,
+    ledger: &mut Ledger,
+    queue: &[Element],
+    args: &SubmitArgs,
+    quiet: bool,
+) -> Result<Exit, Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut previous: Option<(u64, &ArrayRecord)> = None;
+    for (number, array) in plan.manifest.arrays.iter().enumerate() {
+        let noted = ledger.content.submissions.iter_mut().rev().find(|s| s.array == number && !s.superseded);
+        let job = match noted {
+            Some(Submission { job: Some(job), .. }) => *job,
+            // Intended, and no answer was noted: Slurm knows whether it got it.
+            Some(submission) if let Some(found) = queue.iter().find(|element| element.token() == submission.token) => {
+                submission.job = Some(found.job);
+                ledger.save()?;
+                found.job
+            }
+            _ => submit_one(plan, ledger, (number, array), previous, args)?,
+        };
+        writeln!(out, "{job}")?;
+        if !quiet {
+            let jobs = if array.jobs == 1 { "1 job".to_owned() } else { format!("{} jobs", array.jobs) };
+            tell!("submitted {} as job {job} ({jobs})", array.script);
+        }
+        previous = Some((job, array));
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+fn submit_one(
+    plan: &Plan,
+    ledger: &mut Ledger,
+    (number, array): (usize, &ArrayRecord),
+    previous: Option<(u64, &ArrayRecord)>,
+    args: &SubmitArgs,
+) -> Result<u64, Failure> {
+    let now = jiff::Timestamp::now();
+    let token = format!("{TOKEN}{}:{}:{number}", std::process::id(), now.as_nanosecond());
+    let submitted = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
+    ledger.content.submissions.retain(|s| s.array != number || s.job.is_some());
+    ledger.content.submissions.push(Submission {
+        array: number,
+        token: token.clone(),
+        job: None,
+        submitted,
+        superseded: false,
+    });
+    ledger.save()?;
+    // `num_parallel_jobs` holds for the plan as a whole: what was cut only for its length runs one array after the other.
+    let wait = previous.filter(|(_, before)| before.num_parallel_jobs.is_some() && array.num_parallel_jobs.is_some());
+    let chain = wait.map(|(job, _)| format!("afterany:{job}"));
+    let dependency: Vec<_> = chain.into_iter().chain(args.dependency.clone()).collect();
+    let options = SubmitOptions {
+        hold: args.hold,
+        comment: comment(plan, array)?,
+        dependency: Some(dependency.join(",")).filter(|text| !text.is_empty()),
+    };
+    let job = Client.submit(&plan.folder.join(&array.script), &token, &options)?;
+    if let Some(submission) = ledger.content.submissions.last_mut() {
+        submission.job = Some(job);
+    }
+    ledger.save()?;
+    Ok(job)
+}
+
+/// The comment that the configuration gives an array's jobs.
+fn comment(plan: &Plan, array: &ArrayRecord) -> Result<Option<String>, Failure> {
+    let Some((run, ..)) = plan.job_record(array.offset)?.reps.first().copied() else { return Ok(None) };
+    let experiment = plan.experiment_record(plan.run_record(run)?.experiment)?;
+    let comment = experiment.slurm.sbatch_args.iter().find(|(key, _)| key == "comment");
+    Ok(comment.and_then(|(_, value)| match value {
+        SbatchArg::Values(values) => values.last().cloned(),
+        SbatchArg::Flag => None,
+    }))
+}
+
+fn test(plan: &Plan, args: &SubmitArgs) -> Result<Exit, Failure> {
+    let options = SubmitOptions { hold: args.hold, comment: None, dependency: args.dependency.clone() };
+    for array in &plan.manifest.arrays {
+        let answer = Client.test(&plan.folder.join(&array.script), &options)?;
+        tell!("{}: {answer}", array.script);
+    }
+    tell!("nothing was submitted");
+    Ok(Exit::Done)
+}
+
+/// A plan that is queued, or was submitted as a whole, is not submitted again by accident.
+fn refuse_twice(plan: &Plan, ledger: &Ledger, queue: &[Element], again: bool) -> Result<(), Failure> {
+    if again {
+        return Ok(());
+    }
+    let noted: Vec<u64> = ledger.content.submissions.iter().filter_map(Submission::current).collect();
+    let scripts: Vec<String> = plan
+        .manifest
+        .arrays
+        .iter()
+        .map(|array| plan.folder.join(&array.script).to_string_lossy().into_owned())
+        .collect();
+    let by_hand = queue.iter().find(|element| {
+        let ours = ledger.content.submissions.iter().any(|submission| submission.token == element.token());
+        element.state != ElementState::Ended && !ours && scripts.contains(&element.script)
+    });
+    let folder = plan.folder.display();
+    if let Some(element) = by_hand {
+        return Err(Failure::Usage(format!(
+            "plan `{folder}` is in the queue already: job {} was submitted with its script; `--again` submits it once more",
+            element.job
+        )));
+    }
+    if noted.len() == plan.manifest.arrays.len() {
+        let jobs: Vec<_> = noted.iter().map(u64::to_string).collect();
+        return Err(Failure::Usage(format!(
+            "plan `{folder}` was submitted already, as job {}; `cw2 status` tells how it goes, \
+             `cw2 plan` makes a plan of what is missing, `--again` submits all of it once more",
+            jobs.join(", ")
+        )));
+    }
+    Ok(())
+}
