@@ -1,0 +1,122 @@
+//! Every folder of `slurm-examples` is planned, and run, here or on the test bed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::project::{counts, example};
+use crate::slurm::{SOON, last_states};
+use crate::support::Scene;
+use crate::testbed::testbed;
+
+/// The folders, and how `cw2 run` is called for them; nothing for what needs Slurm.
+const EXAMPLES: [(&str, Option<&str>); 6] = [
+    // Long on purpose: it has to outlast its time limit.
+    ("checkpoint-requeue", Some("--set params.seconds-per-step=0.01")),
+    ("gpu-split", Some("")),
+    ("multi-node", None),
+    ("python-sweep", Some("")),
+    ("quickstart", Some("")),
+    ("surrender-finalize", Some("")),
+];
+
+#[test]
+fn every_folder_is_tested() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("slurm-examples");
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .expect("the folder of the examples")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    assert_eq!(names, EXAMPLES.map(|(name, _)| name));
+}
+
+#[test]
+fn every_example_is_planned() {
+    for (name, _) in EXAMPLES {
+        let scene = Scene::example(name);
+        assert!(scene.read("README.md").starts_with("# "), "{name}");
+        let dry = scene.cw2("plan --strict --dry-run config.yml").expect(0);
+        assert!(!dry.stderr.contains("warning"), "{name}: {}", dry.stderr);
+        assert!(!scene.has("results"), "{name}: a dry run writes nothing");
+        for script in scene.plan() {
+            let checked = Command::new("bash").arg("-n").arg(&script).status().expect("bash starts");
+            assert!(checked.success(), "{}", script.display());
+        }
+    }
+}
+
+#[test]
+fn every_example_that_can_runs_here() {
+    for (name, options) in EXAMPLES {
+        let Some(options) = options else { continue };
+        let scene = Scene::example(name);
+        scene.cw2(&format!("run config.yml {options}")).expect(0);
+        assert!(!scene.states().keys().any(|state| !["completed", "surrendered"].contains(&state.as_str())), "{name}");
+        // All that a run leaves lies in `results`, which git ignores.
+        let original = example(name);
+        for entry in fs::read_dir(scene.path("")).expect("the scene's folder") {
+            let left = entry.expect("an entry").file_name();
+            assert!(left == "results" || original.join(&left).exists(), "{name} leaves {}", left.display());
+        }
+    }
+}
+
+#[test]
+fn the_outputs_that_the_examples_show_are_theirs() {
+    for name in ["python-sweep", "quickstart", "surrender-finalize"] {
+        let scene = Scene::example(name);
+        scene.cw2("run config.yml").expect(0);
+        let mut printed = String::new();
+        for rep in scene.reps() {
+            for file in ["out.log", "summary.txt"].iter().filter(|file| scene.has(&format!("{rep}/{file}"))) {
+                printed.push_str(&scene.read(format!("{rep}/{file}")));
+            }
+        }
+        let readme = scene.read("README.md");
+        let shown = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
+        let strange: Vec<_> = shown.filter(|line| !printed.lines().any(|other| other == *line)).collect();
+        assert!(strange.is_empty(), "{name}: {strange:#?} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn a_plan_of_two_arrays_says_how_to_submit_them() {
+    let scene = Scene::example("gpu-split");
+    let outcome = scene.cw2("plan config.yml").expect(0);
+    assert_eq!(outcome.stdout.lines().count(), 2);
+    assert!(outcome.err().contains("or all with `cw2 submit [HERE]/results/plans/001`"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_quickstart_and_the_python_sweep_run_on_slurm() {
+    let Some(bed) = testbed() else { return };
+    for (name, elements, repetitions) in [("quickstart", 3, 9), ("python-sweep", 4, 14)] {
+        let scene = Scene::example(name);
+        let job = bed.sbatch(&scene.plan_one());
+        assert_eq!(last_states(bed.wait(job, SOON)), vec!["COMPLETED"; elements], "{name}");
+        assert_eq!(scene.states(), counts([("completed", repetitions)]), "{name}");
+    }
+}
+
+#[test]
+fn a_surrender_is_a_success_on_slurm_too() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::example("surrender-finalize");
+
+    let job = bed.sbatch(&scene.plan_one());
+
+    assert_eq!(last_states(bed.wait(job, SOON)), ["COMPLETED"]);
+    assert_eq!(scene.states(), counts([("completed", 1), ("surrendered", 2)]));
+    let reps = scene.reps();
+    let summaries: Vec<_> = reps.iter().map(|rep| scene.read(format!("{rep}/summary.txt"))).collect();
+    assert_eq!(
+        summaries,
+        [
+            "outcome completed, payload none, final w = 9.41708\n",
+            "outcome surrendered, payload {\"reason\":\"converged\",\"epoch\":11}, final w = 0.000419432\n",
+            "outcome surrendered, payload {\"reason\":\"diverged\",\"epoch\":7}, final w = -1280\n",
+        ]
+    );
+    assert_eq!(scene.status(&reps[1])["payload"]["epoch"], 11);
+}

@@ -1,0 +1,27 @@
+//! Integration tests: one binary, one module a theme. They drive the real program, and the real Slurm.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cancel;
+mod commands;
+mod corpus;
+mod docs;
+mod errors;
+mod examples;
+mod fake;
+mod formats;
+mod git;
+mod kills;
+mod listing;
+mod logs;
+mod plan;
+mod project;
+mod retry;
+mod slurm;
+mod snapshot;
+mod snapshot_tree;
+mod status;
+mod stop;
+mod support;
+mod testbed;
+mod worker;

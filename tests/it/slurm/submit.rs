@@ -1,0 +1,185 @@
+//! `cw2 submit`: every array once, whatever happens between cw2 and Slurm.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{SOON, last_states};
+use crate::project::{counts, eventually};
+use crate::support::{Call, Outcome, Scene};
+use crate::testbed::{Testbed, testbed};
+
+const SWEEP: &str = "name: SLURM
+partition: dev
+time: 5
+---
+name: e
+path: out
+repetitions: 4
+reps_per_job: 2
+command: echo {{ rep }} >>ran
+";
+
+impl Testbed {
+    /// A call of cw2 that talks to the bed.
+    fn cw2(&self, scene: &Scene, words: &str) -> Call {
+        scene.call(words.split_whitespace()).env("SLURM_CONF", self.conf())
+    }
+
+    /// The jobs that were submitted with a script of the scene, as squeue has them, ended ones too.
+    fn jobs_of(&self, scene: &Scene) -> Vec<u64> {
+        let queue = self.run("squeue", &["--noheader", "--states=all", "--format=%F|%o"]);
+        let folder = format!("{}/", scene.root().display());
+        let ours = queue.lines().filter_map(|line| {
+            let (job, script) = line.split_once('|')?;
+            script.starts_with(&folder).then(|| job.trim().parse().expect("a job id"))
+        });
+        let mut jobs: Vec<u64> = ours.collect();
+        jobs.sort_unstable();
+        jobs.dedup();
+        jobs
+    }
+}
+
+/// The job ids that `cw2 submit` printed.
+fn ids(outcome: &Outcome) -> Vec<u64> {
+    outcome.stdout.lines().map(|line| line.parse().expect("a job id")).collect()
+}
+
+#[test]
+fn a_configuration_is_planned_submitted_and_run() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+
+    let submitted = bed.cw2(&scene, "submit config.yml").run().expect(0);
+    let [job] = ids(&submitted)[..] else { panic!("{}", submitted.stdout) };
+    assert!(submitted.stderr.contains(&format!("submitted sbatch.sh as job {job} (2 jobs)")), "{}", submitted.stderr);
+    let again = bed.cw2(&scene, "submit out/plans/001").run().expect(2);
+    assert!(again.stderr.contains(&format!("was submitted already, as job {job};")), "{}", again.stderr);
+
+    assert_eq!(last_states(bed.wait(job, SOON)), ["COMPLETED", "COMPLETED"]);
+    assert_eq!(scene.states(), counts([("completed", 4)]));
+    bed.cw2(&scene, "submit out/plans/001").run().expect(2);
+    assert_eq!(bed.jobs_of(&scene), [job]);
+    let nothing = bed.cw2(&scene, "submit config.yml").run().expect(0);
+    assert!(nothing.stderr.contains("nothing is left to do"), "{}", nothing.stderr);
+}
+
+#[test]
+fn the_limit_of_jobs_holds_over_several_arrays() {
+    let Some(bed) = testbed() else { return };
+    let config = SWEEP.replace("time: 5", "time: 5\nnum_parallel_jobs: 2\nmax_array_size: 1");
+    let scene = Scene::with(&config);
+
+    let [first, second] = ids(&bed.cw2(&scene, "submit --hold config.yml").run().expect(0))[..] else { panic!() };
+    let dependency = bed.element(second, 0, "Dependency");
+    assert!(dependency.starts_with(&format!("afterany:{first}")), "{dependency}");
+    assert_eq!(bed.element(first, 0, "JobState"), "PENDING");
+    bed.run("scontrol", &["release", &first.to_string(), &second.to_string()]);
+    for job in [first, second] {
+        assert_eq!(last_states(bed.wait(job, SOON)), ["COMPLETED"]);
+    }
+    let ledger: Value = serde_json::from_str(&scene.read("out/plans/001/submissions.json")).unwrap();
+    assert_eq!(ledger["submissions"][1]["job"], second);
+}
+
+#[test]
+fn what_the_submitter_inherited_does_not_reach_the_job() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(&SWEEP.replace("echo {{ rep }}", "env | grep -c SBATCH_PARTITION"));
+    let call =
+        bed.cw2(&scene, "submit --hold config.yml").env("SBATCH_PARTITION", "low").env("SLURM_CPU_BIND", "quiet");
+    let [job] = ids(&call.run().expect(0))[..] else { panic!() };
+    assert_eq!(bed.element(job, 0, "Partition"), "dev");
+    bed.run("scancel", &[&job.to_string()]);
+}
+
+/// Puts a program named `sbatch` before the real one, which it finds as `$real`. It counts its calls in `calls`.
+fn wrap_sbatch(bed: &Testbed, scene: &Scene, body: &str) -> String {
+    let real = bed.run("bash", &["-c", "command -v sbatch"]);
+    let script = format!("#!/bin/bash\nreal={}\necho x >>'{}'\n{body}\n", real.trim(), scene.path("calls").display());
+    std::fs::create_dir(scene.path("bin")).unwrap();
+    scene.write_program("bin/sbatch", &script);
+    format!("{}:{}", scene.path("bin").display(), std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn a_passing_failure_of_sbatch_is_tried_again() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let path = wrap_sbatch(
+        bed,
+        &scene,
+        r#"if [ "$(wc -l <"$(dirname "$0")/../calls")" -lt 2 ]; then
+    echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1
+fi
+exec "$real" "$@""#,
+    );
+    let [job] = ids(&bed.cw2(&scene, "submit --hold config.yml").env("PATH", path).run().expect(0))[..] else {
+        panic!()
+    };
+    assert_eq!((bed.jobs_of(&scene), scene.lines("calls").len()), (vec![job], 2));
+    bed.run("scancel", &[&job.to_string()]);
+}
+
+#[test]
+fn an_answer_that_was_lost_does_not_submit_twice() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let path = wrap_sbatch(
+        bed,
+        &scene,
+        r#""$real" "$@" >/dev/null; echo "sbatch: error: Socket timed out on send/recv operation" >&2; exit 1"#,
+    );
+    let [job] = ids(&bed.cw2(&scene, "submit --hold config.yml").env("PATH", path).run().expect(0))[..] else {
+        panic!()
+    };
+    assert_eq!((bed.jobs_of(&scene), scene.lines("calls").len()), (vec![job], 1));
+    bed.run("scancel", &[&job.to_string()]);
+}
+
+#[test]
+fn a_submit_that_is_killed_is_continued_not_repeated() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let path = wrap_sbatch(bed, &scene, r#""$real" "$@" >/dev/null; touch "$(dirname "$0")/../got"; sleep 600"#);
+    let call = bed.cw2(&scene, "submit --hold config.yml").env("PATH", path);
+    let submit = call.start();
+    eventually("sbatch has submitted", SOON, || scene.has("got"));
+    submit.signal(nix::sys::signal::Signal::SIGKILL);
+    drop(submit.end());
+    let before = bed.jobs_of(&scene);
+    let continued = bed.cw2(&scene, "submit out/plans/001").run().expect(0);
+    assert_eq!((ids(&continued), bed.jobs_of(&scene)), (before.clone(), before.clone()));
+    bed.run("scancel", &[&before[0].to_string()]);
+}
+
+#[test]
+fn a_plan_that_was_submitted_by_hand_is_not_submitted_again_by_accident() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let script: PathBuf = scene.plan_one();
+    let job = bed.run("sbatch", &["--parsable", "--hold", &script.to_string_lossy()]).trim().to_owned();
+    let refused = bed.cw2(&scene, "submit out/plans/001").run().expect(2);
+    assert!(refused.stderr.contains(&format!("job {job} was submitted with its script")), "{}", refused.stderr);
+    let [again] = ids(&bed.cw2(&scene, "submit --again --hold out/plans/001").run().expect(0))[..] else { panic!() };
+    assert_eq!(bed.jobs_of(&scene).len(), 2);
+    bed.run("scancel", &[&job, &again.to_string()]);
+}
+
+#[test]
+fn a_test_only_submits_nothing() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let outcome = bed.cw2(&scene, "submit --test-only config.yml").run().expect(0);
+    assert!(outcome.stderr.contains("to start at") && outcome.stdout.is_empty(), "{}", outcome.stderr);
+    assert_eq!(bed.jobs_of(&scene), Vec::<u64>::new());
+    assert!(!scene.has("out/plans/001/submissions.json"));
+}
+
+#[test]
+fn without_slurm_it_says_so() {
+    let scene = Scene::with(SWEEP);
+    let outcome = scene.call(["submit", "config.yml"]).env("PATH", scene.path("").as_os_str()).run().expect(3);
+    assert!(outcome.stderr.contains("`squeue` is not on this machine"), "{}", outcome.stderr);
+}

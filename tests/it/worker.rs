@@ -1,0 +1,503 @@
+//! How repetitions end, what is written about it, and that all others get their turn.
+
+use crate::support::{Scene, alive, wait_until};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::fs;
+
+const PLAN: &str = "out/plans/001";
+
+/// One experiment `a` whose repetitions make one job.
+fn bundle(reps: u32, more: &str) -> Scene {
+    let scene =
+        Scene::with(&format!("name: a\npath: out\nrepetitions: {reps}\nreps_per_job: {reps}\ntimeout: 60\n{more}"));
+    scene.plan();
+    scene
+}
+
+fn rep(number: u32) -> String {
+    format!("out/a/log/rep_{number:02}")
+}
+
+fn states(scene: &Scene, reps: u32) -> Vec<String> {
+    (0..reps).map(|number| scene.state(rep(number))).collect()
+}
+
+#[test]
+fn a_crash_ends_one_repetition_only_and_is_kept() {
+    let scene = bundle(
+        5,
+        "command: |\n  echo $CW2_REP >> ran\n  case $CW2_REP in\n  1) echo 'Traceback' >&2; echo 'ValueError: no' >&2; exit 3 ;;\n  2) kill -SEGV $$ ;;\n  3) no-such-program ;;\n  esac\n",
+    );
+    let outcome = scene.worker(PLAN, 0).expect(1).silent().says(["5 repetitions: 2 completed, 3 crashed"]);
+    for number in 1..4 {
+        assert!(outcome.stderr.contains(&rep(number)), "{}", outcome.stderr);
+    }
+    assert_eq!(scene.lines("ran"), ["0", "1", "2", "3", "4"]);
+    assert_eq!(states(&scene, 5), ["completed", "crashed", "crashed", "crashed", "completed"]);
+    let crash = scene.status(rep(1));
+    assert_eq!(crash["exit"], json!({"code": 3}));
+    assert_eq!(crash["attempt"], 1);
+    assert_eq!(crash["error"]["phase"], "run");
+    assert_eq!(crash["error"]["stderr_tail"], "Traceback\nValueError: no");
+    assert_eq!(scene.status(rep(2))["exit"], json!({"signal": 11}));
+    assert!(scene.status(rep(2))["error"]["message"].as_str().expect("a message").contains("SIGSEGV"));
+    assert_eq!(scene.status(rep(3))["exit"], json!({"code": 127}));
+
+    // What is finished stays so; the rest gets another attempt.
+    scene.worker(PLAN, 0).expect(1).says(["3 crashed", "2 finished before"]);
+    assert_eq!(scene.lines("ran"), ["0", "1", "2", "3", "4", "1", "2", "3"]);
+    let crash = scene.status(rep(1));
+    assert_eq!((&crash["attempt"], &crash["earlier"][0]["state"]), (&json!(2), &json!("crashed")));
+    assert_eq!(scene.read(format!("{}/err.log", rep(1))).matches("ValueError").count(), 2);
+}
+
+#[test]
+fn a_finished_job_starts_nothing() {
+    let scene = bundle(3, "command: echo $CW2_REP >> ran\n");
+    scene.worker(PLAN, 0).expect(0).says(["3 completed"]);
+    let before: Vec<_> = (0..3).map(|number| scene.read(format!("{}/status.json", rep(number)))).collect();
+    scene.worker(PLAN, 0).expect(0).says(["3 finished before"]);
+    let after: Vec<_> = (0..3).map(|number| scene.read(format!("{}/status.json", rep(number)))).collect();
+    assert_eq!(before, after);
+    assert_eq!(scene.lines("ran").len(), 3);
+}
+
+#[test]
+fn a_command_that_is_not_there_is_a_crash() {
+    let scene = bundle(2, "command: [./no-such-program, x]\n");
+    scene.worker(PLAN, 0).expect(1).says(["2 crashed", "no-such-program", "No such file"]);
+    let status = scene.status(rep(0));
+    assert_eq!((&status["state"], status.get("exit")), (&json!("crashed"), None));
+    assert!(status["error"]["message"].as_str().expect("a message").contains("no-such-program"));
+}
+
+#[test]
+fn a_launcher_that_is_not_there_is_a_crash() {
+    let scene = bundle(1, "launcher: [no-such-launcher]\ncommand: 'true'\n");
+    scene.worker(PLAN, 0).expect(1).says(["no-such-launcher"]);
+}
+
+#[test]
+fn the_tail_of_a_long_traceback_is_kept_and_its_end_is_whole() {
+    let scene = bundle(1, "command: |\n  seq 1 20000 >&2; echo 'größe: last line' >&2; exit 1\n");
+    scene.worker(PLAN, 0).expect(1);
+    let status = scene.status(rep(0));
+    let tail = status["error"]["stderr_tail"].as_str().expect("a tail");
+    assert!(tail.ends_with("20000\ngröße: last line"), "{tail}");
+    assert!(tail.len() <= 8192 && tail.lines().next().expect("a line").parse::<u32>().is_ok());
+}
+
+#[test]
+fn output_that_is_no_text_harms_nothing() {
+    let scene = bundle(1, "command: head -c 100000 /dev/urandom >&2; printf '\\377\\376\\0' >&2; exit 1\n");
+    scene.worker(PLAN, 0).expect(1);
+    assert_eq!(scene.state(rep(0)), "crashed");
+}
+
+/// Commands whose end the repetition's number decides; `finalize` tells what it was told.
+const ENDS: &str = r#"
+command:
+  initialize: |
+    echo $CW2_REP >> initialized
+    [ $CW2_REP != 2 ] || exit 2
+  run: |
+    echo $CW2_REP >> ran
+    case $CW2_REP in
+    1) exit 1 ;;
+    3) cw2 surrender '{"reason": "converged", "at": [1, 2.5]}' ;;
+    4) kill -KILL $$ ;;
+    5) exec sleep 1000 ;;
+    6) cw2 surrender '{"then": "crashed"}'; exit 1 ;;
+    7) cw2 surrender ;;
+    8) echo 'not json' > $CW2_SURRENDER ;;
+    esac
+  finalize: echo "$CW2_REP $CW2_OUTCOME $(cat $CW2_SURRENDER 2>/dev/null)" >> finalized
+"#;
+
+#[test]
+fn finalize_runs_once_whatever_happened() {
+    let scene = bundle(9, ENDS);
+    scene.write("config.yml", scene.read("config.yml").replace("timeout: 60", "timeout: 0.5"));
+    fs::remove_dir_all(scene.path("out")).expect("the plan");
+    scene.plan();
+    scene.worker(PLAN, 0).expect(1).says(["9 repetitions: 1 completed, 3 surrendered, 4 crashed, 1 timed out"]);
+    assert_eq!(
+        scene.lines("finalized"),
+        [
+            "0 completed ",
+            "1 crashed ",
+            "2 crashed ",
+            "3 surrendered {\"reason\":\"converged\",\"at\":[1,2.5]}",
+            "4 crashed ",
+            "5 timed_out ",
+            "6 crashed {\"then\":\"crashed\"}",
+            "7 surrendered {}",
+            "8 surrendered not json",
+        ]
+    );
+    assert_eq!(scene.lines("initialized").len(), 9);
+    assert_eq!(scene.lines("ran"), ["0", "1", "3", "4", "5", "6", "7", "8"]);
+    let surrendered = scene.status(rep(3));
+    assert_eq!(surrendered["payload"], json!({"reason": "converged", "at": [1, 2.5]}));
+    assert_eq!(surrendered.get("error"), None);
+    assert_eq!(scene.status(rep(2))["error"]["phase"], "initialize");
+    assert_eq!(scene.status(rep(4))["exit"], json!({"signal": 9}));
+    assert_eq!(scene.status(rep(6)).get("payload"), None, "a crash is no surrender");
+    assert_eq!(scene.status(rep(8))["payload"], "not json");
+
+    // A surrender is a success: it is not run again.
+    scene.worker(PLAN, 0).expect(1).says(["4 finished before"]);
+    assert_eq!(scene.lines("finalized").len(), 9 + 5);
+    let left: Vec<_> = scene.lines("finalized")[9..].to_vec();
+    assert_eq!(left[3], "5 timed_out ");
+}
+
+#[test]
+fn an_earlier_attempt_s_surrender_does_not_count() {
+    let scene = bundle(1, "retries: 1\ncommand: '[ $CW2_ATTEMPT = 2 ] || { cw2 surrender \"{}\"; exit 1; }'\n");
+    scene.worker(PLAN, 0).expect(0);
+    assert_eq!(scene.state(rep(0)), "completed");
+}
+
+#[test]
+fn a_failing_finalize_is_a_crash() {
+    let scene = bundle(3, "command: {run: '[ $CW2_REP != 1 ] || exit 4', finalize: 'echo no >&2; [ $CW2_REP = 2 ]'}\n");
+    scene.worker(PLAN, 0).expect(1).says(["1 completed, 2 crashed"]);
+    let status = scene.status(rep(0));
+    assert_eq!((&status["state"], &status["error"]["phase"]), (&json!("crashed"), &json!("finalize")));
+    assert_eq!(status["error"]["stderr_tail"], "no");
+    // The first cause is what a reader looks for; finalize's own is told too.
+    let status = scene.status(rep(1));
+    assert_eq!((&status["exit"], &status["error"]["phase"]), (&json!({"code": 4}), &json!("run")));
+    let message = status["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("status 4") && message.contains("finalize"), "{message}");
+}
+
+#[test]
+fn retries_are_told_apart() {
+    let scene = bundle(
+        2,
+        "retries: 2\ncommand: |\n  echo \"attempt $CW2_ATTEMPT resume $CW2_RESUME\"\n  echo $CW2_REP >> ran\n  echo \"failed $CW2_ATTEMPT\" >&2\n  [ $CW2_REP = 0 ] && [ $CW2_ATTEMPT = 3 ]\n",
+    );
+    scene.worker(PLAN, 0).expect(1).says(["1 completed, 1 crashed"]);
+    assert_eq!(scene.lines("ran"), ["0", "0", "0", "1", "1", "1"]);
+    let (good, bad) = (scene.status(rep(0)), scene.status(rep(1)));
+    assert_eq!((&good["state"], &good["attempt"]), (&json!("completed"), &json!(3)));
+    assert_eq!((&bad["state"], &bad["attempt"]), (&json!("crashed"), &json!(3)));
+    let earlier = |status: &Value| -> Vec<(Value, Value)> {
+        let attempts = status["earlier"].as_array().expect("a list");
+        attempts.iter().map(|one| (one["attempt"].clone(), one["state"].clone())).collect()
+    };
+    assert_eq!(earlier(&good), [(json!(1), json!("crashed")), (json!(2), json!("crashed"))]);
+    assert_eq!(earlier(&bad), earlier(&good));
+    assert_eq!(bad["error"]["stderr_tail"], "failed 3", "only the last attempt's");
+    let log = scene.read(format!("{}/out.log", rep(0)));
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!((lines[0], lines[2], lines[4]), ("attempt 1 resume 0", "attempt 2 resume 0", "attempt 3 resume 0"));
+    assert!(lines[1].starts_with("==> cw2: attempt 2, ") && lines[3].starts_with("==> cw2: attempt 3, "), "{log}");
+}
+
+#[test]
+fn a_retry_waits_and_a_stop_ends_the_waiting() {
+    let scene = bundle(1, "retries: {count: 3, delay: 1h}\ncommand: echo x >> ran; exit 1\n");
+    let worker = scene.call(["worker", "--plan", PLAN, "--index", "0"]).start();
+    wait_until("the first attempt's end", || {
+        scene.has(&format!("{}/status.json", rep(0))) && scene.state(rep(0)) == "crashed"
+    });
+    worker.signal(Signal::SIGTERM);
+    let outcome = worker.end();
+    assert!(matches!(outcome.code, Some(1 | 75)), "{:?}: {}", outcome.code, outcome.stderr);
+    assert_eq!(scene.lines("ran"), ["x"]);
+}
+
+#[test]
+fn a_timeout_ends_the_whole_group() {
+    // TERM is not heeded, neither by the shell nor by its child.
+    let scene = bundle(
+        2,
+        "command: |\n  [ $CW2_REP = 0 ] || exit 0\n  trap '' TERM\n  sleep 1000 & echo $! >> pids\n  echo $$ >> pids\n  while :; do sleep 1000; done\n",
+    );
+    scene.write("config.yml", scene.read("config.yml").replace("timeout: 60", "timeout: 0.3"));
+    fs::remove_dir_all(scene.path("out")).expect("the plan");
+    scene.plan();
+    scene.worker(PLAN, 0).expect(1).says(["1 completed", "1 timed out", "timeout"]);
+    assert_eq!(states(&scene, 2), ["timed_out", "completed"]);
+    assert_eq!(scene.status(rep(0))["exit"], json!({"signal": 9}));
+    let pids = scene.lines("pids");
+    assert_eq!(pids.len(), 2);
+    assert!(!pids.iter().any(|pid| alive(pid)), "{pids:?} still run");
+}
+
+#[test]
+fn a_timeout_is_polite_first() {
+    let scene = bundle(1, "command: trap 'echo saved; exit 0' TERM; sleep 1000 & wait\n");
+    scene.write("config.yml", scene.read("config.yml").replace("timeout: 60", "timeout: 0.3"));
+    fs::remove_dir_all(scene.path("out")).expect("the plan");
+    scene.plan();
+    scene.cw2(&format!("worker --plan {PLAN} --index 0")).expect(1).says(["1 timed out"]);
+    assert_eq!(scene.read(format!("{}/out.log", rep(0))), "saved\n");
+}
+
+#[test]
+fn no_descendant_survives_its_repetition() {
+    // In sessions of their own, forked twice, deaf to TERM, with their output closed, with a cleared environment.
+    let scene = bundle(
+        2,
+        r#"
+command: |
+  spawn() { echo $$ >> pids.$CW2_REP; trap '' TERM HUP; while :; do sleep 1000; done; }
+  (setsid ./stay setsid) &
+  setsid ./stay output > /dev/null 2>&1 < /dev/null &
+  (setsid env -i CW2_REP=$CW2_REP PATH="$PATH" ./stay environment &) &
+  (./stay double &) &
+  while [ "$(wc -l < pids.$CW2_REP)" != 4 ]; do sleep 0.01; done
+  [ $CW2_REP = 0 ] || for pid in $(cat pids.0); do ! kill -0 $pid 2>/dev/null || echo $pid >> survivors; done
+"#,
+    );
+    scene.write("stay", "#!/bin/sh\ntrap '' TERM HUP\necho $$ >> pids.$CW2_REP\nwhile :; do sleep 1000; done\n");
+    fs::set_permissions(scene.path("stay"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a script");
+    for number in 0..2 {
+        scene.write(&format!("pids.{number}"), "");
+    }
+    scene.worker(PLAN, 0).expect(0).says(["2 completed"]);
+    assert_eq!(scene.lines("survivors"), Vec::<String>::new(), "they lived beside the next repetition");
+    for number in 0..2 {
+        for pid in scene.lines(&format!("pids.{number}")) {
+            assert!(!alive(&pid), "{pid} of repetition {number} still runs");
+        }
+    }
+}
+
+#[test]
+fn a_stop_interrupts_and_the_next_start_resumes() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let scene = bundle(
+            3,
+            "command:\n  run: |\n    echo \"$CW2_REP $CW2_RESUME\" >> ran\n    if [ $CW2_REP = 1 ] && [ $CW2_RESUME = 0 ]; then trap 'echo saved; exit 0' TERM INT; sleep 1000 & wait; fi\n  finalize: echo $CW2_REP $CW2_OUTCOME >> finalized\n",
+        );
+        let worker = scene.call(["worker", "--plan", PLAN, "--index", "0"]).start();
+        wait_until("the second repetition", || scene.lines("ran").len() == 2);
+        worker.signal(signal);
+        worker.end().expect(75).says(["1 completed", "1 interrupted", "1 not started"]);
+        assert_eq!(states(&scene, 2), ["completed", "interrupted"]);
+        assert!(!scene.has(&rep(2)), "nothing new is started");
+        assert_eq!(scene.lines("finalized"), ["0 completed", "1 interrupted"]);
+
+        scene.worker(PLAN, 0).expect(0).says(["2 completed", "1 finished before"]);
+        assert_eq!(scene.lines("ran"), ["0 0", "1 0", "1 1", "2 0"]);
+        assert_eq!(states(&scene, 3), ["completed"; 3]);
+        let status = scene.status(rep(1));
+        assert_eq!((&status["attempt"], &status["earlier"][0]["state"]), (&json!(2), &json!("interrupted")));
+    }
+}
+
+#[test]
+fn a_stop_kills_what_does_not_heed_it() {
+    let scene = bundle(1, "command: trap '' TERM; echo $$ > pid; while :; do sleep 1000; done\n");
+    let worker = scene.call(["worker", "--plan", PLAN, "--index", "0", "--grace", "0.2"]).start();
+    wait_until("its start", || !scene.lines("pid").is_empty());
+    worker.signal(Signal::SIGTERM);
+    worker.end().expect(75);
+    assert_eq!(scene.state(rep(0)), "interrupted");
+    assert!(!alive(&scene.lines("pid")[0]));
+}
+
+#[test]
+fn a_second_signal_kills_at_once() {
+    let scene = bundle(1, "command: trap '' TERM; echo $$ > pid; while :; do sleep 1000; done\n");
+    let worker = scene.call(["worker", "--plan", PLAN, "--index", "0", "--grace", "3600"]).start();
+    wait_until("its start", || !scene.lines("pid").is_empty());
+    worker.signal(Signal::SIGTERM);
+    // Signals of one number that come at once are one: the second has to be another's.
+    worker.signal(Signal::SIGINT);
+    worker.end().expect(75);
+    assert!(!alive(&scene.lines("pid")[0]));
+}
+
+#[test]
+fn a_crash_outweighs_an_interruption() {
+    let scene = bundle(2, "command: echo $CW2_REP >> ran; [ $CW2_REP = 1 ] || exit 1; sleep 1000\n");
+    let worker = scene.call(["worker", "--plan", PLAN, "--index", "0"]).start();
+    wait_until("the second repetition", || scene.lines("ran").len() == 2);
+    worker.signal(Signal::SIGTERM);
+    worker.end().expect(1).says(["1 crashed", "1 interrupted"]);
+}
+
+#[test]
+fn run_is_interrupted_as_the_worker_is() {
+    let scene = Scene::with("name: a\npath: out\nrepetitions: 2\ncommand: echo x >> ran; sleep 1000\n");
+    let run = scene.call(["run", "config.yml"]).start();
+    wait_until("the first repetition", || scene.lines("ran").len() == 1);
+    run.signal(Signal::SIGINT);
+    run.end().expect(75).says(["1 interrupted", "1 not started"]);
+    assert_eq!(scene.lines("ran").len(), 1);
+}
+
+#[test]
+fn a_deleted_directory_is_pending_again() {
+    let scene = bundle(2, "command: echo $CW2_REP >> ran\n");
+    scene.worker(PLAN, 0).expect(0);
+    fs::remove_dir_all(scene.path(rep(1))).expect("a repetition");
+    scene.worker(PLAN, 0).expect(0).says(["1 completed", "1 finished before"]);
+    assert_eq!(scene.lines("ran"), ["0", "1", "1"]);
+    assert_eq!(scene.status(rep(1))["attempt"], 1);
+}
+
+#[test]
+fn a_moved_tree_works_where_it_is() {
+    let scene = bundle(2, "command: '[ $CW2_REP = 0 ] || test -e go || exit 1; pwd > $CW2_REP_DIR/where'\n");
+    scene.worker(PLAN, 0).expect(1);
+    let other = Scene::new();
+    for name in scene.tree() {
+        match name.strip_suffix('/') {
+            Some(folder) => fs::create_dir_all(other.path(folder)).expect("a folder"),
+            None => drop(other.write(&name, fs::read(scene.path(&name)).expect("a file"))),
+        }
+    }
+    drop(scene);
+    other.write("go", "");
+    other.worker(PLAN, 0).expect(0).says(["1 completed", "1 finished before"]);
+    assert_eq!(other.read(format!("{}/where", rep(1))), format!("{}\n", other.root().display()));
+    // From anywhere.
+    let listed = other.call(["list", &other.path(PLAN).to_string_lossy(), "--json"]).current_dir("/").run().expect(0);
+    assert_eq!(listed.json_lines().len(), 2);
+}
+
+#[test]
+fn what_is_no_whole_status_means_run_again() {
+    let scene = bundle(1, "command: echo x >> ran\n");
+    scene.worker(PLAN, 0).expect(0);
+    let whole = scene.read(format!("{}/status.json", rep(0)));
+    let torn = &whole[..whole.len() / 2];
+    let other = whole.replace("\"completed\"", "\"excellent\"");
+    let broken =
+        ["", " ", "\n", torn, "{}", "null", "[]", "completed", "{\"format\": 1}", "{\"state\": \"completed\"}", &other];
+    for (number, text) in broken.iter().enumerate() {
+        scene.write(&format!("{}/status.json", rep(0)), text);
+        scene.worker(PLAN, 0).expect(0).says(["1 completed"]);
+        assert_eq!(scene.lines("ran").len(), number + 2, "{text:?}");
+        assert_eq!(scene.state(rep(0)), "completed");
+    }
+    scene.write(&format!("{}/status.json", rep(0)), b"\xff\xfe\0");
+    scene.worker(PLAN, 0).expect(0).says(["1 completed"]);
+    assert_eq!(scene.lines("ran").len(), broken.len() + 2);
+    // The planner reads it the same way.
+    scene.write(&format!("{}/status.json", rep(0)), torn);
+    scene.cw2("plan config.yml").expect(0).says(["1 repetition to do"]);
+}
+
+#[test]
+fn other_parameters_are_not_taken_for_these() {
+    let scene = bundle(2, "params: {lr: 1}\ncommand: echo $CW2_REP >> ran\n");
+    scene.worker(PLAN, 0).expect(0);
+    fs::remove_dir_all(scene.path(rep(1))).expect("a repetition");
+    // Another plan of another time, made where nothing was to be seen.
+    fs::rename(scene.path("out/a"), scene.path("aside")).expect("the results");
+    scene.cw2("plan config.yml --set params.lr=2").expect(0);
+    fs::rename(scene.path("aside"), scene.path("out/a")).expect("the results");
+    let before = scene.read(format!("{}/status.json", rep(0)));
+    scene.worker("out/plans/002", 0).expect(1).says(["refused", "other parameters", "-o", "1 completed"]);
+    assert_eq!(scene.read(format!("{}/status.json", rep(0))), before);
+    assert_eq!(scene.lines("ran"), ["0", "1", "1"]);
+}
+
+#[test]
+fn two_workers_share_an_element_without_harm() {
+    let scene = bundle(12, "reps_in_parallel: 2\ncommand: echo $CW2_REP >> ran; sleep 0.02\n");
+    let workers: Vec<_> = (0..4).map(|_| scene.call(["worker", "--plan", PLAN, "--index", "0"]).start()).collect();
+    let codes: Vec<_> = workers.into_iter().map(|worker| worker.end().code.expect("no signal")).collect();
+    assert!(codes.iter().all(|code| [0, 75].contains(code)), "{codes:?}");
+    let mut ran: Vec<u32> = scene.lines("ran").iter().map(|line| line.parse().expect("a number")).collect();
+    ran.sort_unstable();
+    assert_eq!(ran, (0..12).collect::<Vec<_>>());
+    assert_eq!(states(&scene, 12), ["completed"; 12]);
+}
+
+#[test]
+fn a_repetition_that_another_worker_runs_is_left_alone() {
+    let scene = bundle(1, "command: echo $$ >> ran; while ! [ -e go ]; do sleep 0.01; done\n");
+    let first = scene.call(["worker", "--plan", PLAN, "--index", "0"]).start();
+    wait_until("its start", || !scene.lines("ran").is_empty());
+    let before = scene.read(format!("{}/status.json", rep(0)));
+    scene.worker(PLAN, 0).expect(75).says(["left alone", "another worker", &rep(0)]);
+    assert_eq!(scene.read(format!("{}/status.json", rep(0))), before);
+    assert!(alive(&scene.lines("ran")[0]), "the second worker ended the first one's process");
+    scene.write("go", "");
+    first.end().expect(0);
+    assert_eq!((scene.lines("ran").len(), scene.state(rep(0)).as_str()), (1, "completed"));
+}
+
+#[test]
+fn the_index_comes_from_slurm_and_the_offset_from_the_script() {
+    let scene = Scene::with("name: a\npath: out\nrepetitions: 4\ncommand: echo $CW2_REP >> ran\n");
+    scene.plan();
+    let worker = |args: &[&str]| scene.call(["worker", "--plan", PLAN]).args(args);
+    worker(&[]).env("SLURM_ARRAY_TASK_ID", "2").run().expect(0);
+    worker(&["--index", "1", "--offset", "2"]).run().expect(0);
+    worker(&["--index", "0"]).env("SLURM_ARRAY_TASK_ID", "1").run().expect(0);
+    assert_eq!(scene.lines("ran"), ["2", "3", "0"]);
+}
+
+#[test]
+fn slurm_s_ids_are_kept() {
+    let scene = bundle(1, "command: 'true'\n");
+    scene
+        .call(["worker", "--plan", PLAN, "--index", "0"])
+        .env("SLURM_JOB_ID", "1234")
+        .env("SLURM_ARRAY_JOB_ID", "1200")
+        .env("SLURM_ARRAY_TASK_ID", "7")
+        .env("SLURM_RESTART_COUNT", "2")
+        .run()
+        .expect(0);
+    assert_eq!(
+        scene.status(rep(0))["slurm"],
+        json!({"job_id": "1234", "array_job_id": "1200", "array_task_id": "7", "restart_count": 2})
+    );
+}
+
+#[test]
+fn the_frozen_plan_wins_over_an_edited_configuration() {
+    let scene = bundle(1, "params: {lr: 1}\ncommand: echo {{ params.lr }} >> ran\n");
+    scene.write("config.yml", "name: a\npath: elsewhere\nrepetitions: 9\nparams: {lr: 2}\ncommand: exit 1\n");
+    scene.worker(PLAN, 0).expect(0);
+    assert_eq!(scene.lines("ran"), ["1"]);
+    fs::remove_file(scene.path("config.yml")).expect("the configuration");
+    scene.worker(PLAN, 0).expect(0).says(["1 finished before"]);
+}
+
+#[test]
+fn finalize_runs_once_after_the_last_retry() {
+    let scene = bundle(
+        1,
+        "retries: 2\ncommand:\n  initialize: echo initialize >>ran\n  run: echo run >>ran; exit 1\n  finalize: echo finalize $CW2_OUTCOME $CW2_ATTEMPT >>ran\n",
+    );
+    scene.worker(PLAN, 0).expect(1);
+    let once = ["initialize", "run"];
+    assert_eq!(scene.lines("ran"), [&once[..], &once, &once, &["finalize crashed 3"]].concat());
+}
+
+#[test]
+fn an_orphan_that_carries_no_mark_ends_with_its_repetition() {
+    let scene = bundle(
+        2,
+        "command: |
+  if [ {{ rep }} = 0 ]; then
+    (setsid env -i sh -c 'echo $$ >orphan; exec sleep 1000' >/dev/null 2>&1 &)
+    until [ -s orphan ]; do sleep 0.01; done
+  else
+    kill -0 $(cat orphan) && echo alive >>found || echo gone >>found
+  fi
+",
+    );
+    scene.worker(PLAN, 0).expect(0);
+    assert_eq!(scene.lines("found"), ["gone"]);
+}
+
+#[test]
+fn the_metrics_of_a_new_attempt_begin_anew() {
+    let scene = bundle(1, "retries: 1\ncommand: |\n  echo '{\"attempt\": '$CW2_ATTEMPT'}' >>$CW2_METRICS; exit 1\n");
+    scene.worker(PLAN, 0).expect(1);
+    assert_eq!(scene.lines(&format!("{}/metrics.jsonl", rep(0))), [r#"{"attempt": 2}"#]);
+    assert_eq!(scene.lines(&format!("{}/metrics.attempt-1.jsonl", rep(0))), [r#"{"attempt": 1}"#]);
+}
