@@ -9,6 +9,7 @@ use crate::plan::sbatch::{self, Script};
 use crate::plan::template::Template;
 use crate::report::human;
 use crate::store::{self, plan::PlanWriter};
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,9 @@ pub(super) struct Draft {
     pub config: String,
     /// `-o`.
     pub overwrite: bool,
+    /// With `-o`, the highest number among the plans that finished what is overwritten: a plan of such a number would take
+    /// their work for its own, and skip it. They may be gone.
+    pub above: Cell<u32>,
     /// See [`Manifest::retry_of`].
     pub retry_of: Vec<String>,
     /// The configuration's files: name and text.
@@ -69,7 +73,7 @@ impl Draft {
         if mode == Mode::DryRun {
             let mut built = records(&mut Nowhere)?;
             let notes = self.code.take(&mut built, None)?.keep();
-            let name = layout::plan_name(store::plan::next_number(&self.plans)?);
+            let name = layout::plan_name(store::plan::next_number(&self.plans, self.above.get())?);
             let (_, scripts) = self.head(&built, &name)?;
             return Ok(Frozen { folder: None, built, scripts, notes });
         }
@@ -90,6 +94,7 @@ impl Draft {
             // Slurm does not create the folder of its logs: the job would fail without a trace.
             store::create_folder(&self.root.join(folder))?;
         }
+        writer.number_above(self.above.get());
         let folder = writer.finish(|name| self.head(&built, name))?;
         let notes = taken.keep();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -13,8 +13,9 @@ use crate::slurm::{Client, Cluster as _};
 use crate::store::finished::{self, OnDisk};
 use crate::store::{self, Files};
 use crate::value::Value;
+use std::cell::Cell;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads and resolves the configuration; warnings go to standard error.
 pub(super) fn load(path: &Path, select: &SelectArgs, command_optional: bool) -> Result<Config, Failure> {
@@ -60,6 +61,7 @@ pub(super) fn freeze(
         plans: layout::plans(&root.join(path)),
         config: args.config.to_string_lossy().into_owned(),
         overwrite,
+        above: Cell::new(0),
         retry_of: Vec::new(),
         sources: sources(&config),
         templates: templates(&config, &root)?,
@@ -71,7 +73,7 @@ pub(super) fn freeze(
         max_array_size: if for_slurm { max_array_size(&config) } else { u32::MAX },
         templates: draft.templates.clone(),
     };
-    let oracle = Inspector { config: &config, select: &args.select, root: &draft.root, overwrite };
+    let oracle = Inspector { config: &config, select: &args.select, draft: &draft };
     draft.write(mode, |sink| Ok(build::build(&config.experiments, &options, &oracle, sink)?))
 }
 
@@ -127,17 +129,20 @@ pub(super) fn report_for(config: &Config, select: &SelectArgs) -> Report {
 struct Inspector<'a> {
     config: &'a Config,
     select: &'a SelectArgs,
-    root: &'a Path,
-    overwrite: bool,
+    draft: &'a Draft,
 }
 
 impl Oracle for Inspector<'_> {
     fn finished_reps(&self, run: &PlannedRun<'_>, params_sha256: &str) -> anyhow::Result<Finished> {
-        check::run(self.root, run).map_err(|diagnostic| self.config_error(*diagnostic))?;
-        if self.overwrite {
+        let root = &self.draft.root;
+        check::run(root, run).map_err(|diagnostic| self.config_error(*diagnostic))?;
+        if self.draft.overwrite {
+            let plans = PathBuf::from(relative(&self.draft.plans, root));
+            let newest = finished::newest_plan(&root.join(&run.dir), run.experiment.repetitions, &plans);
+            self.draft.above.set(self.draft.above.get().max(newest.map_err(Failure::from)?));
             return Ok(Finished::default());
         }
-        let look = finished::look(&self.root.join(&run.dir), run.experiment.repetitions, params_sha256);
+        let look = finished::look(&root.join(&run.dir), run.experiment.repetitions, params_sha256);
         match look.map_err(Failure::from)? {
             OnDisk::Finished(finished) => Ok(finished),
             OnDisk::Differs(dir, stored) => Err(self.differs(run, &dir, stored.as_ref()).into()),
@@ -153,8 +158,10 @@ impl Inspector<'_> {
     }
 
     fn differs(&self, run: &PlannedRun<'_>, dir: &Path, stored: Option<&Value>) -> Failure {
-        let mut text =
-            format!("`{}` is finished, but with other parameters than this configuration's", relative(dir, self.root));
+        let mut text = format!(
+            "`{}` is finished, but with other parameters than this configuration's",
+            relative(dir, &self.draft.root)
+        );
         let text_of = |value: Option<Value>| value.map_or("(not set)".to_owned(), |value| value.to_json());
         for (path, old, new) in stored.iter().flat_map(|stored| check::differences(stored, &run.run.params)).take(10) {
             let _ = write!(text, "\n  {path}: {} there, {} here", text_of(old), text_of(new));

@@ -17,6 +17,7 @@ use crate::store::plans::copies;
 use crate::store::survey::{self, Seen, Survey};
 use crate::store::{self, submissions};
 use clap::Args;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -259,7 +260,8 @@ fn freeze(
     }
     let config = from.last().map(|plan| plan.manifest.config.clone()).unwrap_or_default();
     let code = Code::of_earlier(&root);
-    let draft = Draft { root, plans, config, overwrite: false, retry_of, sources, templates, code };
+    let draft =
+        Draft { root, plans, config, overwrite: false, above: Cell::new(0), retry_of, sources, templates, code };
     let params = |plan: usize, line: u32| {
         let plan = survey.plans.get(plan).ok_or_else(|| anyhow::anyhow!("there is no plan {plan}"))?;
         plan.params_json(line).map_err(anyhow::Error::from)

@@ -49,6 +49,29 @@ pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnD
     Ok(OnDisk::Finished(finished))
 }
 
+/// The highest number among the plans that finished a repetition of the run in `run_dir`, of those in the folder of plans
+/// `plans` (as states name it); also of plans that are gone. 0 where there is none.
+pub fn newest_plan(run_dir: &Path, repetitions: u32, plans: &Path) -> Result<u32> {
+    let mut newest = 0;
+    if !super::exists(run_dir) {
+        return Ok(newest);
+    }
+    for number in 0..repetitions {
+        if let Found::Status(status) = rep::status(&layout::rep_dir(run_dir, number))?
+            && status.state.is_finished()
+        {
+            newest = newest.max(number_in(Path::new(&status.plan), plans).unwrap_or(0));
+        }
+    }
+    Ok(newest)
+}
+
+/// The number of a plan in this folder of plans.
+fn number_in(plan: &Path, plans: &Path) -> Option<u32> {
+    plan.parent().filter(|parent| *parent == plans)?;
+    plan.file_name()?.to_str()?.parse().ok()
+}
+
 fn stored_params(dir: &Path) -> Option<Value> {
     let text = std::fs::read_to_string(dir.join(names::CONFIG_JSON)).ok()?;
     crate::config::read_json(&text).ok()?.get_path(&["params".to_owned()]).cloned()

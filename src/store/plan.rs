@@ -28,6 +28,7 @@ pub struct PlanWriter {
     runs: Writer,
     params: Writer,
     jobs: Writer,
+    above: u32,
     // After `folder`: fields are dropped in this order, and only empty folders are removed.
     _made: MadeFolders,
 }
@@ -61,8 +62,14 @@ impl PlanWriter {
             params: writer(names::PARAMS)?,
             jobs: writer(names::JOBS)?,
             folder,
+            above: 0,
             _made: made,
         })
+    }
+
+    /// Keeps the plan from a number up to this one, though no such plan is there (any more).
+    pub fn number_above(&mut self, number: u32) {
+        self.above = number;
     }
 
     /// The folder the plan is written in, until [`PlanWriter::finish`] renames it.
@@ -111,7 +118,7 @@ impl PlanWriter {
         let folder = self.folder.path();
         let log = folder.join(names::SLURM_LOG);
         fs::create_dir(&log).map_err(|source| Error::new("create", &log, source))?;
-        let mut number = next_number(&self.plans)?;
+        let mut number = next_number(&self.plans, self.above)?;
         loop {
             let name = layout::plan_name(number);
             let (manifest, scripts) = head(&name)?;
@@ -159,15 +166,15 @@ fn remove_abandoned(plans: &Path) {
 /// Between the creation of a folder and its lock lie microseconds.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
-/// The number the next plan of this folder of plans will most likely get.
-pub fn next_number(plans: &Path) -> Result<u32> {
+/// The number the next plan of this folder of plans will most likely get; it is above `above`.
+pub fn next_number(plans: &Path, above: u32) -> Result<u32> {
     let entries = match fs::read_dir(plans) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(1),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(above.saturating_add(1)),
         Err(error) => return Err(Error::new("read", plans, error)),
     };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    Ok(numbers.max().unwrap_or(0).saturating_add(1))
+    Ok(numbers.max().unwrap_or(0).max(above).saturating_add(1))
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> Result<()> {

@@ -158,6 +158,16 @@ fn what_is_finished_is_left_out_unless_it_is_to_be_overwritten() {
 }
 
 #[test]
+fn overwriting_does_not_mistake_the_work_of_a_deleted_plan_for_its_own() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 2\ncommand: echo x\n");
+    for words in ["run config.yml", "run -o config.yml", "run -o config.yml"] {
+        scene.cw2(words).expect(0).says(["2 repetitions: 2 completed"]);
+        std::fs::remove_dir_all(scene.path("out/plans")).expect("the plans, removed");
+    }
+    assert_eq!(scene.lines("out/e/log/rep_01/out.log").iter().filter(|line| *line == "x").count(), 3);
+}
+
+#[test]
 fn nothing_left_to_do_is_no_plan() {
     let scene = Scene::with(SIMPLE);
     scene.cw2("run config.yml").expect(0);
