@@ -87,8 +87,11 @@ impl<'a> Reader<'a> {
                 Known::Foreign => foreign.push((key, node)),
                 Known::NearMiss(meant) => {
                     foreign.push((key, node));
-                    // Both are there: the other one is the user's own.
-                    if !self.map.contains_key(meant) {
+                    // Both are there, written by one hand: the other one is the user's own. What DEFAULT or a parent
+                    // says is what a misspelt key would have replaced. A name is never inherited.
+                    let both =
+                        self.map.get(meant).is_some_and(|(there, _)| meant == "name" || self.same_document(at, *there));
+                    if !both {
                         self.report.push(misspelt(key, meant, at, strict));
                     }
                 }
@@ -96,6 +99,18 @@ impl<'a> Reader<'a> {
         }
         foreign
     }
+
+    /// Whether two places are in the same document of the same file.
+    fn same_document(&self, a: At, b: At) -> bool {
+        let text = self.report.files.get(a.file as usize).filter(|_| a.file == b.file).map(|file| file.text.as_str());
+        let between = text.and_then(|text| text.get(a.start.min(b.start) as usize..a.start.max(b.start) as usize));
+        between.is_some_and(|between| !between.lines().any(separates))
+    }
+}
+
+/// Whether a line separates two documents.
+fn separates(line: &str) -> bool {
+    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
 /// The error for a key that no table knows, where only known ones may stand.

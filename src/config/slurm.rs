@@ -4,7 +4,7 @@
 
 use super::error::Diagnostic;
 use super::fields::{Count, Memory, Seconds, Switch, TimeLimit};
-use super::keys::Scope;
+use super::keys::{self, Known, Scope};
 use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
 use super::{SbatchArg, Slurm, Template};
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Reads a merged SLURM mapping. `readable` tells whether a file is there (for the template).
 pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Path) -> bool) -> Slurm {
     let foreign = reader.foreign(Scope::Slurm, strict);
+    if reader.node("path_to_template").is_none() {
+        unused(reader, strict);
+    }
     Slurm {
         partition: option_text(reader, "partition"),
         job_name: option_text(reader, "job-name"),
@@ -37,6 +40,17 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
         experiment_copy_dst: line(reader, "experiment_copy_dst"),
         experiment_copy_auto_dst: line(reader, "experiment_copy_auto_dst"),
         extra: foreign.into_iter().map(|(key, node)| (key.to_owned(), node.to_value())).collect(),
+    }
+}
+
+/// Warns of the keys that only a template of the user's own could use, where there is none: the job would go without them.
+fn unused(reader: &mut Reader<'_>, strict: bool) {
+    for (key, at, _) in reader.entries().filter(|(key, ..)| keys::classify(key, Scope::Slurm) == Known::Foreign) {
+        let key = brief(key);
+        let message = format!("`{key}` is not a key of SLURM: nothing uses it");
+        let diagnostic = if strict { Diagnostic::error(message) } else { Diagnostic::warning(message) };
+        let help = format!("an option of sbatch belongs in `sbatch_args`, as in `sbatch_args: {{{key}: …}}`");
+        reader.report.push(diagnostic.at(at).help(help));
     }
 }
 

@@ -256,3 +256,28 @@ params: 5
   = help: write `parameter: value`, one a line"
     );
 }
+
+#[test]
+fn misspelt_key_beside_the_inherited_one() {
+    let text = "name: DEFAULT
+repetitions: 1
+path: out
+command: ./run
+---
+name: a
+repetitons: 5
+";
+    assert_eq!(
+        warnings(text, &request()),
+        "warning: `repetitons` is not a key of cw2
+ --> c.yml:7:1
+  |
+7 | repetitons: 5
+  | ^^^^^^^^^^
+  |
+  = help: did you mean `repetitions`? It is kept and handed on as it is"
+    );
+    // Written side by side, or not to be inherited: the user's own.
+    assert_eq!(warnings(&format!("{GOOD}paths: [a]\nnames: [b]\n"), &request()), "");
+    assert_eq!(warnings(&format!("name: DEFAULT\nnames: [b]\n---\n{GOOD}"), &request()), "");
+}

@@ -194,3 +194,17 @@ command: ./run
   = help: write a whole number"
     );
 }
+
+#[test]
+fn slurm_key_that_nothing_uses() {
+    let text = format!("name: SLURM\nmem: 4G\n---\n{GOOD}---\n{}", GOOD.replace("name: a", "name: b"));
+    let expected = "warning: `mem` is not a key of SLURM: nothing uses it
+ --> c.yml:2:1
+  |
+2 | mem: 4G
+  | ^^^
+  |
+  = help: an option of sbatch belongs in `sbatch_args`, as in `sbatch_args: {mem: …}`";
+    assert_eq!(warnings(&text, &request()), expected);
+    assert!(errors(&text, &Request { strict: true, ..request() }).starts_with("error: `mem` is not a key of SLURM"));
+}
