@@ -271,7 +271,7 @@ impl Plan {
             serde_json::from_slice(&text).map_err(|error| Error::corrupt(&path, error.to_string()))?;
         let open = |name: &str| Reader::open(&folder.join(name));
         Ok(Plan {
-            root: root_of(&folder, &manifest),
+            root: root_of(&folder, &manifest)?,
             experiments: open(names::EXPERIMENTS)?,
             settings: open(names::SETTINGS)?,
             runs: open(names::RUNS)?,
@@ -430,17 +430,25 @@ fn read_json<T: DeserializeOwned>(reader: &Reader, line: u64, path: &Path) -> Re
 
 /// Where the plan's relative paths start: the place it was planned at, as long as that still leads to this folder (perhaps
 /// through a symbolic link), else up from the plan's own folder, so that a moved tree stays whole.
-fn root_of(folder: &Path, manifest: &Manifest) -> PathBuf {
+///
+/// # Errors
+/// Where a folder on the way has another name: the plan's repetitions would be looked for, and run, somewhere else.
+fn root_of(folder: &Path, manifest: &Manifest) -> Result<PathBuf> {
     let planned = Path::new(&manifest.root);
-    if super::canonical(&planned.join(&manifest.folder)).is_ok_and(|found| found == folder) {
-        return planned.to_owned();
+    let place = planned.join(&manifest.folder);
+    if super::canonical(&place).is_ok_and(|found| found == folder) {
+        return Ok(planned.to_owned());
     }
     let mut root = folder.to_owned();
     let mut names: Vec<_> = Path::new(&manifest.folder).components().collect();
     while let Some(name) = names.pop() {
         if root.file_name() != Some(name.as_os_str()) || !root.pop() {
-            return PathBuf::from(&manifest.root);
+            let what = format!(
+                "it was planned as `{}`; a tree of results can be moved, but the folders in it must keep their names",
+                place.display()
+            );
+            return Err(Error::corrupt(folder, what));
         }
     }
-    root
+    Ok(root)
 }

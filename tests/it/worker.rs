@@ -365,6 +365,20 @@ fn a_moved_tree_works_where_it_is() {
 }
 
 #[test]
+fn a_renamed_tree_is_not_run_elsewhere() {
+    let scene = bundle(1, "command: echo x >> ran\n");
+    scene.worker(PLAN, 0).expect(0);
+    fs::rename(scene.path("out"), scene.path("kept")).expect("the results");
+    for words in ["worker --plan kept/plans/001 --index 0", "list kept/plans/001", "retry kept"] {
+        scene.cw2(words).expect(3).says(["it was planned as `", "out/plans/001`", "keep their names"]);
+    }
+    assert_eq!(scene.lines("ran").len(), 1);
+    assert!(!scene.has("out"));
+    std::os::unix::fs::symlink("kept", scene.path("out")).expect("a link");
+    scene.worker(PLAN, 0).expect(0).says(["1 finished before"]);
+}
+
+#[test]
 fn what_is_no_whole_status_means_run_again() {
     let scene = bundle(1, "command: echo x >> ran\n");
     scene.worker(PLAN, 0).expect(0);
