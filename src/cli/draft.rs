@@ -90,6 +90,8 @@ impl Draft {
         for template in &self.templates {
             writer.copy(layout::plan::TEMPLATES, &template.file_name(), &template.text)?;
         }
+        // A script that cannot be written is found before anything is made beside the plan.
+        self.head(&built, &layout::plan_name(1))?;
         for folder in built.arrays.iter().filter_map(|array| array.slurm.slurm_log.as_ref()) {
             // Slurm does not create the folder of its logs: the job would fail without a trace.
             store::create_folder(&self.root.join(folder))?;
