@@ -68,18 +68,6 @@ impl Cluster for Client {
         Ok(elements(&out))
     }
 
-    fn accounting(&self, jobs: &[u64]) -> Result<Option<Vec<Element>>, Error> {
-        let ids: Vec<_> = jobs.iter().map(u64::to_string).collect();
-        let ids = format!("--jobs={}", ids.join(","));
-        let columns = "--format=JobID,State";
-        match call("sacct", &["--noheader", "--parsable2", "--allocations", "--array", columns, &ids]) {
-            Ok((out, _)) => Ok(Some(out.lines().filter_map(accounting_line).flatten().collect())),
-            Err(Error::Refused { message, .. }) if message.contains("accounting storage is disabled") => Ok(None),
-            Err(Error::Missing(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     fn cancel(&self, jobs: &[String]) -> Result<(), Error> {
         let mut rest = jobs;
         while !rest.is_empty() {
@@ -198,25 +186,6 @@ fn queue_line(line: &str) -> Option<Vec<Element>> {
     Some(indices.into_iter().map(element).collect())
 }
 
-/// `id|state`, the id as `12`, `12_3` or `12_[4-6]`.
-fn accounting_line(line: &str) -> Option<Vec<Element>> {
-    let (id, word) = line.split_once('|')?;
-    let (job, indices) = match id.split_once('_') {
-        None => (id.parse().ok()?, vec![None]),
-        Some((job, list)) => (job.parse().ok()?, parse_indices(list)?.into_iter().map(Some).collect()),
-    };
-    let element = |index| Element {
-        job,
-        index,
-        state: ElementState::of(word),
-        word: word.to_owned(),
-        reason: String::new(),
-        script: String::new(),
-        comment: String::new(),
-    };
-    Some(indices.into_iter().map(element).collect())
-}
-
 /// Asks again while Slurm is busy: for what changes nothing when it is done twice, and for those who can wait.
 pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     let mut waits = BACK_OFF.iter();
@@ -280,7 +249,7 @@ mod tests {
 
     #[test]
     fn answers_are_read_as_22_05_writes_them() {
-        use ElementState::{Ended, Queued, Running};
+        use ElementState::{Queued, Running};
         assert_eq!(
             states(queue_line("12\u{1f}3\u{1f}RUNNING\u{1f}None\u{1f}(null)\u{1f}/p/sbatch.sh").unwrap()),
             [(12, Some(3), Running)]
@@ -295,12 +264,6 @@ mod tests {
             states(queue_line("13\u{1f}N/A\u{1f}PENDING\u{1f}Priority\u{1f}(null)\u{1f}(null)").unwrap()),
             [(13, None, Queued)]
         );
-        assert_eq!(
-            states(accounting_line("12_[4-5%2]|PENDING").unwrap()),
-            [(12, Some(4), Queued), (12, Some(5), Queued)]
-        );
-        assert_eq!(states(accounting_line("12_3|CANCELLED by 0").unwrap()), [(12, Some(3), Ended)]);
         assert!(queue_line("garbage").is_none());
-        assert!(accounting_line("12_3.batch|FAILED").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The cluster: `sbatch`, `squeue`, `scontrol`, `scancel`, `sacct`, behind one trait.
+//! The cluster: `sbatch`, `squeue`, `scontrol`, `scancel`, behind one trait.
 //!
 //! Owns how Slurm is asked and what its answers mean. It must not decide what is submitted or cancelled, and never asks in a
 //! loop: sites count every call. Facts are from Slurm's own documentation and a real 22.05.
@@ -20,8 +20,6 @@ pub trait Cluster {
     fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, Error>;
     /// The user's elements that Slurm still knows (asked once; see [`patiently`]): queued, running, and those that ended in the last minutes.
     fn queue(&self) -> Result<Vec<Element>, Error>;
-    /// How the elements of these jobs ended, as accounting tells; `None` where the site has none.
-    fn accounting(&self, jobs: &[u64]) -> Result<Option<Vec<Element>>, Error>;
     /// Cancels jobs or elements (`123`, `123_4`, `123_[4-6]`).
     fn cancel(&self, jobs: &[String]) -> Result<(), Error>;
     /// Puts a running element back into the queue.
