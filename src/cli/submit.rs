@@ -3,13 +3,17 @@
 use super::draft::{self, Mode};
 use super::freeze;
 use super::snapshot::SnapshotArgs;
-use super::{ConfigArgs, Exit, Failure, SelectArgs};
+use super::{ConfigArgs, Exit, Failure, SelectArgs, worker::hostname};
 use crate::config::SbatchArg;
 use crate::plan::record::ArrayRecord;
+use crate::run::standing::Standing;
 use crate::slurm::{Client, Cluster, Element, ElementState, SubmitOptions, TOKEN, patiently};
 use crate::store::plan::Plan;
+use crate::store::plans;
 use crate::store::submissions::{self, Ledger, Submission};
+use crate::store::survey::{self, Seen};
 use clap::Args;
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -33,7 +37,7 @@ pub(super) struct SubmitArgs {
     /// Ask Slurm whether and when the jobs could start, and submit nothing
     #[arg(long)]
     test_only: bool,
-    /// Submit a plan again that was submitted before
+    /// Submit a plan again that was submitted before, or whose repetitions are under way
     #[arg(long)]
     again: bool,
     #[command(flatten)]
@@ -68,6 +72,8 @@ pub(super) fn submit(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
     refuse_twice(&plan, &ledger, &queue, args.again)?;
     if args.again {
         ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
+    } else {
+        refuse_under_way(&plan, &queue)?;
     }
     let result = submit_arrays(&plan, &mut ledger, &queue, args, quiet);
     if result.is_err() {
@@ -204,4 +210,38 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger, queue: &[Element], again: bool) ->
         )));
     }
     Ok(())
+}
+
+/// Repetitions that another plan of the same folder has queued or running are not submitted by accident: most often the
+/// same command was given twice.
+fn refuse_under_way(plan: &Plan, queue: &[Element]) -> Result<(), Failure> {
+    let own: HashSet<u64> = survey::elements(plan, queue)?.iter().map(|element| element.id).collect();
+    let others: Vec<Element> = queue.iter().filter(|element| !own.contains(&element.job)).cloned().collect();
+    let mut plans = Vec::new();
+    let mut job = None;
+    for folder in plan.folder.parent().map(plans::find).transpose()?.unwrap_or_default() {
+        // One that cannot be read is another command's to complain about.
+        let Ok(other) = Plan::open(&folder) else { continue };
+        let live = survey::elements(&other, &others)?.into_iter().find(|element| element.state != ElementState::Ended);
+        if let Some(element) = live.filter(|_| other.folder != plan.folder) {
+            job = Some(element.id);
+            plans.push(other);
+        }
+    }
+    let Some(job) = job else { return Ok(()) };
+    plans.push(Plan::open(&plan.folder)?);
+    let newest = plans.len() - 1;
+    let survey = survey::survey(plans, Some(&others), &hostname())?;
+    let under_way = |seen: &&Seen| matches!(seen.standing, Standing::Queued | Standing::Running);
+    let busy = survey.reps.iter().filter(|seen| seen.plan == newest).filter(under_way).count() as u64;
+    if busy == 0 {
+        return Ok(());
+    }
+    let (folder, are) = (plan.folder.display(), if busy == 1 { "is" } else { "are" });
+    Err(Failure::Usage(format!(
+        "plan `{folder}` is not submitted: {} of it {are} queued or running already, of an earlier plan (see job {job}); \
+         `cw2 submit {folder}` submits it when they have ended, `cw2 retry` plans only what is not under way, \
+         `--again` submits all of it now",
+        draft::count(busy, "repetition")
+    )))
 }

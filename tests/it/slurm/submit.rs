@@ -47,6 +47,27 @@ fn ids(outcome: &Outcome) -> Vec<u64> {
 }
 
 #[test]
+fn what_another_plan_has_under_way_is_not_submitted_by_accident() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let submitted = bed.cw2(&scene, "submit config.yml --hold").run().expect(0);
+    let [first] = ids(&submitted)[..] else { panic!("{}", submitted.stdout) };
+
+    // The same command once more.
+    let said = ["out/plans/002` is not submitted: 4 repetitions of it are queued or running", &format!("job {first}")];
+    bed.cw2(&scene, "submit config.yml --hold").run().expect(2).says(said);
+    assert_eq!(bed.jobs_of(&scene), [first]);
+    // More of the same is no accident where it is said to be none.
+    let again = bed.cw2(&scene, "submit out/plans/002 --hold --again").run().expect(0);
+    let [second] = ids(&again)[..] else { panic!("{}", again.stdout) };
+    bed.run("scancel", &[&first.to_string(), &second.to_string()]);
+    bed.wait(second, SOON);
+    bed.wait(first, SOON);
+    let third = bed.cw2(&scene, "submit config.yml --hold").run().expect(0);
+    bed.run("scancel", &[third.stdout.trim()]);
+}
+
+#[test]
 fn a_configuration_is_planned_submitted_and_run() {
     let Some(bed) = testbed() else { return };
     let scene = Scene::with(SWEEP);
