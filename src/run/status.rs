@@ -129,13 +129,18 @@ pub enum Exit {
 /// Why a repetition is not completed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which part failed: `initialize`, `run`, `finalize`, or `cw2` where the command could not be started at all.
+    /// Which part failed: `initialize`, `run` or `finalize`; [`Failure::RETRY`] where a retry of the failure was to come.
     pub phase: String,
     /// One line for a person.
     pub message: String,
     /// The last lines of this attempt's `err.log`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr_tail: String,
+}
+
+impl Failure {
+    /// The phase of a crash whose retry the end of the worker came before.
+    pub const RETRY: &str = "retry";
 }
 
 /// A finished attempt, kept when the next one starts.

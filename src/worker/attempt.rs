@@ -218,6 +218,15 @@ impl Outcome {
         self.failure = Some(Failure { phase: phase.to_owned(), message, stderr_tail });
     }
 
+    /// Makes a crash with a retry to come an interruption: the next start of the element makes up for it.
+    pub(super) fn postpone(&mut self) {
+        self.state = State::Interrupted;
+        if let Some(failure) = &mut self.failure {
+            Failure::RETRY.clone_into(&mut failure.phase);
+            failure.message = format!("{}; then {TOLD_TO_STOP}, before the retry", failure.message);
+        }
+    }
+
     fn account(&mut self, ended: &Ended) {
         self.cpu_seconds += ended.cpu_seconds;
         self.max_rss = self.max_rss.max(ended.max_rss);

@@ -97,7 +97,9 @@ impl Life<'_> {
             if outcome.state == State::Crashed && retries > 0 {
                 let crashed = ended(status.clone(), &outcome, started);
                 owned.write_status(&crashed)?;
-                if !self.wait_for_retry(&crashed) {
+                if self.wait_for_retry(&crashed) {
+                    outcome.postpone();
+                } else {
                     retries -= 1;
                     attempt = attempt.saturating_add(1);
                     resume = false;
