@@ -130,11 +130,7 @@ impl fmt::Display for Error {
                 )
             }
             Error::Jinja { template, error } => {
-                write!(
-                    f,
-                    "{}: {error}; the known names are in the documentation of `path_to_template`",
-                    template.display()
-                )
+                write!(f, "{}: {error}; the names a template can use are {}", template.display(), NAMES.join(", "))
             }
             Error::Template { template, line: Some(line), problem } => {
                 write!(f, "{}:{line}: {problem}", template.display())
@@ -193,6 +189,25 @@ fn has_array(line: &str) -> bool {
         options.split_whitespace().any(|option| option.starts_with("--array") || option.starts_with("-a"))
     })
 }
+
+/// What a template of the user's own can use: the names of the context below.
+const NAMES: [&str; 15] = [
+    "sbatch",
+    "setup",
+    "worker",
+    "title",
+    "array",
+    "offset",
+    "jobs",
+    "last_index",
+    "experiments",
+    "plan",
+    "workdir",
+    "log_folder",
+    "cw2",
+    "config",
+    "slurm",
+];
 
 fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Error> {
     let failed = |error| Error::Jinja { template: template.path.to_owned(), error: Box::new(error) };

@@ -134,6 +134,24 @@ fn a_users_jinja_template_sees_everything() {
 }
 
 #[test]
+fn a_name_that_a_template_cannot_use_is_told_with_those_it_can() {
+    let case = Case::new(Slurm::default());
+    for name in NAMES {
+        let template = format!("#!/bin/bash\n{{% set x = {name} %}}{{{{ sbatch }}}}\n{{{{ worker }}}}\n");
+        case.render(Some(&template)).unwrap();
+    }
+    let error = case.render(Some("#!/bin/bash\n{{ sbatch_args }}\n")).unwrap_err().to_string();
+    assert!(error.contains("`sbatch_args`"), "{error}");
+    assert!(
+        error.ends_with(
+            "the names a template can use are sbatch, setup, worker, title, array, offset, jobs, last_index, \
+         experiments, plan, workdir, log_folder, cw2, config, slurm"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_template_that_cannot_work_is_refused() {
     let case = Case::new(Slurm::default());
     for (template, problem) in [
