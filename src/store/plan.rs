@@ -258,7 +258,12 @@ impl Plan {
         }
         let folder = super::canonical(folder)?;
         let path = folder.join(names::MANIFEST);
-        let text = super::read(&path)?;
+        let text = super::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                Error::corrupt(&folder, "it holds no plan: name a plan's own folder, such as `results/plans/001`")
+            }
+            _ => error,
+        })?;
         let head: Head = serde_json::from_slice(&text).map_err(|error| Error::corrupt(&path, error.to_string()))?;
         if head.format > FORMAT {
             let what = format!(

@@ -330,6 +330,7 @@ fn a_plan_that_is_none_is_an_environment_failure() {
     for words in ["worker --plan empty --index 0", "worker --plan missing --index 0", "list empty"] {
         scene.cw2(words).expect(3).silent().says(["cannot"]);
     }
+    scene.cw2("list empty").says(["name a plan's own folder, such as `results/plans/001`"]);
     assert_eq!(scene.tree(), ["config.yml", "empty/"]);
 }
 
