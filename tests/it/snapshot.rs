@@ -198,8 +198,8 @@ fn refusals_say_what_to_do_and_leave_nothing() {
             EXACT,
             "",
             |scene| drop(scene.write("copy/precious", "x")),
-            "destination `[HERE]/copy` exists; plan with `-o` to replace it, with `--nocodecopy` to run in it as it is, or set \
-             `experiment_copy_auto_dst`",
+            "destination `[HERE]/copy` exists; plan with `-o` to replace it (and to run finished repetitions again), with \
+             `--nocodecopy` to run in it as it is, or set `experiment_copy_auto_dst`",
         ),
         (
             EXACT,

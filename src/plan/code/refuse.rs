@@ -106,14 +106,15 @@ impl fmt::Display for Error {
             ),
             Error::Exists { place, archive: true } => write!(
                 f,
-                "the code archive `{}` exists; plan with `-o` to replace it, or set `experiment_copy_auto_dst` for a fresh \
-                 name each time",
+                "the code archive `{}` exists; plan with `-o` to replace it (and to run finished repetitions again), or set \
+                 `experiment_copy_auto_dst` for a fresh name each time",
                 place.display()
             ),
             Error::Exists { place, archive: false } => write!(
                 f,
-                "the code snapshot's destination `{}` exists; plan with `-o` to replace it, with `--nocodecopy` to run in it \
-                 as it is, or set `experiment_copy_auto_dst` for a fresh folder each time",
+                "the code snapshot's destination `{}` exists; plan with `-o` to replace it (and to run finished repetitions \
+                 again), with `--nocodecopy` to run in it as it is, or set `experiment_copy_auto_dst` for a fresh folder \
+                 each time",
                 place.display()
             ),
             Error::TooLarge { source, bytes, largest } => {
