@@ -38,13 +38,25 @@
 //! | [`worker`] | E | processes, signals, affinity, time |
 //! | [`cli`] | E | the command line |
 
+pub mod api;
 pub mod cli;
+mod cluster_work;
 pub mod config;
 pub mod experiment;
+mod load;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod scheduler;
 pub mod slurm;
 pub mod store;
 pub mod value;
 pub mod worker;
+
+pub use api::loggers;
+pub use api::{
+    Context, Ending, Experiment, Iterative, IterativeExperiment, LogGuard, LogHandle, Logger, LoggerArray, Metrics,
+    Repetition, Surrender,
+};
+pub use cluster_work::ClusterWork;
+pub use load::{Loaded, load};

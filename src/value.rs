@@ -4,6 +4,10 @@
 //! YAML 1.1 or 1.2 reader understands alike, and Python's `str`, which run names are made of.
 //! It must not know positions (that is [`crate::config::Node`]) nor read files.
 
+mod typed;
+
+pub use typed::TypeError;
+
 use indexmap::IndexMap;
 use std::fmt::{self, Write as _};
 

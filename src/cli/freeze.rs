@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::snapshot::{Code, SnapshotArgs};
-use super::{ConfigArgs, Failure, SelectArgs, worker::hostname};
+use super::{ConfigArgs, Failure, Program, SelectArgs, worker::hostname};
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::experiment::Expansion;
 use crate::plan::build::{self, Finished, Oracle};
@@ -42,11 +42,12 @@ pub(super) fn load(path: &Path, select: &SelectArgs, command_optional: bool) -> 
 /// Freezes a configuration. Without `code` no snapshot of the code is taken.
 pub(super) fn freeze(
     args: &ConfigArgs,
+    program: &Program,
     overwrite: bool,
     mode: Mode,
     code: Option<SnapshotArgs>,
 ) -> Result<Frozen, Failure> {
-    let config = load(&args.config, &args.select, false)?;
+    let config = load(&args.config, &args.select, program.command_optional())?;
     let root = std::env::current_dir()
         .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
     let mut report = report_for(&config, &args.select);
@@ -72,6 +73,7 @@ pub(super) fn freeze(
         root: draft.root.clone(),
         max_array_size: if for_slurm { max_array_size(&config) } else { u32::MAX },
         templates: draft.templates.clone(),
+        command_optional: program.command_optional(),
     };
     let oracle = Inspector { config: &config, select: &args.select, draft: &draft };
     draft.write(mode, |sink| Ok(build::build(&config.experiments, &options, &oracle, sink)?))

@@ -1,6 +1,7 @@
 //! The logger: standard error, levels from `-v`, `-q` and `RUST_LOG`.
 
 use super::Verbosity;
+use crate::api::logs::Router;
 use log::Level;
 use std::io::Write as _;
 
@@ -29,6 +30,10 @@ pub(super) fn init(verbosity: Verbosity, timed: bool) {
             ),
         }
     });
+    let logger = builder.build();
+    let most = logger.filter();
     // A second logger, set by a program that embeds this one, is kept.
-    let _ = builder.try_init();
+    if log::set_boxed_logger(Box::new(Router { normal: logger })).is_ok() {
+        log::set_max_level(most);
+    }
 }

@@ -28,6 +28,8 @@ mod submit;
 mod surrender;
 mod worker;
 
+use crate::api::Factory;
+use crate::scheduler::{Planned, Scheduler};
 use clap::{Args, Parser, Subcommand};
 pub use failure::{Exit, Failure};
 use std::path::PathBuf;
@@ -112,8 +114,28 @@ struct SelectArgs {
     debugall: bool,
 }
 
-/// Runs the program: parses `args`, does what they say, reports what went wrong. Returns the exit code.
+/// What a program brings along besides the commands; nothing for `cw2` itself.
+pub(crate) struct Program {
+    /// What an experiment without `command` runs.
+    pub factory: Option<Factory>,
+    /// In which order and how many at a time.
+    pub scheduler: Box<dyn Scheduler>,
+}
+
+impl Program {
+    /// Whether this program knows what to run where the configuration does not say.
+    fn command_optional(&self) -> bool {
+        self.factory.is_some()
+    }
+}
+
+/// Runs the program `cw2`: parses `args`, does what they say, reports what went wrong. Returns the exit code.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
+    call(args, &Program { factory: None, scheduler: Box::new(Planned) })
+}
+
+/// The same for any program.
+pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: &Program) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -124,15 +146,15 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     };
     logger::init(cli.verbosity, matches!(cli.command, Command::Worker(_)));
     let result = match cli.command {
-        Command::Plan(args) => plan::plan(&args, cli.verbosity.quiet),
-        Command::Worker(args) => worker::worker(&args),
-        Command::Run(args) => run::run(&args, cli.verbosity.quiet),
-        Command::Submit(args) => submit::submit(&args, cli.verbosity.quiet),
+        Command::Plan(args) => plan::plan(&args, program, cli.verbosity.quiet),
+        Command::Worker(args) => worker::worker(&args, program),
+        Command::Run(args) => run::run(&args, program, cli.verbosity.quiet),
+        Command::Submit(args) => submit::submit(&args, program, cli.verbosity.quiet),
         Command::Status(args) => status::status(&args, cli.verbosity.quiet),
         Command::Logs(args) => logs::logs(&args, cli.verbosity.quiet),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
-        Command::Retry(args) => retry::retry(&args, cli.verbosity.quiet),
+        Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
     };

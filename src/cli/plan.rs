@@ -3,7 +3,7 @@
 use super::draft::{self, Mode};
 use super::freeze;
 use super::snapshot::SnapshotArgs;
-use super::{ConfigArgs, Exit, Failure};
+use super::{ConfigArgs, Exit, Failure, Program};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -20,9 +20,9 @@ pub(super) struct PlanArgs {
     code: SnapshotArgs,
 }
 
-pub(super) fn plan(args: &PlanArgs, quiet: bool) -> Result<Exit, Failure> {
+pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
-    let frozen = freeze::freeze(&args.config, args.overwrite, mode, Some(args.code))?;
+    let frozen = freeze::freeze(&args.config, program, args.overwrite, mode, Some(args.code))?;
     frozen.print(mode)?;
     if !quiet {
         tell!("{}", draft::summary(&frozen.built.counts, frozen.built.arrays.len(), frozen.built.renamed));

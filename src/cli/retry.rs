@@ -3,7 +3,7 @@
 use super::choose::{self, PlanArgs, RepArgs};
 use super::draft::{self, Draft, Frozen, MAX_ARRAY_SIZE, Mode, count};
 use super::snapshot::Code;
-use super::{Exit, Failure, worker::hostname};
+use super::{Exit, Failure, Program, worker::hostname};
 use crate::config::SlurmChange;
 use crate::plan::check;
 use crate::plan::layout::plan as names;
@@ -63,12 +63,18 @@ fn missing(text: &str) -> Result<Standing, String> {
         .ok_or_else(|| format!("can be retried: {}", all().map(Standing::key).collect::<Vec<_>>().join(", ")))
 }
 
-pub(super) fn retry(args: &RetryArgs, quiet: bool) -> Result<Exit, Failure> {
+pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let plans = args.plans.open()?;
     let change = change(args)?;
     let (root, folder) = home(&plans)?;
     let queue = choose::queue();
     let survey = look(args, plans, &queue, quiet)?;
+    if !program.command_optional() && survey.experiments.iter().flatten().any(|experiment| experiment.command.is_none())
+    {
+        return Err(Failure::Usage(
+            "these plans run the experiment of the program that made them: call `retry` of that program".to_owned(),
+        ));
+    }
     let known: Vec<_> = survey.experiments.iter().flatten().map(|experiment| experiment.name.as_str()).collect();
     args.select.check(&known)?;
     let picked = pick(args, &survey);

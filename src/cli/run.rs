@@ -3,15 +3,13 @@
 use super::draft::{self, Mode};
 use super::freeze;
 use super::worker::{self, seconds};
-use super::{ConfigArgs, Exit, Failure};
+use super::{ConfigArgs, Exit, Failure, Program};
 use crate::store::plan::{Plan, Rep};
-use crate::worker::{Allowed, Control, End, Observer, Options, Tally, run_job};
+use crate::worker::{End, Jobs, Observer, Options, Setting};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -29,10 +27,10 @@ pub(super) struct RunArgs {
     grace: f64,
 }
 
-pub(super) fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
+pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     // Before anything starts a thread.
     let control = worker::start()?;
-    let frozen = freeze::freeze(&args.config, args.overwrite, Mode::Write, None)?;
+    let frozen = freeze::freeze(&args.config, program, args.overwrite, Mode::Write, None)?;
     if !quiet {
         tell!("{}", draft::summary(&frozen.built.counts, frozen.built.arrays.len(), frozen.built.renamed));
     }
@@ -44,33 +42,22 @@ pub(super) fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
     };
     let plan = Plan::open(&folder)?;
     let options = worker::options(Duration::from_secs_f64(args.grace))?;
-    let lanes = lanes(&plan, args.jobs.get(), &options);
+    let at_a_time = args.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
+    tell_of_fewer_slots(&plan, at_a_time, &options);
     let bar = Bar::new(plan.manifest.counts.repetitions, quiet);
-    let next = AtomicU64::new(0);
-    let total = Mutex::new(Tally::default());
-    let failure = Mutex::new(None);
-    let next_job = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < plan.jobs() && !control.stopping());
-    std::thread::scope(|scope| {
-        for lane in &lanes {
-            scope.spawn(|| {
-                while let Some(number) = next_job() {
-                    match run_one(&plan, number, lane, &control, &bar) {
-                        Ok(tally) => lock(&total).merge(tally),
-                        Err(error) => {
-                            lock(&failure).get_or_insert(error);
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-    });
+    let setting = Setting {
+        plan: &plan,
+        options: &options,
+        control: &control,
+        observer: &bar,
+        factory: program.factory.as_ref(),
+    };
+    let jobs = Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time);
+    let result = program.scheduler.run(&jobs);
     crate::worker::end_strays();
     bar.bar.finish_and_clear();
-    if let Some(error) = lock(&failure).take() {
-        return Err(error);
-    }
-    let mut tally = std::mem::take(&mut *lock(&total));
+    result?;
+    let mut tally = jobs.into_tally();
     tally.total = usize::try_from(plan.manifest.counts.repetitions).unwrap_or(usize::MAX);
     if !quiet || tally.any_failed() {
         tell!("{}", tally.summary());
@@ -78,26 +65,13 @@ pub(super) fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
     Ok(worker::exit(&tally))
 }
 
-fn run_one(plan: &Plan, number: u64, options: &Options, control: &Control, bar: &Bar) -> Result<Tally, Failure> {
-    Ok(run_job(plan, &plan.job(number)?, options, control, bar)?)
-}
-
-/// One set of options for each job that runs at a time: its share of this machine's CPUs, and no more slots than that.
-fn lanes(plan: &Plan, jobs: usize, options: &Options) -> Vec<Options> {
-    let jobs = jobs.min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
-    let cpus = &options.allowed.cpus;
-    let share = (cpus.len() / jobs).max(1);
+/// A cluster's configuration asks for more than this machine has.
+fn tell_of_fewer_slots(plan: &Plan, jobs: usize, options: &Options) {
+    let share = (options.allowed.cpus.len() / jobs.max(1)).max(1);
     let wanted = plan.experiment_record(0).map_or(1, |experiment| experiment.reps_in_parallel as usize);
     if wanted > share {
         log::info!("note: {wanted} repetitions in parallel are asked for, {share} run: this machine has no more CPUs");
     }
-    (0..jobs)
-        .map(|lane| {
-            let cpus = cpus.iter().copied().cycle().skip(lane * share).take(share).collect();
-            let allowed = Allowed { cpus, bound: options.allowed.bound };
-            Options { allowed, max_slots: Some(share), ..options.clone() }
-        })
-        .collect()
 }
 
 /// Progress on a terminal; failures as they come anywhere.
@@ -125,7 +99,7 @@ impl Observer for Bar {
     fn ended(&self, rep: &Rep, end: &End) {
         let dir = rep.dir.display();
         let line = match end {
-            End::Ran(_, None) | End::Skipped(..) | End::NoTime => None,
+            End::Ran(_, None) | End::Skipped(..) | End::NoTime | End::Stopped => None,
             End::Ran(state, Some(why)) => Some(format!("{}: {dir}: {why}", state.word())),
             End::Busy(why) => Some(format!("left alone: {dir}: {why}")),
             End::Refused(why) => Some(format!("refused: {dir}: {why}")),
@@ -135,9 +109,4 @@ impl Observer for Bar {
         }
         self.bar.inc(1);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Every change under these locks is whole even where a thread panics.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use super::draft::{self, Mode};
 use super::freeze;
 use super::snapshot::SnapshotArgs;
-use super::{ConfigArgs, Exit, Failure, SelectArgs, worker::hostname};
+use super::{ConfigArgs, Exit, Failure, Program, SelectArgs, worker::hostname};
 use crate::config::SbatchArg;
 use crate::plan::record::ArrayRecord;
 use crate::run::standing::Standing;
@@ -44,12 +44,12 @@ pub(super) struct SubmitArgs {
     code: SnapshotArgs,
 }
 
-pub(super) fn submit(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
+pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let folder = if args.source.is_dir() {
         args.source.clone()
     } else {
         let config = ConfigArgs { config: args.source.clone(), select: args.select.clone() };
-        let frozen = freeze::freeze(&config, args.overwrite, Mode::Write, Some(args.code))?;
+        let frozen = freeze::freeze(&config, program, args.overwrite, Mode::Write, Some(args.code))?;
         if !quiet {
             tell!("{}", draft::summary(&frozen.built.counts, frozen.built.arrays.len(), frozen.built.renamed));
             frozen.notes.iter().for_each(|note| tell!("{note}"));

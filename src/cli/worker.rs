@@ -1,10 +1,10 @@
 //! `cw2 worker`: one array element.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, Program};
 use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::{Plan, Rep};
-use crate::worker::{self, Control, End, Observer, Options, Tally, TimeLimit};
+use crate::worker::{self, Control, End, Jobs, Observer, Options, Setting, Tally, TimeLimit};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) fn worker(args: &WorkerArgs) -> Result<Exit, Failure> {
+pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failure> {
     // Before anything starts a thread.
     let control = start()?;
     let plan = Plan::open(&args.plan)?;
@@ -56,9 +56,16 @@ pub(super) fn worker(args: &WorkerArgs) -> Result<Exit, Failure> {
         options.time_limit =
             TimeLimit { warning: Duration::from_secs(args.warning.into()), ask: Some(crate::slurm::time_left) };
     }
-    let job = plan.job(number)?;
-    log::info!("plan {}, job {number}: {} repetitions on {}", plan.name(), job.reps.len(), options.host);
-    let tally = worker::run_job(&plan, &job, &options, &control, &Log)?;
+    let setting = Setting {
+        plan: &plan,
+        options: &options,
+        control: &control,
+        observer: &Log,
+        factory: program.factory.as_ref(),
+    };
+    let jobs = Jobs::in_turn(setting, number..number + 1);
+    program.scheduler.run(&jobs)?;
+    let tally = jobs.into_tally();
     worker::end_strays();
     log::info!("{}", tally.summary());
     if let Some(ids) = &options.slurm
@@ -151,6 +158,7 @@ impl Observer for Log {
             End::Skipped(state, _) => log::debug!("{} before: {dir}", state.word()),
             End::Busy(why) => log::warn!("left alone: {dir}: {why}"),
             End::Refused(why) => log::error!("refused: {dir}: {why}"),
+            End::Stopped => log::debug!("not started: {dir}"),
             End::NoTime => log::info!("not started, too little time is left: {dir}"),
         }
     }

@@ -23,6 +23,8 @@ pub struct Options {
     pub max_array_size: u32,
     /// The users' script templates.
     pub templates: Vec<Template>,
+    /// What an experiment without `command` runs is the program's own.
+    pub command_optional: bool,
 }
 
 /// Takes what the builder decides, in the order of the plan's files.
@@ -161,8 +163,10 @@ pub fn build(
     let mut counts = Counts::default();
     let mut records = Vec::with_capacity(experiments.len());
     for experiment in experiments {
-        let mut record =
-            settings::record(experiment).ok_or_else(|| Error::NoCommand { experiment: experiment.name.clone() })?;
+        let mut record = settings::record(experiment);
+        if record.command.is_none() && !options.command_optional {
+            return Err(Error::NoCommand { experiment: experiment.name.clone() });
+        }
         let path = record.slurm.path_to_template.as_deref();
         let template = path.and_then(|path| options.templates.iter().find(|template| template.path == path));
         record.template = template.map(Template::copy);
@@ -245,7 +249,7 @@ mod tests {
     }
 
     fn options() -> Options {
-        Options { root: PathBuf::from("/home/u"), max_array_size: 1001, templates: Vec::new() }
+        Options { root: PathBuf::from("/home/u"), max_array_size: 1001, templates: Vec::new(), command_optional: false }
     }
 
     #[test]

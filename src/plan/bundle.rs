@@ -122,7 +122,7 @@ mod tests {
     fn named(name: &str, partition: &str) -> ExperimentRecord {
         let mut e = experiment(name, "{}", vec![]);
         e.slurm.partition = Some(partition.to_owned());
-        crate::plan::settings::record(&e).unwrap()
+        crate::plan::settings::record(&e)
     }
 
     #[test]

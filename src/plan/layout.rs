@@ -16,6 +16,8 @@ pub mod rep {
     pub const STATUS: &str = "status.json";
     /// JSON lines the experiment appends.
     pub const METRICS: &str = "metrics.jsonl";
+    /// The same as a table, where a Rust experiment has that logger.
+    pub const METRICS_CSV: &str = "metrics.csv";
     /// The metrics of an earlier attempt that was not resumed.
     pub fn metrics_of(attempt: u32) -> String {
         format!("metrics.attempt-{attempt}.jsonl")

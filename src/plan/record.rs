@@ -136,8 +136,9 @@ pub struct ExperimentRecord {
     pub reps_per_job: u32,
     /// Slots of a job.
     pub reps_in_parallel: u32,
-    /// What to run.
-    pub command: CommandRecord,
+    /// What to run; `None` where it is the experiment of the Rust program that made the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandRecord>,
     /// Environment; values are templates.
     pub env: IndexMap<String, String>,
     /// Working directory, a template, relative to the code snapshot (or the plan's root, without one); that itself where `None`.

@@ -30,16 +30,16 @@ pub fn settings(experiment: &Experiment) -> Value {
     Value::Map(map)
 }
 
-/// The line of `experiments.jsonl`; `None` where the experiment has no command.
-pub(super) fn record(experiment: &Experiment) -> Option<ExperimentRecord> {
+/// The line of `experiments.jsonl`.
+pub(super) fn record(experiment: &Experiment) -> ExperimentRecord {
     let text = |template: &Template| template.text.clone();
-    Some(ExperimentRecord {
+    ExperimentRecord {
         name: experiment.name.clone(),
         repetitions: experiment.repetitions,
         iterations: experiment.iterations,
         reps_per_job: experiment.reps_per_job,
         reps_in_parallel: experiment.reps_in_parallel,
-        command: experiment.command.as_ref().map(command)?,
+        command: experiment.command.as_ref().map(command),
         env: experiment.env.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
         workdir: experiment.workdir.as_ref().map(text),
         launcher: experiment.launcher.iter().map(text).collect(),
@@ -56,7 +56,7 @@ pub(super) fn record(experiment: &Experiment) -> Option<ExperimentRecord> {
         overwrites_before: None,
         code: None,
         configured: None,
-    })
+    }
 }
 
 fn command(command: &Command) -> CommandRecord {

@@ -11,6 +11,7 @@ pub mod git;
 pub mod indexed;
 pub mod log;
 mod made;
+pub mod metrics;
 pub mod plan;
 pub mod plans;
 pub mod rep;

@@ -1,13 +1,15 @@
-//! One attempt at a repetition: `initialize`, `run`, `finalize`, and how their ends make its outcome.
+//! One attempt at a repetition that is a `command`: `initialize`, `run`, `finalize`, and how their ends make its outcome.
 
-use super::child::{self, Cause, Ended, Limits, OnStop};
+use super::child::{self, Ended};
 use super::environment::Variables;
+use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
+use super::limits::{Cause, Limits, OnStop};
 use crate::plan::layout::rep as names;
-use crate::plan::record::{ArgvRecord, ExperimentRecord};
+use crate::plan::record::{ArgvRecord, CommandRecord, ExperimentRecord};
 use crate::run::render::{self, Context, Names};
-use crate::run::status::{Exit, Failure, State};
+use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
 use nix::sys::signal::Signal;
 use std::os::unix::process::CommandExt as _;
@@ -15,16 +17,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How much of `err.log` a status keeps: a Python traceback of some fifty lines.
-const TAIL_BYTES: u64 = 4096;
-
 /// Time for a repetition's `finalize` once the worker was told to stop: Slurm kills 30 s after its SIGTERM by default.
-const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
+pub(super) const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
 
 /// An attempt and what its commands are made of.
 pub(super) struct Attempt<'a> {
     life: &'a Life<'a>,
     owned: &'a Owned,
+    command: &'a CommandRecord,
     context: Context,
     /// The environment, or why there is none.
     variables: Result<Variables, String>,
@@ -32,43 +32,9 @@ pub(super) struct Attempt<'a> {
     tail_from: u64,
 }
 
-/// How an attempt ended.
-pub(super) struct Outcome {
-    pub state: State,
-    pub exit: Option<Exit>,
-    pub failure: Option<Failure>,
-    pub payload: Option<serde_json::Value>,
-    /// CPU seconds of all phases.
-    pub cpu_seconds: f64,
-    /// Largest resident size of one of their processes, in bytes.
-    pub max_rss: u64,
-}
-
-impl<'a> Attempt<'a> {
-    pub(super) fn new(life: &'a Life<'a>, owned: &'a Owned, number: u32, resume: bool) -> Self {
-        let experiment = life.experiment();
-        let config_file = life.rep.dir.join(names::CONFIG_YAML);
-        let names = Names {
-            experiment: &experiment.name,
-            run: &life.rep.run.record.run,
-            rep: life.rep.number,
-            rep_dir: &life.rep.dir.to_string_lossy(),
-            config_file: &config_file.to_string_lossy(),
-            iterations: experiment.iterations,
-            seed: life.seed(),
-            slot: life.slot.number,
-            cpus: u32::try_from(life.slot.threads).unwrap_or(u32::MAX),
-            gpus: &life.slot.gpus,
-        };
-        let context = Context::new(&life.rep.run.params, &names);
-        let variables = variables(life, &context, number, resume);
-        Attempt { life, owned, context, variables, tail_from: owned.stderr_len() }
-    }
-
-    /// `initialize` and `run`.
-    pub(super) fn run(&self) -> Outcome {
-        let mut outcome =
-            Outcome { state: State::Completed, exit: None, failure: None, payload: None, cpu_seconds: 0.0, max_rss: 0 };
+impl Execution for Attempt<'_> {
+    fn run(&mut self) -> Outcome {
+        let mut outcome = Outcome::completed();
         let options = self.life.options;
         let limits = Limits {
             deadline: self.deadline(),
@@ -76,7 +42,7 @@ impl<'a> Attempt<'a> {
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(checkpoint_signal(self.life.experiment())),
         };
-        let command = &self.life.experiment().command;
+        let command = self.command;
         if let Some(initialize) = &command.initialize {
             let result = self.execute(initialize, limits, None);
             self.judge(&mut outcome, "initialize", result);
@@ -93,9 +59,8 @@ impl<'a> Attempt<'a> {
         outcome
     }
 
-    /// `finalize`, whatever the outcome is.
-    pub(super) fn finalize(&self, outcome: &mut Outcome) {
-        let Some(argv) = &self.life.experiment().command.finalize else { return };
+    fn finalize(&mut self, outcome: &mut Outcome) {
+        let Some(argv) = &self.command.finalize else { return };
         let limits = Limits {
             deadline: self.deadline(),
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
@@ -103,7 +68,42 @@ impl<'a> Attempt<'a> {
             on_stop: OnStop::Hurry,
         };
         let result = self.execute(argv, limits, Some(outcome.state));
-        outcome.finalized(result, || self.tail());
+        let ended = match result {
+            Ok(ended) => {
+                outcome.account(&ended);
+                (ended.cause, (ended.exit != Exit::Code(0)).then(|| describe("finalize", ended.exit)))
+            }
+            Err(message) => (Cause::Itself, Some(format!("`finalize`: {message}"))),
+        };
+        outcome.finalized(ended, || self.tail());
+    }
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        life: &'a Life<'a>,
+        owned: &'a Owned,
+        command: &'a CommandRecord,
+        number: u32,
+        resume: bool,
+    ) -> Self {
+        let experiment = life.experiment();
+        let config_file = life.rep.dir.join(names::CONFIG_YAML);
+        let names = Names {
+            experiment: &experiment.name,
+            run: &life.rep.run.record.run,
+            rep: life.rep.number,
+            rep_dir: &life.rep.dir.to_string_lossy(),
+            config_file: &config_file.to_string_lossy(),
+            iterations: experiment.iterations,
+            seed: life.seed(),
+            slot: life.slot.number,
+            cpus: u32::try_from(life.slot.threads).unwrap_or(u32::MAX),
+            gpus: &life.slot.gpus,
+        };
+        let context = Context::new(&life.rep.run.params, &names);
+        let variables = variables(life, &context, number, resume);
+        Attempt { life, owned, command, context, variables, tail_from: owned.stderr_len() }
     }
 
     /// A payload makes a success a surrender.
@@ -190,8 +190,6 @@ impl<'a> Attempt<'a> {
     }
 }
 
-const TOLD_TO_STOP: &str = "the worker was told to stop";
-
 /// The environment of all phases.
 fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> Result<Variables, String> {
     let dir = &life.rep.dir;
@@ -210,50 +208,6 @@ fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> 
     variables.set("CW2_RESUME", if resume { "1" } else { "0" });
     variables.set("CW2_SEED", life.seed().to_string());
     Ok(variables)
-}
-
-impl Outcome {
-    fn fail(&mut self, state: State, phase: &str, message: String, stderr_tail: String) {
-        self.state = state;
-        self.failure = Some(Failure { phase: phase.to_owned(), message, stderr_tail });
-    }
-
-    /// Makes a crash with a retry to come an interruption: the next start of the element makes up for it.
-    pub(super) fn postpone(&mut self) {
-        self.state = State::Interrupted;
-        if let Some(failure) = &mut self.failure {
-            Failure::RETRY.clone_into(&mut failure.phase);
-            failure.message = format!("{}; then {TOLD_TO_STOP}, before the retry", failure.message);
-        }
-    }
-
-    fn account(&mut self, ended: &Ended) {
-        self.cpu_seconds += ended.cpu_seconds;
-        self.max_rss = self.max_rss.max(ended.max_rss);
-    }
-
-    /// A failed `finalize` is a crash, one that was cut short an interruption, unless the repetition did not succeed anyway.
-    fn finalized(&mut self, result: Result<Ended, String>, tail: impl Fn() -> String) {
-        let (state, message) = match result {
-            Ok(ended) => {
-                self.account(&ended);
-                match (ended.cause, ended.exit) {
-                    (Cause::Itself, Exit::Code(0)) => return,
-                    (Cause::Itself, exit) => (State::Crashed, describe("finalize", exit)),
-                    (Cause::Deadline, _) => (State::TimedOut, "`finalize` was ended after the timeout".to_owned()),
-                    (Cause::Stop, _) => {
-                        (State::Interrupted, "`finalize` was ended: the worker was told to stop".to_owned())
-                    }
-                }
-            }
-            Err(message) => (State::Crashed, format!("`finalize`: {message}")),
-        };
-        if self.state.is_finished() {
-            self.fail(state, "finalize", message, tail());
-        } else if let Some(failure) = &mut self.failure {
-            failure.message = format!("{}; then {message}", failure.message);
-        }
-    }
 }
 
 fn describe(phase: &str, exit: Exit) -> String {

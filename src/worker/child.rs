@@ -3,7 +3,8 @@
 //! A pid is signalled only while it is known to be the child's: the child is seen to have ended (`WNOWAIT`), its group is
 //! ended, and only then it is reaped by the thread that signalled it.
 
-use super::control::{Control, Urgency};
+use super::control::Control;
+use super::limits::{self, Cause, Limits, OnStop, Subject};
 use crate::run::status::Exit;
 use nix::errno::Errno;
 use nix::libc;
@@ -12,40 +13,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
-
-/// How to end a child early.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// When it has taken too long.
-    pub deadline: Option<Instant>,
-    /// Between the polite signal and SIGKILL.
-    pub grace: Duration,
-    /// The same, where the polite signal is the time limit's warning.
-    pub grace_at_limit: Duration,
-    /// What a stop of the worker means for it.
-    pub on_stop: OnStop,
-}
-
-/// What a child is told when the worker is to stop.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum OnStop {
-    /// This signal (SIGINT stays SIGINT), and SIGKILL after the grace.
-    Signal(Signal),
-    /// Nothing: it may end by itself within the grace.
-    Hurry,
-}
-
-/// Why a child ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// By itself.
-    Itself,
-    /// It passed its deadline.
-    Deadline,
-    /// The worker was told to stop.
-    Stop,
-}
+use std::time::Duration;
 
 /// A child that is gone.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +34,7 @@ pub(super) fn run(command: &mut Command, limits: Limits, control: &Control) -> s
     let child = control.spawn(command.process_group(0))?;
     // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
-    let cause = wait_for_exit(pid, limits, control);
+    let cause = limits::wait(&pid, limits, control);
     // The zombie still holds its pid, so the group's number is no one else's.
     let _ = killpg(pid, Signal::SIGKILL);
     let (exit, cpu_seconds, max_rss) = reap(pid)?;
@@ -76,51 +44,20 @@ pub(super) fn run(command: &mut Command, limits: Limits, control: &Control) -> s
     Ok(Ended { exit, cause: if stopped { Cause::Stop } else { cause }, cpu_seconds, max_rss })
 }
 
-fn wait_for_exit(pid: Pid, limits: Limits, control: &Control) -> Cause {
-    let mut cause = Cause::Itself;
-    let mut heard = Urgency::None;
-    let mut kill_at: Option<Instant> = None;
-    let end = |kill_at: &mut Option<Instant>, signal: Signal, grace: Duration| {
-        let _ = killpg(pid, signal);
+impl Subject for Pid {
+    fn ended(&self) -> bool {
+        exited(*self)
+    }
+
+    fn ask(&self, signal: Signal) {
+        let _ = killpg(*self, signal);
         // A stopped process acts on the signal only when it goes on.
-        let _ = killpg(pid, Signal::SIGCONT);
-        *kill_at = Some(Instant::now() + grace);
-    };
-    loop {
-        let events = control.events();
-        if exited(pid) {
-            return cause;
-        }
-        let (urgency, signal) = control.urgency();
-        if urgency > heard {
-            heard = urgency;
-            match limits.on_stop {
-                _ if urgency == Urgency::Kill => kill_at = Some(Instant::now()),
-                _ if kill_at.is_some() => {}
-                OnStop::Hurry => kill_at = Some(Instant::now() + limits.grace),
-                OnStop::Signal(polite) => {
-                    cause = Cause::Stop;
-                    let polite = if signal == Some(Signal::SIGINT) { Signal::SIGINT } else { polite };
-                    let grace = if signal == Some(Signal::SIGUSR1) { limits.grace_at_limit } else { limits.grace };
-                    end(&mut kill_at, polite, grace);
-                }
-            }
-        }
-        let now = Instant::now();
-        if kill_at.is_none() && limits.deadline.is_some_and(|deadline| now >= deadline) {
-            cause = Cause::Deadline;
-            end(&mut kill_at, Signal::SIGTERM, limits.grace);
-        }
-        let mut wake = kill_at.or(limits.deadline);
-        if kill_at.is_some_and(|at| now >= at) {
-            if cause == Cause::Itself {
-                cause = Cause::Stop;
-            }
-            let _ = killpg(pid, Signal::SIGKILL);
-            // SIGKILL is not refused, but a process in an uninterruptible wait heeds it late.
-            wake = Some(now + Duration::from_secs(1));
-        }
-        control.wait(events, wake);
+        let _ = killpg(*self, Signal::SIGCONT);
+    }
+
+    fn kill(&self) -> bool {
+        let _ = killpg(*self, Signal::SIGKILL);
+        true
     }
 }
 

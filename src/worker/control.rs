@@ -155,6 +155,12 @@ impl Control {
         self.state().events
     }
 
+    /// Wakes whoever waits, as a signal would, though there was none.
+    pub(super) fn wake(&self) {
+        self.state().events += 1;
+        self.shared.changed.notify_all();
+    }
+
     /// Waits until there was a signal since `events`, or until `deadline`.
     pub(super) fn wait(&self, events: u64, deadline: Option<Instant>) {
         let mut state = self.state();

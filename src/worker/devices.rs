@@ -6,30 +6,78 @@ use crate::run::share::{self, Cpu};
 use anyhow::Context as _;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use std::sync::{Mutex, MutexGuard};
 
 /// The environment variables that say which GPUs are visible, as CUDA, `ROCm` and oneAPI document them.
 const GPU_VARIABLES: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"];
 
-/// One of a job's places.
-#[derive(Debug, Clone)]
-pub(super) struct Slot {
+/// How the slots of a job share its CPUs and GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// As the configuration says: disjoint CPUs where there are several slots, GPUs split where `gpus_per_rep` is given.
+    #[default]
+    Planned,
+    /// There is one slot, and all is its own.
+    One,
+    /// All share all.
+    Free,
+    /// Disjoint CPUs; all GPUs are everyone's.
+    Cpus,
+    /// Disjoint CPUs and GPUs, evenly where `gpus_per_rep` is not given; several slots share a GPU where there are too few.
+    CpusAndGpus,
+}
+
+/// One of a job's places: a share of its CPUs and GPUs, in which one repetition runs at a time.
+#[derive(Debug)]
+pub struct Slot {
     /// From 0.
-    pub number: u32,
+    pub(super) number: u32,
     /// Its CPUs.
-    pub cpus: Vec<usize>,
+    pub(super) cpus: Vec<usize>,
     /// How many threads its repetitions should start.
-    pub threads: usize,
+    pub(super) threads: usize,
     /// Whether its threads are bound to them.
-    pub pinned: bool,
+    pub(super) pinned: bool,
     /// Its GPUs, comma-separated; empty where there is none.
-    pub gpus: String,
+    pub(super) gpus: String,
     /// The variable that restricts its processes to them, with its value.
-    pub gpu_variable: Option<(&'static str, String)>,
+    pub(super) gpu_variable: Option<(&'static str, String)>,
+    /// Held by whoever runs something in it.
+    turn: Mutex<()>,
+}
+
+/// The right to run a repetition in a slot.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    pub(super) slot: &'a Slot,
+    _held: MutexGuard<'a, ()>,
 }
 
 impl Slot {
+    /// Its number, from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The system's numbers of its CPUs.
+    pub fn cpus(&self) -> &[usize] {
+        &self.cpus
+    }
+
+    /// Its GPUs, as `CUDA_VISIBLE_DEVICES` of the job names them.
+    pub fn gpus(&self) -> impl Iterator<Item = &str> {
+        self.gpus.split(',').filter(|gpu| !gpu.is_empty())
+    }
+
+    /// Waits until nothing runs in the slot, and binds the calling thread to its CPUs, where the slots have CPUs of their own.
+    pub fn turn(&self) -> Turn<'_> {
+        let held = super::lock(&self.turn);
+        self.pin();
+        Turn { slot: self, _held: held }
+    }
+
     /// Binds the calling thread, and so all it starts, to the slot's CPUs.
-    pub(super) fn pin(&self) {
+    fn pin(&self) {
         if !self.pinned {
             return;
         }
@@ -66,23 +114,36 @@ pub fn allowed_cpus() -> anyhow::Result<Allowed> {
 }
 
 /// Cuts a job into its slots.
-pub(super) fn slots(experiment: &ExperimentRecord, reps: usize, options: &Options) -> anyhow::Result<Vec<Slot>> {
-    let wanted = (experiment.reps_in_parallel as usize).min(options.max_slots.unwrap_or(usize::MAX)).max(1);
-    let per_rep = experiment.cpus_per_rep.map(|n| n as usize);
+pub(super) fn slots(
+    experiment: &ExperimentRecord,
+    reps: usize,
+    options: &Options,
+    sharing: Sharing,
+) -> anyhow::Result<Vec<Slot>> {
+    let wanted = match sharing {
+        Sharing::One => 1,
+        _ => (experiment.reps_in_parallel as usize).min(options.max_slots.unwrap_or(usize::MAX)).max(1),
+    };
+    let per_rep = experiment.cpus_per_rep.map(|n| n as usize).filter(|_| sharing != Sharing::One);
     let cpus = &options.allowed.cpus;
-    let split = wanted > 1 || per_rep.is_some();
+    let split = (wanted > 1 || per_rep.is_some()) && !matches!(sharing, Sharing::One | Sharing::Free);
     let shares = if split {
         let topology: Vec<Cpu> = cpus.iter().map(|&cpu| topology(cpu)).collect();
         share::cpus(&topology, wanted, per_rep)
     } else {
-        vec![cpus.clone()]
+        vec![cpus.clone(); wanted]
     };
     let threads = per_rep.unwrap_or(cpus.len() / wanted).max(1);
     let gpus = Gpus::visible();
-    let variable = gpus.variable.filter(|_| experiment.gpus_per_rep.is_some());
+    let gpus_per_rep = match sharing {
+        Sharing::Planned => experiment.gpus_per_rep,
+        Sharing::CpusAndGpus => experiment.gpus_per_rep.or_else(|| gpus.evenly(wanted)),
+        Sharing::One | Sharing::Free | Sharing::Cpus => None,
+    };
+    let variable = gpus.variable.filter(|_| gpus_per_rep.is_some());
     let slots = (0..)
         .zip(shares)
-        .zip(gpus.split(experiment.gpus_per_rep, wanted)?)
+        .zip(gpus.split(gpus_per_rep, wanted)?)
         // A short job needs no more slots than it has repetitions; the share of each stays what it is in a full one.
         .take(reps)
         .map(|((number, cpus), gpus)| {
@@ -94,6 +155,7 @@ pub(super) fn slots(experiment: &ExperimentRecord, reps: usize, options: &Option
                 threads,
                 gpu_variable: variable.map(|name| (name, gpus.clone())),
                 gpus,
+                turn: Mutex::default(),
             }
         })
         .collect();
@@ -114,6 +176,17 @@ impl Gpus {
         });
         let (variable, entries) = found.unzip();
         Gpus { variable, entries: entries.unwrap_or_default() }
+    }
+
+    /// So many a slot that all get the same, `None` where there is none to share.
+    fn evenly(&self, slots: usize) -> Option<f64> {
+        let entries = self.entries.len();
+        #[expect(clippy::cast_precision_loss, reason = "numbers of GPUs and slots are small")]
+        match entries {
+            0 => None,
+            _ if entries >= slots => Some((entries / slots) as f64),
+            _ => Some(1.0 / slots.div_ceil(entries) as f64),
+        }
     }
 
     /// One list a slot: its share, or all where nothing is to be shared.

@@ -1,19 +1,26 @@
 //! One repetition from claim to its final state: its attempts, and the truth written about each.
 
-use super::attempt::{Attempt, Outcome};
+use super::attempt::Attempt;
 use super::budget::Budget;
 use super::control::Control;
-use super::devices::Slot;
+use super::devices::{Slot, Turn};
+use super::execution::{Execution, Outcome};
+use super::native::Native;
 use super::{End, Observer, Options, ghosts};
+use crate::api::Factory;
 use crate::experiment::seed;
-use crate::plan::record::ExperimentRecord;
+use crate::plan::record::{CommandRecord, ExperimentRecord};
 use crate::run::decide::{Decision, Own, decide};
 use crate::run::status::{self, FORMAT, Found, State, Status};
 use crate::store::plan::{Plan, Rep};
 use crate::store::rep::{self, Claim, Owned};
 use crate::value::{Map, Value};
-use std::sync::MutexGuard;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Why a plan of a Rust program's cannot be worked on by another one.
+const OTHER_PROGRAM: &str =
+    "its experiment has no `command`: it is part of the program that made the plan; run that one";
 
 /// A repetition and all that surrounds it.
 pub(super) struct Life<'a> {
@@ -25,6 +32,15 @@ pub(super) struct Life<'a> {
     pub control: &'a Control,
     pub observer: &'a dyn Observer,
     pub budget: &'a Budget<'a>,
+    /// Makes what a repetition without `command` runs.
+    pub factory: Option<&'a Factory>,
+}
+
+/// What a repetition consists of.
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    Command(&'a CommandRecord),
+    Experiment(&'a Factory),
 }
 
 impl Life<'_> {
@@ -32,7 +48,7 @@ impl Life<'_> {
     ///
     /// The slot's `turn` is over with the last process: the next repetition starts while this one's state is on its way to
     /// the disk. The repetition stays locked until it is there.
-    pub(super) fn live(&self, turn: MutexGuard<'_, ()>) -> End {
+    pub(super) fn live(&self, turn: Turn<'_>) -> End {
         match self.try_live(turn) {
             Ok(end) => end,
             // The directory or a file in it could not be written: the repetition is not finished, the others go on.
@@ -54,7 +70,12 @@ impl Life<'_> {
         decide(found, &own)
     }
 
-    fn try_live(&self, turn: MutexGuard<'_, ()>) -> crate::store::Result<End> {
+    fn try_live(&self, turn: Turn<'_>) -> crate::store::Result<End> {
+        let content = match (&self.experiment().command, self.factory) {
+            (Some(command), _) => Content::Command(command),
+            (None, Some(factory)) => Content::Experiment(factory),
+            (None, None) => return Ok(End::Refused(OTHER_PROGRAM.to_owned())),
+        };
         // Looked at without the lock first: a finished repetition costs one read.
         match self.decide(rep::status(&self.rep.dir)?) {
             Decision::Skip(state, why) => return Ok(End::Skipped(state, why)),
@@ -86,13 +107,15 @@ impl Life<'_> {
             // Processes that closed their output hold no lock.
             ghosts::end_ghosts(&self.rep.dir, self.options.grace, || true);
         }
+        // A thread that does not end when it is told to keeps the repetition's locks.
+        let owned = Arc::new(owned);
         self.observer.started(self.rep);
         let under_way = ghosts::UnderWay::enter();
         let mut retries = self.experiment().retries;
         loop {
             let (started, status) = (Instant::now(), self.new_status(attempt, earlier));
             self.begin(&owned, &status, resume)?;
-            let run = Attempt::new(self, &owned, attempt, resume);
+            let mut run = self.execution(content, &owned, attempt, resume);
             let mut outcome = run.run();
             if outcome.state == State::Crashed && retries > 0 {
                 let crashed = ended(status.clone(), &outcome, started);
@@ -100,6 +123,7 @@ impl Life<'_> {
                 if self.wait_for_retry(&crashed) {
                     outcome.postpone();
                 } else {
+                    drop(run);
                     retries -= 1;
                     attempt = attempt.saturating_add(1);
                     resume = false;
@@ -108,6 +132,7 @@ impl Life<'_> {
                 }
             }
             run.finalize(&mut outcome);
+            drop(run);
             let status = ended(status, &outcome, started);
             if status.state.is_finished() {
                 self.budget.learn(started.elapsed());
@@ -115,6 +140,19 @@ impl Life<'_> {
             drop((under_way, turn));
             owned.write_status(&status)?;
             return Ok(End::Ran(status.state, status.error.map(|error| error.message)));
+        }
+    }
+
+    fn execution<'b>(
+        &'b self,
+        content: Content<'b>,
+        owned: &'b Arc<Owned>,
+        attempt: u32,
+        resume: bool,
+    ) -> Box<dyn Execution + 'b> {
+        match content {
+            Content::Command(command) => Box::new(Attempt::new(self, owned, command, attempt, resume)),
+            Content::Experiment(factory) => Box::new(Native::start(self, owned, factory, attempt, resume)),
         }
     }
 
@@ -172,7 +210,7 @@ impl Life<'_> {
     }
 
     /// The resolved configuration of this repetition, as the experiment reads it.
-    fn config(&self) -> Value {
+    pub(super) fn config(&self) -> Value {
         let run = &self.rep.run;
         let mut config = match &run.experiment.settings {
             Value::Map(settings) => settings.clone(),

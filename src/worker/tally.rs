@@ -18,6 +18,8 @@ pub enum End {
     Refused(String),
     /// It was not started: it could not end in the time that is left.
     NoTime,
+    /// It was not started: the worker was told to stop.
+    Stopped,
 }
 
 /// The sum over a job, or over several.
@@ -48,6 +50,7 @@ impl Tally {
             End::Skipped(_, None) => self.skipped += 1,
             End::Busy(_) => self.busy += 1,
             End::NoTime => self.no_time += 1,
+            End::Stopped => {}
             End::Refused(why) => self.refused.push((rep.dir.clone(), why)),
         }
     }

@@ -10,13 +10,15 @@ use crate::support::Scene;
 use crate::testbed::testbed;
 
 /// The folders, and how `cw2 run` is called for them; nothing for what needs Slurm.
-const EXAMPLES: [(&str, Option<&str>); 6] = [
+const EXAMPLES: [(&str, Option<&str>); 8] = [
     // Long on purpose: it has to outlast its time limit.
     ("checkpoint-requeue", Some("--set params.seconds-per-step=0.01")),
     ("gpu-split", Some("")),
     ("multi-node", None),
     ("python-sweep", Some("")),
     ("quickstart", Some("")),
+    ("rust-iterative", Some("")),
+    ("rust-scheduler", Some("")),
     ("surrender-finalize", Some("")),
 ];
 
@@ -64,7 +66,7 @@ fn every_example_that_can_runs_here() {
 
 #[test]
 fn the_outputs_that_the_examples_show_are_theirs() {
-    for name in ["python-sweep", "quickstart", "surrender-finalize"] {
+    for name in ["python-sweep", "quickstart", "rust-iterative", "surrender-finalize"] {
         let scene = Scene::example(name);
         scene.cw2("run config.yml").expect(0);
         let mut printed = String::new();
@@ -96,6 +98,24 @@ fn the_quickstart_and_the_python_sweep_run_on_slurm() {
         let job = bed.sbatch(&scene.plan_one());
         assert_eq!(last_states(bed.wait(job, SOON)), vec!["COMPLETED"; elements], "{name}");
         assert_eq!(scene.states(), counts([("completed", repetitions)]), "{name}");
+    }
+}
+
+#[test]
+fn the_programs_in_rust_run_on_slurm() {
+    let Some(bed) = testbed() else { return };
+    let fitted = counts([("completed", 3), ("surrendered", 9)]);
+    for (name, elements, states) in [("rust-iterative", 4, fitted), ("rust-scheduler", 1, counts([("completed", 6)]))] {
+        let scene = Scene::example(name);
+        let job = bed.sbatch(&scene.plan_one());
+        assert_eq!(last_states(bed.wait(job, SOON)), vec!["COMPLETED"; elements], "{name}");
+        assert_eq!(scene.states(), states, "{name}");
+        if name == "rust-scheduler" {
+            let log =
+                fs::read_to_string(scene.path(format!("results/plans/001/slurm/{job}_0.log"))).expect("Slurm's log");
+            let order: Vec<_> = log.lines().filter_map(|line| line.split_once("up to ")).map(|(_, to)| to).collect();
+            assert_eq!(order, ["200000", "100000", "50000", "20000", "5000", "1000"], "{log}");
+        }
     }
 }
 

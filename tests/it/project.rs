@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::programs::program;
 use crate::support::Scene;
 
 /// How often a test that waits for a job looks.
@@ -17,7 +18,10 @@ const POLL: Duration = Duration::from_millis(50);
 impl Scene {
     /// A copy of the example of that name, without what earlier runs left in it.
     pub(crate) fn example(name: &str) -> Self {
-        let scene = Scene::new();
+        let mut scene = Scene::new();
+        if example(name).join("Cargo.toml").exists() {
+            scene = scene.of(program(name));
+        }
         for entry in fs::read_dir(example(name)).expect("the example's folder") {
             let entry = entry.expect("an entry of the example");
             if entry.file_type().expect("its type").is_file() {

@@ -24,13 +24,20 @@ pub(crate) const CW2: &str = env!("CARGO_BIN_EXE_cw2");
 pub(crate) struct Scene {
     _dir: TempDir,
     root: PathBuf,
+    /// What is called there.
+    program: PathBuf,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let root = dir.path().canonicalize().expect("the temporary folder's path");
-        Scene { _dir: dir, root }
+        Scene { _dir: dir, root, program: PathBuf::from(CW2) }
+    }
+
+    /// The same with a program in the place of cw2 that has its commands.
+    pub(crate) fn of(self, program: PathBuf) -> Self {
+        Scene { program, ..self }
     }
 
     /// A scene whose `config.yml` is this text.
@@ -78,12 +85,12 @@ impl Scene {
         tree(&self.root)
     }
 
-    /// A call of cw2 in this folder.
+    /// A call of cw2, or of the scene's own program, in this folder.
     pub(crate) fn call(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Call {
-        Call::new(CW2, &self.root).args(args)
+        Call::new(&self.program, &self.root).args(args)
     }
 
-    /// Calls cw2 with words separated by spaces.
+    /// The same with words separated by spaces.
     pub(crate) fn cw2(&self, words: &str) -> Outcome {
         self.call(words.split_whitespace()).run()
     }

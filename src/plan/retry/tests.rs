@@ -31,7 +31,7 @@ impl Sink for Memory {
 fn record(name: &str, reps_per_job: u32) -> ExperimentRecord {
     let mut e = experiment(name, "{}", vec![]);
     e.reps_per_job = reps_per_job;
-    crate::plan::settings::record(&e).unwrap()
+    crate::plan::settings::record(&e)
 }
 
 fn run(experiment: u32, name: &str) -> RunRecord {

@@ -1,0 +1,235 @@
+//! What an experiment is given: who it is, where it may write, what it may use, and when it is to stop.
+
+use super::logs::LogHandle;
+use super::{LoggerArray, Metrics};
+use crate::store::plan::Run;
+use crate::value::{TypeError, Value};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Who a repetition is: its configuration, number, seed, directory and share of the machine.
+#[derive(Debug, Clone)]
+pub struct Repetition {
+    pub(crate) run: Arc<Run>,
+    pub(crate) config: Value,
+    pub(crate) number: u32,
+    pub(crate) seed: u32,
+    pub(crate) dir: PathBuf,
+    pub(crate) attempt: u32,
+    pub(crate) resume: bool,
+    pub(crate) slot: u32,
+    pub(crate) cpus: Vec<usize>,
+    pub(crate) threads: usize,
+    pub(crate) gpus: Vec<String>,
+}
+
+impl Repetition {
+    /// The experiment's name.
+    pub fn experiment(&self) -> &str {
+        &self.run.experiment.record.name
+    }
+
+    /// The run's name: the experiment's, with the parameters that vary.
+    pub fn run_name(&self) -> &str {
+        &self.run.record.run
+    }
+
+    /// The resolved configuration, as it stands in the repetition's `config.yml`: the experiment's keys, `params`, `run`,
+    /// `rep`, `seed`.
+    pub fn config_value(&self) -> &Value {
+        &self.config
+    }
+
+    /// The resolved configuration as a type of the user's.
+    ///
+    /// # Errors
+    /// Where it is not of that type, with the path to the part that is not.
+    ///
+    /// ```
+    /// #[derive(serde::Deserialize)]
+    /// struct Config { iterations: u64, wandb: Option<String> }
+    /// fn initialize(cx: &cw2::Context) -> anyhow::Result<()> {
+    ///     let config: Config = cx.config()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn config<T: DeserializeOwned>(&self) -> Result<T, TypeError> {
+        self.config.to()
+    }
+
+    /// The parameters of the run.
+    pub fn params_value(&self) -> &Value {
+        &self.run.params
+    }
+
+    /// The parameters of the run as a type of the user's.
+    ///
+    /// # Errors
+    /// Where they are not of that type, with the path to the part that is not.
+    ///
+    /// ```
+    /// #[derive(serde::Deserialize)]
+    /// struct Params { lr: f64, layers: Vec<usize> }
+    /// fn initialize(cx: &cw2::Context) -> anyhow::Result<()> {
+    ///     let params: Params = cx.params()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn params<T: DeserializeOwned>(&self) -> Result<T, TypeError> {
+        self.run.params.to()
+    }
+
+    /// `iterations` of the configuration.
+    pub fn iterations(&self) -> Option<u64> {
+        self.run.experiment.record.iterations
+    }
+
+    /// The repetition's number, from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The same for the same repetition at any time and on any machine, different for every other.
+    pub fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    /// The repetition's directory, absolute: for whatever the experiment writes.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Which start this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether the attempt before was interrupted, so that what it saved in [`dir`](Repetition::dir) may be picked up.
+    pub fn resume(&self) -> bool {
+        self.resume
+    }
+
+    /// The slot it runs in, from 0: no two repetitions are in the same one at a time.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// How many threads it should start: its share of the job's CPUs, at least 1.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The system's numbers of the CPUs it shares with no other slot (where there are enough); its thread is bound to them.
+    pub fn cpus(&self) -> &[usize] {
+        &self.cpus
+    }
+
+    /// The GPUs it shares with no other slot (unless `gpus_per_rep` is below 1), as `CUDA_VISIBLE_DEVICES` of the job names
+    /// them: numbers, UUIDs or MIG ids. That variable holds for the whole process, so an experiment has to choose among
+    /// these itself.
+    pub fn gpus(&self) -> &[String] {
+        &self.gpus
+    }
+}
+
+/// Says whether a repetition is to stop; asked by its experiment.
+pub(crate) type Stop = dyn Fn() -> bool + Send + Sync;
+
+/// What an experiment works with: the [`Repetition`] it is, its loggers, and the worker's wish to stop.
+pub struct Context {
+    rep: Repetition,
+    loggers: Mutex<LoggerArray>,
+    logged: AtomicU64,
+    stop: Box<Stop>,
+    logs: LogHandle,
+}
+
+impl std::ops::Deref for Context {
+    type Target = Repetition;
+
+    fn deref(&self) -> &Repetition {
+        &self.rep
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("rep", &self.rep).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    pub(crate) fn new(rep: Repetition, loggers: LoggerArray, stop: Box<Stop>, logs: LogHandle) -> Self {
+        Context { rep, loggers: Mutex::new(loggers), logged: AtomicU64::new(0), stop, logs }
+    }
+
+    /// Hands metrics to the loggers, with the time (`ts`), the repetition's number (`rep`) and how many there were before
+    /// (`iter`) added. A logger that fails says so in the repetition's log; the experiment goes on.
+    ///
+    /// ```
+    /// use cw2::{Context, Metrics};
+    /// fn report(cx: &Context, loss: f64) {
+    ///     cx.log(Metrics::new().with("loss", loss));
+    /// }
+    /// ```
+    pub fn log(&self, metrics: Metrics) {
+        // Counted under the lock, so that lines are in the order of their numbers.
+        let mut loggers = self.loggers.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = self.logged.fetch_add(1, Ordering::Relaxed);
+        loggers.process_all(&metrics.stamped(self.rep.number, n));
+    }
+
+    /// Numbers what is logged from here on.
+    pub(crate) fn log_from(&self, first: u64) {
+        self.logged.store(first, Ordering::Relaxed);
+    }
+
+    pub(crate) fn start_loggers(&self) {
+        self.loggers.lock().unwrap_or_else(PoisonError::into_inner).initialize_all(&self.rep);
+    }
+
+    pub(crate) fn finish_loggers(&self) {
+        self.loggers.lock().unwrap_or_else(PoisonError::into_inner).finalize_all();
+    }
+
+    /// Whether the experiment is to save what it needs and return: the worker was told to stop, or `timeout` is over.
+    ///
+    /// An experiment that was told so and returns counts as interrupted (to be resumed) or timed out, whether it returns an
+    /// error or none; a [`Surrender`](super::Surrender) stays one. One that does not ask is given the grace (15 s unless
+    /// configured) and then left behind, as no thread can be ended from outside; its process ends with the job.
+    ///
+    /// ```
+    /// fn train(cx: &cw2::Context) -> anyhow::Result<()> {
+    ///     for epoch in 0..100 {
+    ///         if cx.stopping() {
+    ///             std::fs::write(cx.dir().join("checkpoint"), epoch.to_string())?;
+    ///             return Ok(());
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn stopping(&self) -> bool {
+        (self.stop)()
+    }
+
+    /// What a thread that the experiment starts needs so that its log records, too, go to this repetition's files.
+    ///
+    /// ```
+    /// fn run(cx: &cw2::Context) {
+    ///     let handle = cx.log_handle();
+    ///     std::thread::scope(|scope| {
+    ///         scope.spawn(|| {
+    ///             let _guard = handle.enter();
+    ///             log::info!("in this repetition's out.log");
+    ///         });
+    ///     });
+    /// }
+    /// ```
+    pub fn log_handle(&self) -> LogHandle {
+        self.logs.clone()
+    }
+}

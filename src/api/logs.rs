@@ -1,0 +1,136 @@
+//! The `log` facade inside a repetition: what its threads log, and what they panic with, goes to its own files.
+//!
+//! A thread belongs to a repetition while it holds a [`LogGuard`]. Records of other threads go to the program's own logger.
+
+use log::{Level, Log, Metadata, Record};
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::File;
+use std::io::Write as _;
+use std::marker::PhantomData;
+use std::sync::{Arc, Once};
+
+thread_local! {
+    /// The repetitions this thread works for, innermost last.
+    static CURRENT: RefCell<Vec<LogHandle>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The log files of a repetition, to be entered by any thread that works for it.
+#[derive(Clone)]
+pub struct LogHandle {
+    files: Arc<Files>,
+}
+
+/// Opened for appending: a line is one write, so that lines of several threads never mix.
+struct Files {
+    out: File,
+    err: File,
+}
+
+impl fmt::Debug for LogHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogHandle")
+    }
+}
+
+impl LogHandle {
+    pub(crate) fn new(out: File, err: File) -> Self {
+        LogHandle { files: Arc::new(Files { out, err }) }
+    }
+
+    /// Makes the calling thread one of the repetition, until the guard is dropped.
+    #[must_use = "the thread is the repetition's only while the guard lives"]
+    pub fn enter(&self) -> LogGuard {
+        CURRENT.with_borrow_mut(|current| current.push(self.clone()));
+        LogGuard { _of_this_thread: PhantomData }
+    }
+
+    /// The repetition the calling thread works for.
+    fn current() -> Option<LogHandle> {
+        // At a thread's very end its variables are gone already.
+        CURRENT.try_with(|current| current.try_borrow().ok()?.last().cloned()).ok().flatten()
+    }
+
+    /// Writes into `err.log`. A full disk must not end what still can run.
+    pub(crate) fn error(&self, text: &str) {
+        let _ = (&self.files.err).write_all(text.as_bytes());
+    }
+
+    /// A record into `out.log`, and into `err.log` too where it tells of something wrong.
+    fn write(&self, record: &Record<'_>) {
+        let now = jiff::Timestamp::now();
+        let now = now.round(jiff::Unit::Millisecond).unwrap_or(now);
+        let line = format!("{now} {:5} {}: {}\n", record.level(), record.target(), record.args());
+        let _ = (&self.files.out).write_all(line.as_bytes());
+        if record.level() <= Level::Warn {
+            self.error(&line);
+        }
+    }
+}
+
+/// While it lives, the thread's log records go to a repetition's files. Guards are dropped in reverse order of entering.
+#[derive(Debug)]
+pub struct LogGuard {
+    // Not to be dropped on another thread.
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        let _ = CURRENT.try_with(|current| current.try_borrow_mut().map(|mut current| drop(current.pop())));
+    }
+}
+
+/// The program's logger, which hands the records of repetitions to their files.
+pub(crate) struct Router<L> {
+    /// For everything else; it also says which records are wanted.
+    pub normal: L,
+}
+
+impl<L: Log> Log for Router<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.normal.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        match LogHandle::current() {
+            Some(handle) => handle.write(record),
+            None => self.normal.log(record),
+        }
+    }
+
+    fn flush(&self) {
+        self.normal.flush();
+    }
+}
+
+/// From now on a panic of a repetition's thread is told in its `err.log`, with place and backtrace; others as before.
+pub(crate) fn route_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| match LogHandle::current() {
+            Some(handle) => {
+                let backtrace = std::backtrace::Backtrace::force_capture();
+                handle.error(&format!("{info}\nstack backtrace:\n{backtrace}\n"));
+                if let Some(place) = info.location() {
+                    PLACE.with_borrow_mut(|known| *known = Some(place.to_string()));
+                }
+            }
+            None => before(info),
+        }));
+    });
+}
+
+thread_local! {
+    /// Where this thread panicked last.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Where the calling thread panicked since this was asked last: file, line and column.
+pub(crate) fn take_panic_place() -> Option<String> {
+    PLACE.take()
+}

@@ -1,0 +1,35 @@
+//! What a user's Rust program implements and is given: [`Experiment`] and [`IterativeExperiment`], [`Surrender`] and
+//! [`Ending`], [`Context`], [`Logger`].
+//!
+//! It must not decide how or when a repetition runs, nor write its state: that is [`crate::worker`], the same for a
+//! `command` and for an experiment written in Rust.
+
+mod context;
+mod ending;
+mod experiment;
+mod logger;
+pub mod loggers;
+pub(crate) mod logs;
+
+pub(crate) use context::Stop;
+pub use context::{Context, Repetition};
+pub use ending::{Ending, Surrender};
+pub use experiment::{Experiment, Iterative, IterativeExperiment};
+pub(crate) use logger::panic_text;
+pub use logger::{Logger, LoggerArray, Metrics};
+pub use logs::{LogGuard, LogHandle};
+
+use std::sync::Arc;
+
+/// What makes the experiment and the loggers of each repetition, so that no state leaks from one to the next.
+#[derive(Clone)]
+pub(crate) struct Factory {
+    pub experiment: Arc<dyn Fn() -> Box<dyn Experiment> + Send + Sync>,
+    pub loggers: Vec<Arc<dyn Fn() -> Box<dyn Logger> + Send + Sync>>,
+}
+
+impl Factory {
+    pub(crate) fn loggers(&self) -> LoggerArray {
+        self.loggers.iter().map(|make| make()).collect()
+    }
+}

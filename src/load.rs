@@ -1,0 +1,87 @@
+//! Results, read back.
+
+use crate::api::Metrics;
+use crate::run::status::{Found, State, Status};
+use crate::store::plan::Plan;
+use crate::store::{self, metrics, plans, survey};
+use crate::value::Value;
+use anyhow::Context as _;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// A repetition and its results.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The experiment's name.
+    pub experiment: String,
+    /// The run's name.
+    pub run: String,
+    /// The repetition's number, from 0.
+    pub rep: u32,
+    /// Its directory, absolute.
+    pub dir: PathBuf,
+    /// The parameters of its run.
+    pub params: Value,
+    /// How it stands; `None` where it was never started.
+    pub state: Option<State>,
+    /// All that is known of its attempts: times (RFC 3339), seconds, CPU seconds, memory (bytes), error, payload.
+    pub status: Option<Box<Status>>,
+    /// Its metrics, in the order they were logged: the lines of `metrics.jsonl`. Those that are no JSON object are left out.
+    pub metrics: Vec<Metrics>,
+}
+
+/// Loads the repetitions of a sweep: of a plan's folder (`results/plans/001`), or of all plans of a results folder
+/// (`results`), each repetition once, in the order of the plans.
+///
+/// # Errors
+/// Where there is no plan, or a file cannot be read or was written by a newer cw2. A repetition that never ran is no error, nor
+/// is a torn line of metrics.
+///
+/// ```no_run
+/// use cw2::run::status::State;
+/// let done = cw2::load("results")?.into_iter().filter(|rep| rep.state == Some(State::Completed));
+/// for rep in done {
+///     let last = rep.metrics.last().and_then(|metrics| metrics.get("loss"));
+///     println!("{} rep {}: {last:?} with {}", rep.run, rep.rep, rep.params);
+/// }
+/// # anyhow::Ok(())
+/// ```
+pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Vec<Loaded>> {
+    let path = path.as_ref();
+    let folders = plans::find(path)?;
+    anyhow::ensure!(!folders.is_empty(), "there is no plan in `{}`: name a results folder or a plan's", path.display());
+    let plans = folders.iter().map(|folder| Plan::open(folder)).collect::<store::Result<_>>()?;
+    let survey = survey::survey(plans, None, "")?;
+    let mut loaded = Vec::new();
+    survey
+        .reps
+        .par_iter()
+        .map(|seen| {
+            let dir = survey.dir(seen);
+            let plan = survey.plans.get(seen.plan).context("a repetition without a plan")?;
+            let run = survey.run(seen).context("a repetition without a run")?;
+            let experiment = survey.experiment(seen).context("a repetition without an experiment")?;
+            let params = crate::config::read_json(&plan.params_json(seen.run)?)
+                .with_context(|| format!("the parameters of `{}` cannot be read", run.run))?;
+            let status = match store::rep::status(&dir)? {
+                Found::Status(status) => Some(status),
+                Found::Nothing | Found::TooNew(_) => None,
+            };
+            let records = metrics::read(&dir)?.into_iter().filter_map(|record| match record {
+                Value::Map(map) => Some(Metrics::from_map(map)),
+                _ => None,
+            });
+            anyhow::Ok(Loaded {
+                experiment: experiment.name.clone(),
+                run: run.run.clone(),
+                rep: seen.rep,
+                params,
+                state: status.as_ref().map(|status| status.state),
+                status,
+                metrics: records.collect(),
+                dir,
+            })
+        })
+        .collect_into_vec(&mut loaded);
+    loaded.into_iter().collect()
+}

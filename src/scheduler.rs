@@ -1,0 +1,157 @@
+//! In which order and how many at a time repetitions run: [`Scheduler`], and the ready ones.
+//!
+//! It must not write states: [`Task::execute`] does, whichever scheduler calls it.
+
+pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task, Turn};
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// While one thread of a slot runs a repetition, the other brings the end of the one before to the disk.
+const THREADS_PER_SLOT: usize = 2;
+
+/// Gets the jobs, and executes their repetitions as it likes.
+///
+/// A repetition that it leaves out counts as not started, and the program ends as interrupted (exit code 75).
+///
+/// ```
+/// use cw2::scheduler::{Jobs, Scheduler, Sharing};
+///
+/// /// The last repetition first, one at a time.
+/// struct Backwards;
+///
+/// impl Scheduler for Backwards {
+///     fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+///         while let Some(job) = jobs.next()? {
+///             for slot in job.slots(&jobs.lanes()[0], Sharing::One)? {
+///                 for index in (0..job.len()).rev() {
+///                     if let Some(task) = job.task(index) {
+///                         let end = task.execute(slot.turn());
+///                         log::info!("{} rep {}: {end:?}", task.run(), task.number());
+///                     }
+///                 }
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Scheduler: Send + Sync {
+    /// Runs the jobs; returns when all that it started is over.
+    ///
+    /// # Errors
+    /// Where it could not go on, which is told as a failure of the environment (exit code 3). What becomes of a repetition is
+    /// no error here.
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()>;
+}
+
+macro_rules! ready {
+    ($($(#[$doc:meta])* $name:ident => $sharing:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default)]
+        pub struct $name;
+
+        impl Scheduler for $name {
+            fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+                run_all(jobs, Sharing::$sharing)
+            }
+        }
+    )*};
+}
+
+ready! {
+    /// As the configuration says, and what is used where no other is chosen: `reps_in_parallel` slots, each bound to CPUs of
+    /// its own, with GPUs of its own where `gpus_per_rep` is given.
+    ///
+    /// ```
+    /// # use cw2::{ClusterWork, Context, Experiment, scheduler};
+    /// # struct E;
+    /// # impl Experiment for E { fn run(&mut self, _: &Context) -> anyhow::Result<()> { Ok(()) } }
+    /// let call = |program: ClusterWork| program.run_with(scheduler::Planned);
+    /// ```
+    Planned => Planned;
+
+    /// One repetition after another, each with all CPUs and GPUs of the job.
+    ///
+    /// ```
+    /// # use cw2::{ClusterWork, scheduler};
+    /// let call = |program: ClusterWork| program.run_with(scheduler::Sequential);
+    /// ```
+    Sequential => One;
+
+    /// `reps_in_parallel` at a time, as far as there are CPUs (`run`), which they all share, as they do the GPUs.
+    ///
+    /// ```
+    /// # use cw2::{ClusterWork, scheduler};
+    /// let call = |program: ClusterWork| program.run_with(scheduler::Parallel);
+    /// ```
+    Parallel => Free;
+
+    /// The same, each bound to CPUs of its own.
+    ///
+    /// ```
+    /// # use cw2::{ClusterWork, scheduler};
+    /// let call = |program: ClusterWork| program.run_with(scheduler::CpuPinned);
+    /// ```
+    CpuPinned => Cpus;
+
+    /// The same, each with GPUs of its own too: `gpus_per_rep`, or an equal share.
+    ///
+    /// ```
+    /// # use cw2::{ClusterWork, scheduler};
+    /// let call = |program: ClusterWork| program.run_with(scheduler::GpuSplitting);
+    /// ```
+    GpuSplitting => CpusAndGpus;
+}
+
+/// Runs one job in each lane at a time.
+fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
+    let failure = Mutex::new(None);
+    let work = |lane: &Lane| -> anyhow::Result<()> {
+        while let Some(job) = jobs.next()? {
+            run_job(&job, &job.slots(lane, sharing)?)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let failure = &failure;
+        for lane in jobs.lanes() {
+            // Threads of their own even for one lane: the affinity of the caller's thread stays as it was.
+            scope.spawn(move || {
+                if let Err(error) = work(lane) {
+                    failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+                }
+            });
+        }
+    });
+    failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Runs a job's repetitions in plan order, each in the next free slot.
+fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
+    let next = AtomicUsize::new(0);
+    let work = |slot: &Slot| {
+        loop {
+            // Its number is drawn when the slot is free, not before: no other slot waits for this one.
+            let turn = slot.turn();
+            if job.stopping() {
+                break;
+            }
+            let Some(task) = job.task(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            task.execute(turn);
+        }
+    };
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let threads = if job.len() > slots.len() { THREADS_PER_SLOT } else { 1 };
+    // A pool of its own: work of other pools must not be picked up by a thread that is bound to a slot.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(slots.len() * threads)
+        .thread_name(move |index| format!("slot-{}", index / threads));
+    pool.build_scoped(rayon::ThreadBuilder::run, |pool| {
+        pool.broadcast(|place| slots.get(place.index() / threads).map(work));
+    })?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The metrics of a repetition: lines appended while it runs, read back whole.
+
+use super::atomic::{self, Durable};
+use super::{Error, Result};
+use crate::plan::layout::rep as names;
+use crate::value::Value;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// A file that lines are appended to.
+#[derive(Debug)]
+pub struct Appender {
+    path: PathBuf,
+    file: File,
+    /// The last write was cut short, so the next line begins a new one.
+    torn: bool,
+}
+
+impl Appender {
+    fn open(path: PathBuf) -> Result<Self> {
+        let fail = |source| Error::new("open", &path, source);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(fail)?;
+        let torn = ends_torn(&mut file).map_err(|source| Error::new("read", &path, source))?;
+        Ok(Appender { path, file, torn })
+    }
+
+    /// Appends a line in one write: it is whole, or told apart from the next one.
+    pub fn line(&mut self, text: &str) -> Result<()> {
+        let start = if self.torn { "\n" } else { "" };
+        self.torn = true;
+        let line = format!("{start}{text}\n");
+        self.file.write_all(line.as_bytes()).map_err(|source| Error::new("write", &self.path, source))?;
+        self.torn = false;
+        Ok(())
+    }
+}
+
+/// Whether the last line has no end: whoever wrote it died over it.
+fn ends_torn(file: &mut File) -> std::io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+/// Opens `metrics.jsonl` of a repetition's directory.
+pub fn append(dir: &Path) -> Result<Appender> {
+    Appender::open(dir.join(names::METRICS))
+}
+
+/// The records of `metrics.jsonl`, in order; none where there is no file. Lines that are no JSON (torn ones) are left out.
+pub fn read(dir: &Path) -> Result<Vec<Value>> {
+    let text = read_or_empty(&dir.join(names::METRICS))?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    Ok(lines.filter_map(|line| crate::config::read_json(line).ok()).collect())
+}
+
+fn read_or_empty(path: &Path) -> Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Error::new("read", path, error)),
+    }
+}
+
+/// `metrics.csv` while it grows.
+#[derive(Debug)]
+pub struct Table {
+    columns: Vec<String>,
+    rows: Appender,
+}
+
+impl Table {
+    /// Opens the table in a repetition's directory; what an earlier attempt wrote is kept only where this one `resume`s it.
+    pub fn open(dir: &Path, resume: bool) -> Result<Self> {
+        let path = dir.join(names::METRICS_CSV);
+        if !resume {
+            atomic::replace(&path, b"", Durable::No)?;
+        }
+        let columns = parse_csv(&read_or_empty(&path)?).into_iter().next().unwrap_or_default();
+        Ok(Table { columns, rows: Appender::open(path)? })
+    }
+
+    /// Adds the columns that it does not have yet.
+    pub fn widen<'a>(&mut self, columns: impl Iterator<Item = &'a str>) -> Result<()> {
+        let known = self.columns.len();
+        for column in columns {
+            if !self.columns.iter().any(|known| known == column) {
+                self.columns.push(column.to_owned());
+            }
+        }
+        if self.columns.len() == known {
+            return Ok(());
+        }
+        let path = self.rows.path.clone();
+        let mut text = line_of(self.columns.iter().map(String::as_str));
+        for row in parse_csv(&read_or_empty(&path)?).into_iter().skip(1) {
+            let cells = row.iter().map(String::as_str).chain(std::iter::repeat(""));
+            text.push('\n');
+            text.push_str(&line_of(cells.take(self.columns.len())));
+        }
+        text.push('\n');
+        atomic::replace(&path, text.as_bytes(), Durable::No)?;
+        self.rows = Appender::open(path)?;
+        Ok(())
+    }
+
+    /// Appends a row: the cell of each column.
+    pub fn row(&mut self, cell: impl Fn(&str) -> String) -> Result<()> {
+        let cells: Vec<String> = self.columns.iter().map(|column| cell(column)).collect();
+        self.rows.line(&line_of(cells.iter().map(String::as_str)))
+    }
+}
+
+/// One line of CSV, without its end.
+fn line_of<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    let quoted = cells.map(|cell| {
+        if cell.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.to_owned()
+        }
+    });
+    quoted.collect::<Vec<_>>().join(",")
+}
+
+/// The rows of `metrics.csv`, the header first; none where there is no file.
+pub fn read_csv(dir: &Path) -> Result<Vec<Vec<String>>> {
+    Ok(parse_csv(&read_or_empty(&dir.join(names::METRICS_CSV))?))
+}
+
+/// RFC 4180.
+fn parse_csv(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
+    let mut quoted = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\r' if !quoted => {}
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            c => cell.push(c),
+        }
+    }
+    if !cell.is_empty() || !row.is_empty() {
+        row.push(cell);
+        rows.push(row);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_spoils_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(names::METRICS), "{\"a\":1}\n{\"a\":").unwrap();
+        append(dir.path()).unwrap().line(r#"{"a":NaN}"#).unwrap();
+        let read: Vec<_> = read(dir.path()).unwrap().iter().map(Value::to_json).collect();
+        assert_eq!(read, [r#"{"a":1}"#, r#"{"a":NaN}"#]);
+        assert!(super::read(&dir.path().join("nowhere")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_table_grows_to_the_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Table::open(dir.path(), false).unwrap();
+        table.widen(["a", "b"].into_iter()).unwrap();
+        table.row(|column| format!("{column},\"1\"\n")).unwrap();
+        let mut table = Table::open(dir.path(), true).unwrap();
+        table.widen(["c", "a"].into_iter()).unwrap();
+        table.row(str::to_owned).unwrap();
+        let expected = [["a", "b", "c"], ["a,\"1\"\n", "b,\"1\"\n", ""], ["a", "b", "c"]];
+        assert_eq!(read_csv(dir.path()).unwrap(), expected);
+        Table::open(dir.path(), false).unwrap();
+        assert!(read_csv(dir.path()).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,73 @@
+//! What an attempt executes, and how it ends: the same for a `command` and for an experiment written in Rust.
+
+use super::child::Ended;
+use super::limits::Cause;
+use crate::run::status::{Exit, Failure, State};
+
+/// How much of `err.log` a status keeps: a Python traceback of some fifty lines.
+pub(super) const TAIL_BYTES: u64 = 4096;
+
+pub(super) const TOLD_TO_STOP: &str = "the worker was told to stop";
+
+/// One attempt that is to be executed. It writes no state: [`super::life`] does.
+pub(super) trait Execution {
+    /// `initialize` and `run`.
+    fn run(&mut self) -> Outcome;
+
+    /// `finalize`, whatever the outcome is.
+    fn finalize(&mut self, outcome: &mut Outcome);
+}
+
+/// How an attempt ended.
+pub(super) struct Outcome {
+    pub state: State,
+    pub exit: Option<Exit>,
+    pub failure: Option<Failure>,
+    pub payload: Option<serde_json::Value>,
+    /// CPU seconds of all phases.
+    pub cpu_seconds: f64,
+    /// Largest resident size of one of their processes, in bytes.
+    pub max_rss: u64,
+}
+
+impl Outcome {
+    /// Nothing went wrong yet.
+    pub(super) fn completed() -> Self {
+        Outcome { state: State::Completed, exit: None, failure: None, payload: None, cpu_seconds: 0.0, max_rss: 0 }
+    }
+
+    pub(super) fn fail(&mut self, state: State, phase: &str, message: String, stderr_tail: String) {
+        self.state = state;
+        self.failure = Some(Failure { phase: phase.to_owned(), message, stderr_tail });
+    }
+
+    /// Makes a crash with a retry to come an interruption: the next start of the element makes up for it.
+    pub(super) fn postpone(&mut self) {
+        self.state = State::Interrupted;
+        if let Some(failure) = &mut self.failure {
+            Failure::RETRY.clone_into(&mut failure.phase);
+            failure.message = format!("{}; then {TOLD_TO_STOP}, before the retry", failure.message);
+        }
+    }
+
+    pub(super) fn account(&mut self, ended: &Ended) {
+        self.cpu_seconds += ended.cpu_seconds;
+        self.max_rss = self.max_rss.max(ended.max_rss);
+    }
+
+    /// A failed `finalize` is a crash, one that was cut short an interruption, unless the repetition did not succeed anyway.
+    /// `ended` says why it did, and what went wrong where it ended by itself.
+    pub(super) fn finalized(&mut self, ended: (Cause, Option<String>), tail: impl Fn() -> String) {
+        let (state, message) = match ended {
+            (Cause::Itself, None) => return,
+            (Cause::Itself, Some(message)) => (State::Crashed, message),
+            (Cause::Deadline, _) => (State::TimedOut, "`finalize` was ended after the timeout".to_owned()),
+            (Cause::Stop, _) => (State::Interrupted, format!("`finalize` was ended: {TOLD_TO_STOP}")),
+        };
+        if self.state.is_finished() {
+            self.fail(state, "finalize", message, tail());
+        } else if let Some(failure) = &mut self.failure {
+            failure.message = format!("{}; then {message}", failure.message);
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! One attempt at a repetition that is an experiment of this program: a thread of its own, watched by the slot's.
+//!
+//! A thread cannot be ended from outside. One that is told to stop, or is past its timeout, has the grace to notice; then it
+//! is left behind: the repetition's state is written without it, its lock stays held, and it ends with the process.
+
+use super::attempt::FINALIZE_ON_STOP;
+use super::control::Control;
+use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::life::Life;
+use super::limits::{self, Cause, Limits, OnStop, Subject};
+use super::lock;
+use crate::api::logs::{LogHandle, route_panics, take_panic_place};
+use crate::api::{Context, Ending, Factory, Repetition, Stop, Surrender};
+use crate::run::status::State;
+use crate::store::rep::Owned;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::Signal;
+use nix::sys::time::TimeValLike as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// As much as a program's first thread usually has; only what is used takes memory.
+const STACK: usize = 8 << 20;
+
+/// An attempt whose thread runs.
+pub(super) struct Native<'a> {
+    life: &'a Life<'a>,
+    owned: &'a Owned,
+    shared: Arc<Shared>,
+    /// To finalize: a message; not to: its end.
+    go: Option<Sender<()>>,
+    tail_from: u64,
+}
+
+/// What the thread and its watcher tell each other.
+struct Shared {
+    control: Control,
+    deadline: Mutex<Option<Instant>>,
+    news: Mutex<News>,
+}
+
+#[derive(Default)]
+struct News {
+    /// What the experiment is at.
+    phase: &'static str,
+    /// Why it was told to stop, if it was: only an experiment that knows of it was interrupted.
+    told: Option<State>,
+    /// What the thread has to say, until its watcher takes it.
+    report: Option<Report>,
+    /// The thread is over.
+    gone: bool,
+}
+
+/// How a part of the thread's work ended.
+struct Report {
+    state: State,
+    /// The phase, and one line for a person.
+    failure: Option<(&'static str, String)>,
+    payload: Option<serde_json::Value>,
+    cpu_seconds: f64,
+}
+
+impl Subject for Shared {
+    fn ended(&self) -> bool {
+        let news = lock(&self.news);
+        news.report.is_some() || news.gone
+    }
+
+    /// It asks itself: [`Shared::stopping`].
+    fn ask(&self, _: Signal) {}
+
+    fn kill(&self) -> bool {
+        false
+    }
+}
+
+impl Shared {
+    /// Whether the experiment is to stop; notes that it knows.
+    fn stopping(&self) -> bool {
+        let late = lock(&self.deadline).is_some_and(|deadline| Instant::now() >= deadline);
+        let why = match (late, self.control.stopping()) {
+            (true, _) => State::TimedOut,
+            (false, true) => State::Interrupted,
+            (false, false) => return false,
+        };
+        lock(&self.news).told.get_or_insert(why);
+        true
+    }
+
+    fn enter(&self, phase: &'static str) {
+        lock(&self.news).phase = phase;
+    }
+
+    fn tell(&self, report: Report) {
+        lock(&self.news).report = Some(report);
+        self.control.wake();
+    }
+}
+
+/// Says that the thread is over, even where it panics outside of the experiment.
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        lock(&self.0.news).gone = true;
+        self.0.control.wake();
+    }
+}
+
+impl<'a> Native<'a> {
+    pub(super) fn start(
+        life: &'a Life<'a>,
+        owned: &'a Arc<Owned>,
+        factory: &Factory,
+        attempt: u32,
+        resume: bool,
+    ) -> Self {
+        route_panics();
+        let shared = Arc::new(Shared {
+            control: life.control.clone(),
+            deadline: Mutex::new(None),
+            news: Mutex::new(News { phase: "initialize", ..News::default() }),
+        });
+        let (go, wait) = channel();
+        let native = Native { life, owned, shared: Arc::clone(&shared), go: Some(go), tail_from: owned.stderr_len() };
+        let rep = repetition(life, attempt, resume);
+        let (factory, owned) = (factory.clone(), Arc::clone(owned));
+        *lock(&native.shared.deadline) = native.deadline();
+        let started = owned.streams().map_err(|error| error.to_string()).and_then(|(out, err)| {
+            let thread = std::thread::Builder::new().name(format!("rep-{}", rep.number)).stack_size(STACK);
+            let work = move || {
+                let last = Last(shared);
+                body(&last.0, &factory, rep, &LogHandle::new(out, err), &wait);
+                // Its locks are freed before anyone hears that it is gone.
+                drop(owned);
+            };
+            thread.spawn(work).map(drop).map_err(|error| format!("cannot start a thread: {error}"))
+        });
+        if let Err(message) = started {
+            native.shared.tell(Report {
+                state: State::Crashed,
+                failure: Some(("cw2", message)),
+                payload: None,
+                cpu_seconds: 0.0,
+            });
+        }
+        native
+    }
+
+    /// When a phase that starts now has taken too long.
+    fn deadline(&self) -> Option<Instant> {
+        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
+        Instant::now().checked_add(limit)
+    }
+
+    /// What the thread reports, or why it was left behind.
+    fn wait(&self, limits: Limits) -> Result<Report, Cause> {
+        let cause = limits::wait(&*self.shared, limits, &self.shared.control);
+        let mut news = lock(&self.shared.news);
+        let over = || Report {
+            state: State::Crashed,
+            failure: Some(("cw2", "the thread of the experiment ended unexpectedly".to_owned())),
+            payload: None,
+            cpu_seconds: 0.0,
+        };
+        match news.report.take() {
+            Some(report) => Ok(report),
+            None if news.gone => Ok(over()),
+            None => Err(cause),
+        }
+    }
+
+    fn tail(&self) -> String {
+        self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
+    }
+}
+
+impl Execution for Native<'_> {
+    fn run(&mut self) -> Outcome {
+        let options = self.life.options;
+        let limits = Limits {
+            deadline: *lock(&self.shared.deadline),
+            grace: options.grace,
+            grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
+            on_stop: OnStop::Signal(Signal::SIGTERM),
+        };
+        let mut outcome = Outcome::completed();
+        match self.wait(limits) {
+            Ok(report) => {
+                outcome.state = report.state;
+                outcome.payload = report.payload;
+                outcome.cpu_seconds = report.cpu_seconds;
+                if let Some((phase, message)) = report.failure {
+                    outcome.fail(report.state, phase, message, self.tail());
+                }
+            }
+            Err(cause) => {
+                self.go = None;
+                let (state, why) = match cause {
+                    Cause::Deadline => (State::TimedOut, "its timeout"),
+                    Cause::Stop | Cause::Itself => (State::Interrupted, TOLD_TO_STOP),
+                };
+                let phase = lock(&self.shared.news).phase;
+                let message =
+                    format!("left behind after {why}: it did not ask whether to stop, or went on all the same");
+                outcome.fail(state, phase, message, self.tail());
+            }
+        }
+        outcome.max_rss = max_rss();
+        outcome
+    }
+
+    fn finalize(&mut self, outcome: &mut Outcome) {
+        let Some(go) = self.go.take() else { return };
+        let deadline = self.deadline();
+        *lock(&self.shared.deadline) = deadline;
+        // A thread that is gone hears nothing, and says so itself.
+        let _ = go.send(());
+        let limits = Limits {
+            deadline,
+            grace: FINALIZE_ON_STOP.min(self.life.options.grace),
+            grace_at_limit: FINALIZE_ON_STOP,
+            on_stop: OnStop::Hurry,
+        };
+        let ended = match self.wait(limits) {
+            Ok(report) => {
+                outcome.cpu_seconds = outcome.cpu_seconds.max(report.cpu_seconds);
+                (Cause::Itself, report.failure.map(|(_, message)| message))
+            }
+            Err(cause) => (cause, None),
+        };
+        outcome.finalized(ended, || self.tail());
+        outcome.max_rss = max_rss();
+    }
+}
+
+impl Drop for Native<'_> {
+    /// Not finalized: the next attempt starts when this one's object is gone.
+    fn drop(&mut self) {
+        if self.go.take().is_some() {
+            let grace = self.life.options.grace;
+            let limits = Limits {
+                deadline: Instant::now().checked_add(grace),
+                grace: Duration::ZERO,
+                grace_at_limit: Duration::ZERO,
+                on_stop: OnStop::Hurry,
+            };
+            let _ = self.wait(limits);
+        }
+    }
+}
+
+/// Who it is.
+fn repetition(life: &Life<'_>, attempt: u32, resume: bool) -> Repetition {
+    let slot = life.slot;
+    Repetition {
+        run: Arc::clone(&life.rep.run),
+        config: life.config(),
+        number: life.rep.number,
+        seed: life.seed(),
+        dir: life.rep.dir.clone(),
+        attempt,
+        resume,
+        slot: slot.number,
+        cpus: slot.cpus.clone(),
+        threads: slot.threads,
+        gpus: slot.gpus().map(str::to_owned).collect(),
+    }
+}
+
+/// What the experiment's thread does.
+fn body(shared: &Arc<Shared>, factory: &Factory, rep: Repetition, logs: &LogHandle, go: &Receiver<()>) {
+    let _guard = logs.enter();
+    let stop: Box<Stop> = {
+        let shared = Arc::clone(shared);
+        Box::new(move || shared.stopping())
+    };
+    let cx = Context::new(rep, factory.loggers(), stop, logs.clone());
+    cx.start_loggers();
+    let mut experiment = None;
+    let result = caught(|| {
+        let experiment = experiment.insert((factory.experiment)());
+        experiment.initialize(&cx)?;
+        if cx.stopping() {
+            return Ok(());
+        }
+        shared.enter("run");
+        experiment.run(&cx)
+    });
+    let ending = ending(shared, result);
+    shared.tell(report(shared, &ending, logs));
+    let to_finalize = go.recv().is_ok();
+    shared.enter("finalize");
+    let result = caught(|| {
+        let Some(mut experiment) = experiment else { return Ok(()) };
+        let result = if to_finalize { experiment.finalize(&cx, &ending) } else { Ok(()) };
+        // Within: its destructor may panic too.
+        drop(experiment);
+        result
+    });
+    cx.finish_loggers();
+    let failure = result.err().map(|failed| {
+        let error = failed.error();
+        logs.error(&format!("finalize failed: {error:?}\n"));
+        ("finalize", one_line("finalize", error))
+    });
+    let state = if failure.is_some() { State::Crashed } else { State::Completed };
+    shared.tell(Report { state, failure, payload: None, cpu_seconds: cpu_seconds() });
+}
+
+/// What a phase failed with.
+enum Failed {
+    /// It returned this.
+    Error(anyhow::Error),
+    /// It panicked; told in `err.log` already.
+    Panic(anyhow::Error),
+}
+
+impl Failed {
+    fn error(&self) -> &anyhow::Error {
+        match self {
+            Failed::Error(error) | Failed::Panic(error) => error,
+        }
+    }
+}
+
+/// Calls a part of the experiment; a panic becomes an error that says where.
+fn caught(call: impl FnOnce() -> anyhow::Result<()>) -> Result<(), Failed> {
+    // What it leaves in disorder is the experiment's own, and dropped next.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(Failed::Error),
+        Err(panic) => {
+            let text = crate::api::panic_text(&*panic);
+            let place = take_panic_place().map(|place| format!(" at {place}")).unwrap_or_default();
+            Err(Failed::Panic(anyhow::anyhow!("{}", text.replacen("panicked", &format!("panicked{place}"), 1))))
+        }
+    }
+}
+
+/// What came of `initialize` and `run`.
+fn ending(shared: &Shared, result: Result<(), Failed>) -> Ending {
+    let told = lock(&shared.news).told;
+    let stopped = |told| if told == State::TimedOut { Ending::TimedOut } else { Ending::Interrupted };
+    match (result, told) {
+        (Ok(()), None) => Ending::Completed,
+        (Ok(()), Some(told)) => stopped(told),
+        (Err(Failed::Panic(error)), _) => Ending::Crashed(error),
+        (Err(Failed::Error(error)), told) => match (Surrender::find(&error), told) {
+            (Some(surrender), _) => Ending::Surrendered(surrender.clone()),
+            (None, Some(told)) => {
+                log::warn!("ended while it was told to stop: {error:#}");
+                stopped(told)
+            }
+            (None, None) => Ending::Crashed(error),
+        },
+    }
+}
+
+/// The same for the status; a crash goes into `err.log`, with its chain and backtrace.
+fn report(shared: &Shared, ending: &Ending, logs: &LogHandle) -> Report {
+    let phase = lock(&shared.news).phase;
+    let (state, failure, payload) = match ending {
+        Ending::Completed => (State::Completed, None, None),
+        Ending::Surrendered(surrender) => (State::Surrendered, None, Some(surrender.payload.to_serde_json())),
+        Ending::Crashed(error) => {
+            logs.error(&format!("{phase} failed: {error:?}\n"));
+            (State::Crashed, Some(one_line(phase, error)), None)
+        }
+        Ending::TimedOut => (State::TimedOut, Some("ended after its timeout".to_owned()), None),
+        Ending::Interrupted => (State::Interrupted, Some(TOLD_TO_STOP.to_owned()), None),
+    };
+    Report { state, failure: failure.map(|message| (phase, message)), payload, cpu_seconds: cpu_seconds() }
+}
+
+fn one_line(phase: &str, error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    format!("`{phase}` failed: {}", text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// CPU seconds of the calling thread; those of threads it started are not in it.
+fn cpu_seconds() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "CPU times are far below 2^52 microseconds")]
+    let seconds = |micros: i64| micros as f64 / 1e6;
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0.0, |usage| {
+        seconds(usage.user_time().num_microseconds()) + seconds(usage.system_time().num_microseconds())
+    })
+}
+
+/// The largest resident size of this process so far, in bytes: a thread has none of its own.
+fn max_rss() -> u64 {
+    // Linux counts ru_maxrss in kibibytes (getrusage(2)).
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024)
+}

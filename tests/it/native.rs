@@ -1,0 +1,191 @@
+//! Experiments written in Rust: how their repetitions end, what they log, and what is left of each.
+
+use cw2::run::status::State;
+use cw2::value::Value;
+use nix::sys::signal::Signal;
+
+use crate::programs::program;
+use crate::project::counts;
+use crate::support::{Call, Scene, wait_until};
+
+/// Calls the program whose experiment ends as `params.how` says.
+fn call(scene: &Scene, words: &str) -> Call {
+    Call::new(program("every-ending"), scene.root()).args(words.split_whitespace())
+}
+
+/// A sweep over ways to end.
+fn sweep(ways: &str, keys: &str) -> Scene {
+    Scene::with(&format!("name: e\npath: out\nrepetitions: 1\n{keys}grid:\n  how: [{ways}]\n"))
+}
+
+fn dir(how: &str) -> String {
+    format!("out/e/e__h{how}/log/rep_00")
+}
+
+#[test]
+fn every_ending_is_told_apart_and_the_next_repetition_starts() {
+    let scene = sweep("error, panic, initialize, surrender, finalize, done", "reps_per_job: 6\n");
+
+    let outcome = call(&scene, "run config.yml").run();
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("6 repetitions: 1 completed, 1 surrendered, 4 crashed\n"), "{}", outcome.stderr);
+
+    let message = |how: &str| scene.status(dir(how))["error"]["message"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(message("error"), "`run` failed: the data is missing: No such file or directory (os error 2)");
+    assert!(
+        message("panic").starts_with("`run` failed: panicked at tests/programs/every_ending.rs:"),
+        "{}",
+        message("panic")
+    );
+    assert!(message("panic").ends_with(": index 7 of 3"), "{}", message("panic"));
+    assert_eq!(message("initialize"), "`initialize` failed: nothing works");
+    assert!(message("finalize").starts_with("`finalize` failed: panicked at "));
+    assert_eq!(scene.status(dir("error"))["error"]["phase"], "run");
+    assert_eq!(scene.status(dir("surrender"))["payload"]["reason"], "enough");
+    assert_eq!(scene.status(dir("surrender"))["state"], "surrendered");
+    assert_eq!(scene.state(dir("finalize")), "crashed");
+    assert_eq!(scene.state(dir("done")), "completed");
+
+    let error = scene.read(format!("{}/err.log", dir("error")));
+    assert!(error.contains("the data is missing\n\nCaused by:\n    No such file or directory"), "{error}");
+    assert!(error.contains("Stack backtrace:") && error.contains("every_ending"), "{error}");
+    let panic = scene.read(format!("{}/err.log", dir("panic")));
+    assert!(panic.contains("index 7 of 3\nstack backtrace:"), "{panic}");
+    let endings = ["error", "surrender", "done"].map(|how| scene.read(format!("{}/ending.txt", dir(how))));
+    assert_eq!(
+        endings,
+        ["crashed: the data is missing: No such file or directory (os error 2)", "surrendered", "completed"]
+    );
+}
+
+#[test]
+fn parallel_repetitions_do_not_mix_and_a_broken_logger_ends_nothing() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 4\nreps_per_job: 4\nreps_in_parallel: 4\nparams: {how: mix}\noversubscribe: true\n",
+    );
+
+    call(&scene, "run config.yml").run().expect(0);
+
+    for rep in 0..4 {
+        let dir = format!("out/e/log/rep_{rep:02}");
+        let lines = scene.lines(&format!("{dir}/out.log"));
+        let own: Vec<_> =
+            lines.iter().filter_map(|line| line.split_once("every_ending: ")).map(|(_, text)| text).collect();
+        let expected: Vec<_> = (0..200).map(|n| format!("rep {rep} line {n}")).collect();
+        assert_eq!(own[1..], expected);
+        assert!(lines.iter().any(|line| line.ends_with("metrics: iter 199: n=199 nan=nan")), "{lines:?}");
+        let errors = scene.read(format!("{dir}/err.log"));
+        assert_eq!(errors.matches("logger Broken failed: panicked: no logger at all").count(), 1, "{errors}");
+        assert!(errors.contains("logger Broken failed 200 times"));
+        let table = scene.lines(&format!("{dir}/metrics.csv"));
+        assert_eq!((table.len(), table[0].as_str()), (201, "ts,rep,iter,n,nan"));
+        assert!(table[200].ends_with(&format!(",{rep},199,199,NaN")), "{}", table[200]);
+    }
+
+    let loaded = cw2::load(scene.path("out")).unwrap();
+    assert_eq!(loaded.iter().map(|rep| rep.rep).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    for rep in &loaded {
+        assert_eq!((rep.state, rep.metrics.len()), (Some(State::Completed), 200));
+        assert_eq!(rep.params.to_json(), r#"{"how":"mix"}"#);
+        assert_eq!(rep.metrics[7].get("iter"), Some(&Value::Int(7)));
+        assert!(matches!(rep.metrics[7].get("nan"), Some(Value::Float(nan)) if nan.is_nan()));
+    }
+}
+
+#[test]
+fn a_thread_of_its_own_logs_into_the_repetitions_files() {
+    let scene = sweep("stack", "");
+    call(&scene, "run config.yml").run().expect(0);
+    assert!(scene.read(format!("{}/err.log", dir("stack"))).ends_with("WARN  every_ending: a thread of its own\n"));
+}
+
+#[test]
+fn a_timeout_is_noticed_or_the_thread_left_behind() {
+    let scene = sweep("polite, stubborn, done", "reps_per_job: 3\ntimeout: 0.3\n");
+
+    call(&scene, "run config.yml --grace 0.2").run().expect(1);
+
+    assert_eq!(scene.state(dir("polite")), "timed_out");
+    assert_eq!(scene.read(format!("{}/ending.txt", dir("polite"))), "timed out");
+    assert_eq!(scene.state(dir("stubborn")), "timed_out");
+    let message = scene.status(dir("stubborn"))["error"]["message"].clone();
+    assert!(message.as_str().unwrap().starts_with("left behind after its timeout"), "{message}");
+    assert_eq!(scene.state(dir("done")), "completed");
+}
+
+#[test]
+fn told_to_stop_an_experiment_saves_and_is_resumed() {
+    let scene = sweep("polite, resume, stubborn", "reps_per_job: 3\nreps_in_parallel: 3\n");
+    let running = call(&scene, "run config.yml --grace 0.5 -j 1").start();
+    wait_until("the first to run", || scene.has(&format!("{}/status.json", dir("polite"))));
+    wait_until("its thread", || {
+        scene.has(&format!("{}/out.log", dir("polite"))) && !scene.read(format!("{}/out.log", dir("polite"))).is_empty()
+    });
+    running.signal(Signal::SIGTERM);
+    running.end().expect(75);
+
+    assert_eq!(scene.state(dir("polite")), "interrupted");
+    assert_eq!(scene.read(format!("{}/saved", dir("polite"))), "1");
+    assert_eq!(scene.read(format!("{}/ending.txt", dir("polite"))), "interrupted");
+
+    let scene = sweep("resume", "");
+    let running = call(&scene, "run config.yml").start();
+    wait_until("it to run", || {
+        scene.has(&format!("{}/out.log", dir("resume"))) && !scene.read(format!("{}/out.log", dir("resume"))).is_empty()
+    });
+    running.signal(Signal::SIGTERM);
+    running.end().expect(75);
+    assert_eq!(scene.state(dir("resume")), "interrupted");
+    call(&scene, "run config.yml").run().expect(0);
+    assert_eq!(scene.status(dir("resume"))["attempt"], 2);
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_stubborn_experiment() {
+    let scene = sweep("stubborn", "");
+    let running = call(&scene, "run config.yml --grace 60").start();
+    wait_until("it to run", || scene.has(&format!("{}/status.json", dir("stubborn"))));
+    running.signal(Signal::SIGTERM);
+    running.signal(Signal::SIGINT);
+    running.end().expect(75);
+    assert_eq!(scene.state(dir("stubborn")), "interrupted");
+}
+
+#[test]
+fn a_retry_gets_a_fresh_object() {
+    let scene = sweep("flaky", "retries: 2\n");
+    call(&scene, "run config.yml").run().expect(0);
+    let out = scene.read(format!("{}/out.log", dir("flaky")));
+    let starts: Vec<_> =
+        out.lines().filter_map(|line| line.split_once("every_ending: ")).map(|(_, text)| text).collect();
+    assert_eq!(starts, [1, 2, 3].map(|attempt| format!("start 1 of this object, attempt {attempt}")));
+    assert_eq!(scene.status(dir("flaky"))["earlier"][1]["message"], "`run` failed: not yet");
+}
+
+#[test]
+fn a_program_has_all_commands_and_its_scripts_start_it() {
+    let scene = sweep("done, surrender", "");
+    let dry = call(&scene, "plan --dry-run config.yml").run().expect(0);
+    assert!(dry.stdout.contains("/examples/every-ending worker "), "{}", dry.stdout);
+    call(&scene, "plan config.yml").run().expect(0);
+    call(&scene, "worker --plan out/plans/001 --index 0").run().expect(0);
+    call(&scene, "status out --json").run();
+    assert_eq!(scene.states(), counts([("completed", 1), ("pending", 1)]));
+    assert_eq!(cw2::load(scene.path("out/plans/001")).unwrap().iter().filter(|rep| rep.state.is_none()).count(), 1);
+}
+
+#[test]
+fn another_program_leaves_the_plan_alone() {
+    let scene = sweep("done", "");
+    scene.cw2("plan config.yml").expect(2).says(["has no `command`"]);
+    call(&scene, "plan config.yml").run().expect(0);
+    scene.cw2("worker --plan out/plans/001 --index 0").expect(1).says(["it is part of the program that made the plan"]);
+    assert!(!scene.has(&dir("done")));
+}
+
+#[test]
+fn a_command_runs_in_a_rust_program_too() {
+    let scene = sweep("done", "command: 'echo {{ params.how }}'\n");
+    call(&scene, "run config.yml").run().expect(0);
+    assert_eq!(scene.read(format!("{}/out.log", dir("done"))), "done\n");
+}

@@ -1,0 +1,102 @@
+//! An experiment that ends in every way there is, for the tests of the library: `params.how` says which.
+
+use anyhow::Context as _;
+use cw2::{ClusterWork, Context, Ending, Experiment, Logger, Metrics, Surrender, loggers};
+use serde::Deserialize;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+#[derive(Default, Deserialize)]
+struct Params {
+    how: String,
+}
+
+#[derive(Default)]
+struct EveryEnding {
+    starts: u32,
+    how: String,
+}
+
+impl Experiment for EveryEnding {
+    fn initialize(&mut self, cx: &Context) -> anyhow::Result<()> {
+        self.starts += 1;
+        self.how = cx.params::<Params>()?.how;
+        log::info!("start {} of this object, attempt {}", self.starts, cx.attempt());
+        match self.how.as_str() {
+            "initialize" => anyhow::bail!("nothing works"),
+            _ => Ok(()),
+        }
+    }
+
+    fn run(&mut self, cx: &Context) -> anyhow::Result<()> {
+        match self.how.as_str() {
+            "surrender" => Err(Surrender::with([("reason", "enough")])).context("in vain"),
+            "error" => Err(std::fs::read("/no/such/file").expect_err("there is none")).context("the data is missing"),
+            "panic" => panic!("index {} of {}", 7, 3),
+            "stack" => {
+                let handle = cx.log_handle();
+                let join = std::thread::spawn(move || {
+                    let _guard = handle.enter();
+                    log::warn!("a thread of {}", "its own");
+                });
+                join.join().map_err(|_| anyhow::anyhow!("the thread panicked"))
+            }
+            "mix" => {
+                for n in 0..200 {
+                    log::info!("rep {} line {n}", cx.number());
+                    cx.log(Metrics::new().with("n", n).with("nan", f64::NAN));
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                Ok(())
+            }
+            "polite" => {
+                while !cx.stopping() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                log::info!("saved");
+                std::fs::write(cx.dir().join("saved"), cx.attempt().to_string())?;
+                Ok(())
+            }
+            "resume" if cx.resume() => Ok(()),
+            "resume" => {
+                while !cx.stopping() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                anyhow::bail!("told to stop")
+            }
+            "stubborn" => {
+                let end = Instant::now() + Duration::from_secs(60);
+                while Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Ok(())
+            }
+            "flaky" if cx.attempt() < 3 => anyhow::bail!("not yet"),
+            _ => Ok(()),
+        }
+    }
+
+    fn finalize(&mut self, cx: &Context, ending: &Ending) -> anyhow::Result<()> {
+        let error = if let Ending::Crashed(error) = ending { format!(": {error:#}") } else { String::new() };
+        std::fs::write(cx.dir().join("ending.txt"), format!("{}{error}", ending.word()))?;
+        assert!(self.how != "finalize", "too late");
+        Ok(())
+    }
+}
+
+/// A logger that never works.
+struct Broken;
+
+impl Logger for Broken {
+    fn process(&mut self, _: &Metrics) -> anyhow::Result<()> {
+        panic!("no logger at all")
+    }
+}
+
+fn main() -> ExitCode {
+    ClusterWork::new(EveryEnding::default)
+        .logger(loggers::Csv::new)
+        .logger(loggers::Facade::new)
+        .logger(|| Broken)
+        .main()
+}
