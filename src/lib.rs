@@ -35,10 +35,50 @@
 //! | [`plan`] | P | bundles, arrays, the layout on disk, the records of a plan, sbatch scripts |
 //! | [`store`] | E | every read and write of cw2's own files |
 //! | [`report`] | P | what a person reads of all that |
-//! | [`worker`] | E | processes, signals, affinity, time |
+//! | `api` | E | what a Rust program implements and is given: [`Experiment`], [`Context`], [`Logger`] … |
+//! | [`worker`] | E | processes, signals, affinity, time; the states of a repetition, whether a command or an [`Experiment`] |
+//! | [`scheduler`] | E | in which order and how many at a time repetitions run |
+//! | [`load`](load()) | E | results, read back |
 //! | [`cli`] | E | the command line |
+//! | [`ClusterWork`] | E | a program of one's own: the command line, an experiment, loggers, a scheduler |
+//!
+//! # An experiment written in Rust
+//!
+//! Implement [`Experiment`], or [`IterativeExperiment`], and hand it to [`ClusterWork`]: that is the whole program, with the
+//! commands of `cw2`. Return [`Surrender`] to end early on purpose; hand metrics to [`Context::log`]; ask
+//! [`Context::stopping`] in long loops, so that the repetition is resumed where it was. Choose [`loggers`] and a
+//! [`scheduler`]. Read results with [`load`](load()). `slurm-examples/rust-iterative` and `slurm-examples/rust-scheduler` show
+//! all of it.
+//!
+//! ```no_run
+//! use cw2::{ClusterWork, Context, IterativeExperiment, Metrics, loggers};
+//! use std::process::ExitCode;
+//!
+//! #[derive(Default)]
+//! struct Descent {
+//!     x: f64,
+//! }
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Params {
+//!     lr: f64,
+//! }
+//!
+//! impl IterativeExperiment for Descent {
+//!     fn iterate(&mut self, cx: &Context, n: u64) -> anyhow::Result<Metrics> {
+//!         let Params { lr } = cx.params()?;
+//!         self.x -= lr * 2.0 * (self.x - 3.0);
+//!         log::info!("iteration {n}: x = {}", self.x);
+//!         Ok(Metrics::new().with("loss", (self.x - 3.0).powi(2)))
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     ClusterWork::iterative(Descent::default).logger(loggers::Csv::new).main()
+//! }
+//! ```
 
-pub mod api;
+mod api;
 pub mod cli;
 mod cluster_work;
 pub mod config;

@@ -43,6 +43,32 @@ pub trait Scheduler: Send + Sync {
     /// Where it could not go on, which is told as a failure of the environment (exit code 3). What becomes of a repetition is
     /// no error here.
     fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()>;
+
+    /// Whether `run` on the command line hands its jobs to Slurm, as `submit` does. [`run`](Scheduler::run) is then only called
+    /// within them.
+    fn submits(&self) -> bool {
+        false
+    }
+}
+
+/// Hands the jobs to Slurm: on the command line `run` does what `submit` does. Within each job another scheduler runs its
+/// repetitions.
+///
+/// ```
+/// # use cw2::{ClusterWork, scheduler};
+/// let call = |program: ClusterWork| program.run_with(scheduler::SlurmSubmission(scheduler::CpuPinned));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SlurmSubmission<S = Planned>(pub S);
+
+impl<S: Scheduler> Scheduler for SlurmSubmission<S> {
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+        self.0.run(jobs)
+    }
+
+    fn submits(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! ready {

@@ -11,6 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who a repetition is: its configuration, number, seed, directory and share of the machine.
+///
+/// ```
+/// fn greet(rep: &cw2::Repetition) {
+///     log::info!("{} rep {}, attempt {}, seed {}", rep.run_name(), rep.number(), rep.attempt(), rep.seed());
+///     log::info!("{} threads on CPUs {:?}, GPUs {:?}", rep.threads(), rep.cpus(), rep.gpus());
+///     log::info!("{} with {}", rep.dir().display(), rep.params_value());
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Repetition {
     pub(crate) run: Arc<Run>,
@@ -139,6 +147,19 @@ impl Repetition {
 pub(crate) type Stop = dyn Fn() -> bool + Send + Sync;
 
 /// What an experiment works with: the [`Repetition`] it is, its loggers, and the worker's wish to stop.
+///
+/// ```
+/// use cw2::{Context, Metrics};
+/// fn run(cx: &Context) -> anyhow::Result<()> {
+///     for step in 0..cx.iterations().unwrap_or(100) {
+///         if cx.stopping() {
+///             break;
+///         }
+///         cx.log(Metrics::new().with("step", step));
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Context {
     rep: Repetition,
     loggers: Mutex<LoggerArray>,

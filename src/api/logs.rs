@@ -15,7 +15,24 @@ thread_local! {
     static CURRENT: RefCell<Vec<LogHandle>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The log files of a repetition, to be entered by any thread that works for it.
+/// The log files of a repetition, to be entered by any thread that works for it; see
+/// [`Context::log_handle`](super::Context::log_handle).
+///
+/// ```
+/// /// Threads that log into the repetition's files, as many as its share of the CPUs.
+/// fn pool(cx: &cw2::Context) -> anyhow::Result<rayon::ThreadPool> {
+///     let handle = cx.log_handle();
+///     let pool = rayon::ThreadPoolBuilder::new().num_threads(cx.threads());
+///     Ok(pool.spawn_handler(move |thread| {
+///         let handle = handle.clone();
+///         std::thread::Builder::new().spawn(move || {
+///             let _guard = handle.enter();
+///             thread.run();
+///         })?;
+///         Ok(())
+///     }).build()?)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct LogHandle {
     files: Arc<Files>,
@@ -69,6 +86,13 @@ impl LogHandle {
 }
 
 /// While it lives, the thread's log records go to a repetition's files. Guards are dropped in reverse order of entering.
+///
+/// ```
+/// fn work(handle: &cw2::LogHandle) {
+///     let _guard = handle.enter();
+///     log::info!("in out.log of the repetition");
+/// }
+/// ```
 #[derive(Debug)]
 pub struct LogGuard {
     // Not to be dropped on another thread.

@@ -2,6 +2,7 @@
 
 use super::draft::{self, Mode};
 use super::freeze;
+use super::submit::{self, SubmitArgs};
 use super::worker::{self, seconds};
 use super::{ConfigArgs, Exit, Failure, Program};
 use crate::store::plan::{Plan, Rep};
@@ -28,6 +29,9 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
+    if program.scheduler.submits() {
+        return submit::submit(&SubmitArgs::of(&args.config, args.overwrite), program, quiet);
+    }
     // Before anything starts a thread.
     let control = worker::start()?;
     let frozen = freeze::freeze(&args.config, program, args.overwrite, Mode::Write, None)?;

@@ -44,6 +44,22 @@ pub(super) struct SubmitArgs {
     code: SnapshotArgs,
 }
 
+impl SubmitArgs {
+    /// Those of a configuration, with nothing special.
+    pub(super) fn of(config: &ConfigArgs, overwrite: bool) -> Self {
+        SubmitArgs {
+            source: config.config.clone(),
+            select: config.select.clone(),
+            overwrite,
+            hold: false,
+            dependency: None,
+            test_only: false,
+            again: false,
+            code: SnapshotArgs::default(),
+        }
+    }
+}
+
 pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let folder = if args.source.is_dir() {
         args.source.clone()

@@ -21,8 +21,22 @@ pub fn experiment(experiment: &Experiment) -> Vec<Diagnostic> {
             render::check(&template.text).err().map(|why| Diagnostic::error(why).at(template.at).help(TEMPLATE_HELP))
         })
         .collect();
+    found.extend(meaningless(experiment));
     found.extend(shares(experiment));
     found
+}
+
+/// What would have no effect: an experiment that is part of a Rust program starts no process.
+fn meaningless(experiment: &Experiment) -> Option<Diagnostic> {
+    if experiment.command.is_some() {
+        return None;
+    }
+    let env = experiment.env.iter().map(|(_, template)| ("env", template));
+    let workdir = experiment.workdir.iter().map(|template| ("workdir", template));
+    let launcher = experiment.launcher.iter().map(|template| ("launcher", template));
+    let (key, template) = env.chain(workdir).chain(launcher).next()?;
+    let message = format!("`{key}` is of no use without a `command`: the experiment runs in the program itself");
+    Some(Diagnostic::error(message).at(template.at).help("remove it, and let the program do what it was for"))
 }
 
 /// Renders every template of a run's first repetition as the worker will, to find what it lacks.

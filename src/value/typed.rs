@@ -9,6 +9,12 @@ use serde::forward_to_deserialize_any;
 use std::fmt;
 
 /// Why a value is not of the type asked for, with the path to the part that is not.
+///
+/// ```
+/// use cw2::value::Value;
+/// let error = Value::from_pairs([("layers", vec![64, -1])]).to::<std::collections::BTreeMap<String, Vec<u8>>>().unwrap_err();
+/// assert_eq!(error.path, "layers[1]");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeError {
     /// Dotted, `.` for the value itself.

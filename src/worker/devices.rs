@@ -28,6 +28,16 @@ pub enum Sharing {
 }
 
 /// One of a job's places: a share of its CPUs and GPUs, in which one repetition runs at a time.
+///
+/// ```
+/// use cw2::scheduler::{Job, Lane, Sharing};
+/// fn look(job: &Job<'_>, lane: &Lane) -> anyhow::Result<()> {
+///     for slot in job.slots(lane, Sharing::Cpus)? {
+///         log::info!("slot {}: CPUs {:?}, GPUs {:?}", slot.number(), slot.cpus(), slot.gpus().collect::<Vec<_>>());
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Slot {
     /// From 0.
@@ -46,7 +56,7 @@ pub struct Slot {
     turn: Mutex<()>,
 }
 
-/// The right to run a repetition in a slot.
+/// The right to run a repetition in a slot, from [`Slot::turn`].
 #[derive(Debug)]
 pub struct Turn<'a> {
     pub(super) slot: &'a Slot,

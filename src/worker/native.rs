@@ -29,8 +29,8 @@ pub(super) struct Native<'a> {
     life: &'a Life<'a>,
     owned: &'a Owned,
     shared: Arc<Shared>,
-    /// To finalize: a message; not to: its end.
-    go: Option<Sender<()>>,
+    /// To finalize: the outcome; not to: its end.
+    go: Option<Sender<State>>,
     tail_from: u64,
 }
 
@@ -217,7 +217,7 @@ impl Execution for Native<'_> {
         let deadline = self.deadline();
         *lock(&self.shared.deadline) = deadline;
         // A thread that is gone hears nothing, and says so itself.
-        let _ = go.send(());
+        let _ = go.send(outcome.state);
         let limits = Limits {
             deadline,
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
@@ -271,7 +271,7 @@ fn repetition(life: &Life<'_>, attempt: u32, resume: bool) -> Repetition {
 }
 
 /// What the experiment's thread does.
-fn body(shared: &Arc<Shared>, factory: &Factory, rep: Repetition, logs: &LogHandle, go: &Receiver<()>) {
+fn body(shared: &Arc<Shared>, factory: &Factory, rep: Repetition, logs: &LogHandle, go: &Receiver<State>) {
     let _guard = logs.enter();
     let stop: Box<Stop> = {
         let shared = Arc::clone(shared);
@@ -289,13 +289,17 @@ fn body(shared: &Arc<Shared>, factory: &Factory, rep: Repetition, logs: &LogHand
         shared.enter("run");
         experiment.run(&cx)
     });
-    let ending = ending(shared, result);
+    let mut ending = ending(shared, result);
     shared.tell(report(shared, &ending, logs));
-    let to_finalize = go.recv().is_ok();
+    let to_finalize = go.recv();
+    if to_finalize == Ok(State::Interrupted) {
+        // Also for a crash whose retry the end of the worker came before.
+        ending = Ending::Interrupted;
+    }
     shared.enter("finalize");
     let result = caught(|| {
         let Some(mut experiment) = experiment else { return Ok(()) };
-        let result = if to_finalize { experiment.finalize(&cx, &ending) } else { Ok(()) };
+        let result = if to_finalize.is_ok() { experiment.finalize(&cx, &ending) } else { Ok(()) };
         // Within: its destructor may panic too.
         drop(experiment);
         result

@@ -26,6 +26,19 @@ pub(crate) struct Setting<'a> {
 }
 
 /// The jobs to be run, one after another or several at a time.
+///
+/// ```
+/// use cw2::scheduler::Jobs;
+/// fn look(jobs: &Jobs<'_>) -> anyhow::Result<()> {
+///     log::info!("{} jobs, {} at a time", jobs.len(), jobs.lanes().len());
+///     while let Some(job) = jobs.next()? {
+///         for task in job.tasks() {
+///             log::info!("job {}: {} rep {} with {}", job.number(), task.run(), task.number(), task.params());
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Jobs<'a> {
     setting: Setting<'a>,
     numbers: Range<u64>,
@@ -84,9 +97,10 @@ impl<'a> Jobs<'a> {
             return Ok(None);
         }
         let job = self.setting.plan.job(number)?;
+        let ends = Mutex::new(vec![None; job.reps.len()]);
         let rep_time = job.reps.first().and_then(|rep| rep.run.experiment.record.rep_time);
         lock(&self.tally).total += job.reps.len();
-        Ok(Some(Job { jobs: self, bundle: job, budget: Budget::new(&self.setting.options.time_limit, rep_time) }))
+        Ok(Some(Job { jobs: self, bundle: job, budget: Budget::new(&self.setting.options.time_limit, rep_time), ends }))
     }
 
     /// Whether nothing new may start: the worker was told to stop.
@@ -105,11 +119,25 @@ impl<'a> Jobs<'a> {
     }
 }
 
-/// One job: a bundle of repetitions.
+/// One job: a bundle of repetitions; see [`Jobs`].
 pub struct Job<'a> {
     jobs: &'a Jobs<'a>,
     bundle: plan::Job,
     budget: Budget<'a>,
+    /// How each repetition ended, as far as it was executed.
+    ends: Mutex<Vec<Option<End>>>,
+}
+
+impl Drop for Job<'_> {
+    /// Each repetition is counted once, however often it was executed.
+    fn drop(&mut self) {
+        let mut tally = lock(&self.jobs.tally);
+        for (rep, end) in self.bundle.reps.iter().zip(lock(&self.ends).drain(..)) {
+            if let Some(end) = end {
+                tally.add(rep, end);
+            }
+        }
+    }
 }
 
 impl Job<'_> {
@@ -120,12 +148,12 @@ impl Job<'_> {
 
     /// Its repetitions, in the order of the plan.
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = Task<'_>> {
-        self.bundle.reps.iter().map(|rep| Task { job: self, rep })
+        self.bundle.reps.iter().enumerate().map(|(index, rep)| Task { job: self, index, rep })
     }
 
     /// One of them.
     pub fn task(&self, index: usize) -> Option<Task<'_>> {
-        self.bundle.reps.get(index).map(|rep| Task { job: self, rep })
+        self.bundle.reps.get(index).map(|rep| Task { job: self, index, rep })
     }
 
     /// How many repetitions it has.
@@ -156,10 +184,21 @@ impl Job<'_> {
     }
 }
 
-/// A repetition of a job.
+/// A repetition of a job. Whoever executes it cannot lose its state: that is written by [`Task::execute`] itself.
+///
+/// ```
+/// use cw2::scheduler::{End, Slot, Task};
+/// fn run(task: &Task<'_>, slot: &Slot) {
+///     match task.execute(slot.turn()) {
+///         End::Ran(state, why) => log::info!("{}: {} {why:?}", task.dir().display(), state.word()),
+///         other => log::info!("left alone: {other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Task<'a> {
     job: &'a Job<'a>,
+    index: usize,
     rep: &'a Rep,
 }
 
@@ -210,7 +249,12 @@ impl Task<'_> {
         };
         let end = life.live(turn);
         observer.ended(self.rep, &end);
-        lock(&self.job.jobs.tally).add(self.rep, end.clone());
+        if let Some(known) = lock(&self.job.ends).get_mut(self.index) {
+            // Executed again, it was found finished: how it ended then is what counts.
+            if matches!(end, End::Ran(..)) || !matches!(known, Some(End::Ran(..))) {
+                *known = Some(end.clone());
+            }
+        }
         end
     }
 }

@@ -6,7 +6,9 @@ use nix::sys::signal::Signal;
 
 use crate::programs::program;
 use crate::project::counts;
+use crate::slurm::{SOON, last_states};
 use crate::support::{Call, Scene, wait_until};
+use crate::testbed::testbed;
 
 /// Calls the program whose experiment ends as `params.how` says.
 fn call(scene: &Scene, words: &str) -> Call {
@@ -188,4 +190,63 @@ fn a_command_runs_in_a_rust_program_too() {
     let scene = sweep("done", "command: 'echo {{ params.how }}'\n");
     call(&scene, "run config.yml").run().expect(0);
     assert_eq!(scene.read(format!("{}/out.log", dir("done"))), "done\n");
+}
+
+#[test]
+fn each_scheduler_shares_as_it_says() {
+    let cpus = cw2::worker::allowed_cpus().unwrap().cpus;
+    let shares = |scheduler: &str| {
+        let scene = Scene::with(
+            "name: e\npath: out\nrepetitions: 2\nreps_per_job: 2\nreps_in_parallel: 2\nparams: {how: share}\n",
+        );
+        let run = call(&scene, "run config.yml").env("SCHEDULER", scheduler).env("CUDA_VISIBLE_DEVICES", "GPU-a,7");
+        run.run().expect(0);
+        [0, 1].map(|rep| scene.read(format!("out/e/log/rep_{rep:02}/share.txt")))
+    };
+    let all = format!("{cpus:?} [\"GPU-a\", \"7\"]");
+    for scheduler in ["sequential", "parallel"] {
+        let shares = shares(scheduler);
+        assert!(shares.iter().all(|share| share.starts_with(&all)), "{scheduler}: {shares:?}");
+    }
+    if cpus.len() < 2 {
+        return;
+    }
+    for (scheduler, gpus) in [("cpu-pinned", ["\"GPU-a\", \"7\""; 2]), ("gpu-splitting", ["\"GPU-a\"", "\"7\""])] {
+        let mut shares = shares(scheduler);
+        shares.sort();
+        assert_ne!(shares[0].split(']').next(), shares[1].split(']').next(), "{scheduler}: {shares:?}");
+        let expected: Vec<_> = gpus.iter().map(|gpus| format!("] [{gpus}] bound ")).collect();
+        assert!(shares.iter().zip(expected).all(|(share, gpus)| share.contains(&gpus)), "{scheduler}: {shares:?}");
+        if cpus.len() == 2 {
+            let bound: Vec<_> = shares.iter().filter_map(|share| share.rsplit(' ').next()).collect();
+            assert_eq!(bound, cpus.iter().map(usize::to_string).collect::<Vec<_>>(), "{scheduler}");
+        }
+    }
+}
+
+#[test]
+fn a_scheduler_that_leaves_something_out_loses_nothing() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 4\nreps_per_job: 4\nparams: {how: done}\n");
+    let outcome = call(&scene, "run config.yml").env("SCHEDULER", "careless").run().expect(75);
+    assert!(outcome.stderr.contains("4 repetitions: 2 completed, 2 not started\n"), "{}", outcome.stderr);
+    assert_eq!(scene.states(), counts([("completed", 2), ("pending", 2)]));
+}
+
+#[test]
+fn a_scheduler_may_hand_the_jobs_to_slurm() {
+    let Some(bed) = testbed() else { return };
+    let scene = sweep("done, surrender, error", "");
+    let run = call(&scene, "run config.yml").env("SCHEDULER", "slurm").env("SLURM_CONF", bed.conf());
+
+    let outcome = run.run().expect(0);
+
+    let job = outcome.stdout.trim().parse().expect("the id of the job");
+    assert_eq!(last_states(bed.wait(job, SOON)), ["COMPLETED", "COMPLETED", "FAILED"]);
+    assert_eq!(scene.states(), counts([("completed", 1), ("surrendered", 1), ("crashed", 1)]));
+}
+
+#[test]
+fn keys_of_a_command_are_refused_without_one() {
+    let scene = sweep("done", "workdir: /tmp\n");
+    call(&scene, "run config.yml").run().expect(2).says(["`workdir` is of no use without a `command`"]);
 }

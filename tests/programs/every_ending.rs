@@ -1,6 +1,7 @@
 //! An experiment that ends in every way there is, for the tests of the library: `params.how` says which.
 
 use anyhow::Context as _;
+use cw2::scheduler::{self, Jobs, Scheduler, Sharing};
 use cw2::{ClusterWork, Context, Ending, Experiment, Logger, Metrics, Surrender, loggers};
 use serde::Deserialize;
 use std::process::ExitCode;
@@ -40,6 +41,13 @@ impl Experiment for EveryEnding {
                     log::warn!("a thread of {}", "its own");
                 });
                 join.join().map_err(|_| anyhow::anyhow!("the thread panicked"))
+            }
+            "share" => {
+                let status = std::fs::read_to_string("/proc/thread-self/status")?;
+                let bound = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+                let share = format!("{:?} {:?} bound {}", cx.cpus(), cx.gpus(), bound.trim());
+                std::fs::write(cx.dir().join("share.txt"), share)?;
+                Ok(())
             }
             "mix" => {
                 for n in 0..200 {
@@ -93,10 +101,33 @@ impl Logger for Broken {
     }
 }
 
+/// Runs every other repetition, and the first of them twice, from the main thread.
+struct Careless;
+
+impl Scheduler for Careless {
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+        while let Some(job) = jobs.next()? {
+            let slots = job.slots(&jobs.lanes()[0], Sharing::One)?;
+            for index in [0, 0].into_iter().chain((2..job.len()).step_by(2)) {
+                if let (Some(task), Some(slot)) = (job.task(index), slots.first()) {
+                    task.execute(slot.turn());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 fn main() -> ExitCode {
-    ClusterWork::new(EveryEnding::default)
-        .logger(loggers::Csv::new)
-        .logger(loggers::Facade::new)
-        .logger(|| Broken)
-        .main()
+    let program = ClusterWork::new(EveryEnding::default).logger(loggers::Csv::new).logger(loggers::Facade::new);
+    let program = program.logger(|| Broken);
+    match std::env::var("SCHEDULER").as_deref() {
+        Ok("sequential") => program.run_with(scheduler::Sequential),
+        Ok("parallel") => program.run_with(scheduler::Parallel),
+        Ok("cpu-pinned") => program.run_with(scheduler::CpuPinned),
+        Ok("gpu-splitting") => program.run_with(scheduler::GpuSplitting),
+        Ok("slurm") => program.run_with(scheduler::SlurmSubmission(scheduler::Sequential)),
+        Ok("careless") => program.run_with(Careless),
+        _ => program.main(),
+    }
 }
