@@ -197,7 +197,7 @@ fn each_scheduler_shares_as_it_says() {
     let cpus = cw2::worker::allowed_cpus().unwrap().cpus;
     let shares = |scheduler: &str| {
         let scene = Scene::with(
-            "name: e\npath: out\nrepetitions: 2\nreps_per_job: 2\nreps_in_parallel: 2\nparams: {how: share}\n",
+            "name: e\npath: out\nrepetitions: 2\nreps_per_job: 2\nreps_in_parallel: 2\ntimeout: 60\nparams: {how: share}\n",
         );
         let run = call(&scene, "run config.yml").env("SCHEDULER", scheduler).env("CUDA_VISIBLE_DEVICES", "GPU-a,7");
         run.run().expect(0);

@@ -47,6 +47,12 @@ impl Experiment for EveryEnding {
                 let bound = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
                 let share = format!("{:?} {:?} bound {}", cx.cpus(), cx.gpus(), bound.trim());
                 std::fs::write(cx.dir().join("share.txt"), share)?;
+                // In its slot until the other one has one too: else a fast one's slot would take both.
+                let other = cx.dir().with_file_name(format!("rep_{:02}", 1 - cx.number())).join("share.txt");
+                let alone = std::env::var("SCHEDULER").is_ok_and(|scheduler| scheduler == "sequential");
+                while !alone && !other.exists() && !cx.stopping() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 Ok(())
             }
             "mix" => {
