@@ -4,7 +4,8 @@
 
 use super::outline::PlannedRun;
 use super::record::ExperimentRecord;
-use crate::config::{Argv, At, Diagnostic, Experiment, Slurm, Template};
+use super::sbatch::limit;
+use crate::config::{Argv, At, Diagnostic, Experiment, SbatchArg, Slurm, Template};
 use crate::run::render::{self, Context, Names};
 use crate::run::share;
 use crate::value::Value;
@@ -123,7 +124,7 @@ pub fn fits(record: &ExperimentRecord) -> Result<(), String> {
         gpus_per_rep: record.gpus_per_rep,
         oversubscribe: record.oversubscribe,
     };
-    match demand.cpus().or_else(|| demand.gpus()) {
+    match demand.cpus().or_else(|| demand.gpus()).or_else(|| demand.grace()) {
         Some((problem, help)) => Err(format!("{problem}; {help}")),
         None => Ok(()),
     }
@@ -141,17 +142,39 @@ fn shares(experiment: &Experiment) -> Vec<Diagnostic> {
     };
     let key_at = |key: &str| experiment.origin.key_at(key);
     let cpus_at = key_at("reps_in_parallel").or_else(|| key_at("cpus_per_rep"));
-    let found = [(demand.cpus(), cpus_at), (demand.gpus(), key_at("gpus_per_rep"))];
+    let found = [(demand.cpus(), cpus_at), (demand.gpus(), key_at("gpus_per_rep")), (demand.grace(), key_at("name"))];
     let diagnostic =
         |((problem, help), at): (Problem, Option<At>)| Diagnostic::error(problem).at(at.unwrap_or_default()).help(help);
     found.into_iter().filter_map(|(problem, at)| Some(diagnostic((problem?, at)))).collect()
 }
 
 impl Demand<'_> {
+    fn cpus_per_task(&self) -> Option<u32> {
+        requested_number(self.slurm, &["cpus-per-task", "c"]).or(self.slurm.cpus_per_task)
+    }
+
+    fn ntasks(&self) -> u32 {
+        requested_number(self.slurm, &["ntasks", "n"]).or(self.slurm.ntasks).unwrap_or(1)
+    }
+
     /// The CPUs an element gets: `ntasks` × `cpus-per-task`; `None` where the configuration leaves it to the cluster.
     fn allocated_cpus(&self) -> Option<u64> {
-        let per_task = self.slurm.cpus_per_task?;
-        Some(u64::from(per_task) * u64::from(self.slurm.ntasks.unwrap_or(1)))
+        Some(u64::from(self.cpus_per_task()?) * u64::from(self.ntasks()))
+    }
+
+    /// Whether the warning before the time limit leaves time to do something.
+    fn grace(&self) -> Option<Problem> {
+        let (grace, limit) = (self.slurm.grace?, limit::seconds(self.slurm)?);
+        (grace >= limit).then(|| {
+            (
+                format!(
+                    "experiment `{}`: a job is warned {grace} s before its time limit (`grace`), but the limit is {limit} s \
+                     (`time`): it would be told to end as soon as it starts",
+                    self.name
+                ),
+                "lower `grace`, or raise `time`".to_owned(),
+            )
+        })
     }
 
     fn cpus(&self) -> Option<Problem> {
@@ -163,12 +186,12 @@ impl Demand<'_> {
             return None;
         }
         let each = if each == 1 { String::new() } else { format!(" × {each} CPUs each = {needed} CPUs") };
-        let tasks = self.slurm.ntasks.filter(|n| *n > 1).map_or(String::new(), |n| format!("{n} tasks × "));
+        let tasks = Some(self.ntasks()).filter(|n| *n > 1).map_or(String::new(), |n| format!("{n} tasks × "));
         Some((
             format!(
                 "experiment `{}`: {slots} repetitions in parallel{each} do not fit the {available} CPUs of a job ({tasks}`cpus-per-task: {}`)",
                 self.name,
-                self.slurm.cpus_per_task.unwrap_or(1),
+                self.cpus_per_task().unwrap_or(1),
             ),
             "raise `cpus-per-task`, lower `reps_in_parallel`, or say `oversubscribe: true`".to_owned(),
         ))
@@ -185,7 +208,7 @@ impl Demand<'_> {
         let requested = requested?;
         (fits < slots).then(|| {
             #[expect(clippy::cast_precision_loss, reason = "a job has few slots")]
-            let needed = slots as f64 * per_rep;
+            let needed = (slots as f64 * per_rep * 1e6).round() / 1e6;
             (
                 format!(
                     "experiment `{}`: {slots} repetitions in parallel × {per_rep} GPUs = {needed} GPUs, but a job gets {requested}",
@@ -197,9 +220,16 @@ impl Demand<'_> {
     }
 }
 
+/// A number that `sbatch_args` gives under one of these names: it wins over the key of SLURM, as the later line does.
+fn requested_number(slurm: &Slurm, names: &[&str]) -> Option<u32> {
+    slurm.sbatch_args.iter().rev().find_map(|(key, value)| match value {
+        SbatchArg::Values(values) if names.contains(&key.as_str()) => values.last()?.trim().parse().ok(),
+        _ => None,
+    })
+}
+
 /// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4`, `gpus: 4`.
 fn requested_gpus(slurm: &Slurm) -> Option<usize> {
-    use crate::config::SbatchArg;
     slurm.sbatch_args.iter().find_map(|(key, value)| {
         let SbatchArg::Values(values) = value else { return None };
         let text = values.first()?;

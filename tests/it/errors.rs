@@ -202,6 +202,20 @@ fn all_wrong() -> Vec<Wrong> {
             "5 | reps_in_parallel: 3",
             "do not fit the 2 CPUs",
         ),
+        wrong(
+            "more slots than the CPUs of sbatch_args",
+            good_and("reps_in_parallel: 3\nreps_per_job: 3\n---\nname: SLURM\nsbatch_args: {cpus-per-task: 2}\n"),
+            "config.yml:5:",
+            "5 | reps_in_parallel: 3",
+            "do not fit the 2 CPUs",
+        ),
+        wrong(
+            "a warning before the start",
+            good_and("---\nname: SLURM\ntime: 2\ngrace: 2m\n"),
+            "config.yml:1:",
+            "1 | name: a",
+            "lower `grace`",
+        ),
     ]
 }
 

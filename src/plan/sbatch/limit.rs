@@ -1,6 +1,6 @@
 //! What happens at the time limit: how long before it an element is warned, and how often it is requeued.
 
-use crate::config::Slurm;
+use crate::config::{SbatchArg, Slurm, SlurmTime, slurm_time};
 
 /// Seconds of warning before the time limit, where elements are requeued and `grace` is not given.
 const DEFAULT_GRACE: f64 = 120.0;
@@ -17,9 +17,24 @@ pub(super) fn requeues(slurm: &Slurm) -> u32 {
     }
 }
 
+/// The time limit in seconds, where the configuration says.
+pub(in crate::plan) fn seconds(slurm: &Slurm) -> Option<f64> {
+    let own = slurm.sbatch_args.iter().find_map(|(key, value)| match value {
+        SbatchArg::Values(values) if key == "time" || key == "t" => values.last(),
+        _ => None,
+    });
+    match slurm_time(own.or(slurm.time.as_ref())?)? {
+        #[expect(clippy::cast_precision_loss, reason = "time limits are far below 2^52 seconds")]
+        SlurmTime::Seconds(seconds) => Some(seconds as f64),
+        SlurmTime::Unlimited => None,
+    }
+}
+
 /// Whole seconds before the time limit at which Slurm sends SIGUSR1; `None` for no warning. Slurm keeps it in 16 bits.
 pub(super) fn warning(slurm: &Slurm) -> Option<u16> {
-    let grace = slurm.grace.or((requeues(slurm) > 0).then_some(DEFAULT_GRACE))?;
+    // Not more than half of a short limit: a job that is warned from its start would do nothing.
+    let default = || seconds(slurm).map_or(DEFAULT_GRACE, |limit| DEFAULT_GRACE.min(limit / 2.0));
+    let grace = slurm.grace.or_else(|| (requeues(slurm) > 0).then(default))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the type's range")]
     Some(grace.ceil().clamp(1.0, 65535.0) as u16)
 }

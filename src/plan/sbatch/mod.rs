@@ -22,7 +22,7 @@
 //! value is not given is left out.
 
 mod directives;
-mod limit;
+pub(super) mod limit;
 mod percent;
 mod shell;
 mod snapshot;

@@ -123,6 +123,16 @@ fn logs_lie_where_the_document_says() {
 }
 
 #[test]
+fn a_short_job_is_not_warned_from_its_start() {
+    for (time, expected) in [(Some("0:01:00"), 30), (Some("5"), 120), (Some("UNLIMITED"), 120), (None, 120)] {
+        let slurm = Slurm { requeue: Some(true), time: time.map(str::to_owned), ..Slurm::default() };
+        let script = Case::new(slurm).render(None).unwrap();
+        assert!(script.contains(&format!("#SBATCH --signal=B:USR1@{expected}\n")), "{time:?}: {script}");
+        assert!(script.contains(&format!("--warning {expected} ")), "{time:?}: {script}");
+    }
+}
+
+#[test]
 fn a_users_jinja_template_sees_everything() {
     let mut slurm = full();
     slurm.extra.insert("my-image".to_owned(), Value::from("a b.sif"));
