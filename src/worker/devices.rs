@@ -143,6 +143,15 @@ pub(super) fn slots(
     } else {
         vec![cpus.clone(); wanted]
     };
+    let needed = wanted.saturating_mul(per_rep.unwrap_or(1));
+    if split && options.max_slots.is_none() && needed > cpus.len() && !experiment.oversubscribe {
+        // What the cluster gives by default is not known at plan time.
+        log::warn!(
+            "{wanted} repetitions in parallel need {needed} CPUs, and the job has {}: all share all of them; \
+             ask for more with `cpus-per-task`, or say `oversubscribe: true`",
+            cpus.len()
+        );
+    }
     let threads = per_rep.unwrap_or(cpus.len() / wanted).max(1);
     let gpus = Gpus::visible();
     let gpus_per_rep = match sharing {

@@ -53,6 +53,17 @@ fn a_crash_ends_one_repetition_only_and_is_kept() {
 }
 
 #[test]
+fn more_slots_than_the_cluster_gave_cpus_are_told_of() {
+    for (more, told) in [("", true), ("oversubscribe: true\n", false)] {
+        let scene = bundle(2, &format!("reps_in_parallel: 2\n{more}command: 'true'\n"));
+        let worker = scene.call(["worker", "--plan", PLAN, "--index", "0"]).env("SLURM_CPUS_ON_NODE", "1");
+        let outcome = worker.run().expect(0);
+        let warning = "2 repetitions in parallel need 2 CPUs, and the job has 1";
+        assert_eq!(outcome.stderr.contains(warning), told, "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_finished_job_starts_nothing() {
     let scene = bundle(3, "command: echo $CW2_REP >> ran\n");
     scene.worker(PLAN, 0).expect(0).says(["3 completed"]);
