@@ -39,12 +39,14 @@ use std::sync::Arc;
 /// Repetitions share the process:
 /// - `timeout`, and the worker's order to stop, are asked for by [`Context::stopping`](crate::Context::stopping). A thread that
 ///   does not is left behind after the grace; its CPUs are free only when the job ends.
-/// - What ends the process (`abort`, a stack overflow, the kernel for lack of memory) ends all repetitions of the job; they
+/// - What ends the process (`abort`, a panic with `panic = "abort"`, a stack overflow, the kernel for lack of memory) ends all repetitions of the job; they
 ///   are resumed or run again as after any death of a worker. An experiment that is not to be trusted is better a `command`.
 /// - CPU time is that of the repetition's own thread, memory that of the process.
 /// - `env`, `workdir` and `launcher` mean nothing, and `CUDA_VISIBLE_DEVICES` is the job's: see
 ///   [`Repetition::gpus`](crate::Repetition::gpus).
 /// - Errors carry backtraces (`RUST_LIB_BACKTRACE` is set to 1 where it is not set; 0 keeps errors cheap).
+/// - Records of the `log` facade go to `out.log`, warnings and errors to `err.log` too, unless the program set a logger of its
+///   own before. Threads that the experiment starts need [`Context::log_handle`](crate::Context::log_handle).
 /// - What is printed, and not logged, goes where the program's own output goes.
 pub struct ClusterWork {
     factory: Factory,

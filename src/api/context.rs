@@ -100,7 +100,7 @@ impl Repetition {
         self.number
     }
 
-    /// The same for the same repetition at any time and on any machine, different for every other.
+    /// A number that depends on the experiment, the run and the repetition's number alone: the same at any time, on any machine.
     pub fn seed(&self) -> u32 {
         self.seed
     }

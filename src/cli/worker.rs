@@ -56,6 +56,8 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         options.time_limit =
             TimeLimit { warning: Duration::from_secs(args.warning.into()), ask: Some(crate::slurm::time_left) };
     }
+    let repetitions: usize = plan.job_record(number)?.reps.iter().map(|(_, _, count)| *count as usize).sum();
+    log::info!("plan {}, job {number}: {repetitions} repetitions on {}", plan.name(), options.host);
     let setting = Setting {
         plan: &plan,
         options: &options,
@@ -67,7 +69,9 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
     log::info!("plan {}, job {number}: {reps} repetitions on {}", plan.name(), options.host);
     let jobs = Jobs::in_turn(setting, number..number + 1);
     program.scheduler.run(&jobs)?;
-    let tally = jobs.into_tally();
+    let mut tally = jobs.into_tally();
+    // Also where the worker was told to stop before the job was given out.
+    tally.total = repetitions;
     worker::end_strays();
     log::info!("{}", tally.summary());
     if let Some(ids) = &options.slurm

@@ -22,10 +22,10 @@ pub enum End {
     Stopped,
 }
 
-/// The sum over a job, or over several.
+/// The sum over all jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Repetitions of the job.
+    /// Repetitions there are.
     pub total: usize,
     completed: usize,
     surrendered: usize,
@@ -53,19 +53,6 @@ impl Tally {
             End::Stopped => {}
             End::Refused(why) => self.refused.push((rep.dir.clone(), why)),
         }
-    }
-
-    /// Adds another job's.
-    pub fn merge(&mut self, other: Tally) {
-        self.total += other.total;
-        self.completed += other.completed;
-        self.surrendered += other.surrendered;
-        self.skipped += other.skipped;
-        self.interrupted += other.interrupted;
-        self.busy += other.busy;
-        self.no_time += other.no_time;
-        self.failed.extend(other.failed);
-        self.refused.extend(other.refused);
     }
 
     /// Repetitions that nothing was done about: the worker stopped before them.

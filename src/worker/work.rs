@@ -99,7 +99,6 @@ impl<'a> Jobs<'a> {
         let job = self.setting.plan.job(number)?;
         let ends = Mutex::new(vec![None; job.reps.len()]);
         let rep_time = job.reps.first().and_then(|rep| rep.run.experiment.record.rep_time);
-        lock(&self.tally).total += job.reps.len();
         Ok(Some(Job { jobs: self, bundle: job, budget: Budget::new(&self.setting.options.time_limit, rep_time), ends }))
     }
 
@@ -113,7 +112,7 @@ impl<'a> Jobs<'a> {
         &self.lanes
     }
 
-    /// How they ended.
+    /// How they ended, as far as they were executed; how many there are is for the caller to say.
     pub(crate) fn into_tally(self) -> Tally {
         self.tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

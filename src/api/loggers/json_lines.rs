@@ -9,7 +9,7 @@ use std::path::Path;
 /// [`ClusterWork`](crate::ClusterWork) has one.
 ///
 /// A line is on its way to the disk when the experiment goes on, so that a crash loses none. A resumed attempt goes on in the
-/// same file; one that starts anew begins an empty one.
+/// same file, where iterations since the last checkpoint then stand twice; one that starts anew begins an empty one.
 ///
 /// ```
 /// let array = cw2::LoggerArray::new().with(cw2::loggers::JsonLines::new());
