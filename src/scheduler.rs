@@ -144,13 +144,14 @@ fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
         let failure = &failure;
         for lane in jobs.lanes() {
             // Threads of their own even for one lane: the affinity of the caller's thread stays as it was.
-            scope.spawn(move || {
+            std::thread::Builder::new().name("job".to_owned()).spawn_scoped(scope, move || {
                 if let Err(error) = work(lane) {
                     failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
                 }
-            });
+            })?;
         }
-    });
+        std::io::Result::Ok(())
+    })?;
     failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
 }
 

@@ -7,6 +7,7 @@ use crate::value::{TypeError, Value};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -143,8 +144,14 @@ impl Repetition {
     }
 }
 
-/// Says whether a repetition is to stop; asked by its experiment.
-pub(crate) type Stop = dyn Fn() -> bool + Send + Sync;
+/// What the worker does for an experiment.
+pub(crate) trait Worker: Send + Sync {
+    /// Whether it is to stop.
+    fn stopping(&self) -> bool;
+
+    /// Starts a process that takes the signals which the worker's own threads do not.
+    fn spawn(&self, command: &mut Command) -> std::io::Result<Child>;
+}
 
 /// What an experiment works with: the [`Repetition`] it is, its loggers, and the worker's wish to stop.
 ///
@@ -164,7 +171,7 @@ pub struct Context {
     rep: Repetition,
     loggers: Mutex<LoggerArray>,
     logged: AtomicU64,
-    stop: Box<Stop>,
+    worker: Arc<dyn Worker>,
     logs: LogHandle,
 }
 
@@ -183,8 +190,8 @@ impl fmt::Debug for Context {
 }
 
 impl Context {
-    pub(crate) fn new(rep: Repetition, loggers: LoggerArray, stop: Box<Stop>, logs: LogHandle) -> Self {
-        Context { rep, loggers: Mutex::new(loggers), logged: AtomicU64::new(0), stop, logs }
+    pub(crate) fn new(rep: Repetition, loggers: LoggerArray, worker: Arc<dyn Worker>, logs: LogHandle) -> Self {
+        Context { rep, loggers: Mutex::new(loggers), logged: AtomicU64::new(0), worker, logs }
     }
 
     /// Hands metrics to the loggers, with the time (`ts`), the repetition's number (`rep`) and how many there were before
@@ -234,7 +241,28 @@ impl Context {
     /// }
     /// ```
     pub fn stopping(&self) -> bool {
-        (self.stop)()
+        self.worker.stopping()
+    }
+
+    /// Starts a process of this repetition.
+    ///
+    /// One that is started otherwise inherits that the program's threads leave SIGTERM, SIGINT, SIGHUP and SIGUSR1 to the worker:
+    /// nothing but SIGKILL would end it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    ///
+    /// ```
+    /// use std::process::Command;
+    /// fn render(cx: &cw2::Context) -> anyhow::Result<()> {
+    ///     let status = cx.spawn(Command::new("gnuplot").arg("plot.gp").current_dir(cx.dir()))?.wait()?;
+    ///     anyhow::ensure!(status.success(), "gnuplot ended with {status}");
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
+        // The mark by which it is found should this worker die.
+        self.worker.spawn(command.env("CW2_REP_DIR", self.dir()))
     }
 
     /// What a thread that the experiment starts needs so that its log records, too, go to this repetition's files.

@@ -107,21 +107,24 @@ impl Drop for LogGuard {
 
 /// The program's logger, which hands the records of repetitions to their files.
 pub(crate) struct Router<L> {
-    /// For everything else; it also says which records are wanted.
+    /// For everything else.
     pub normal: L,
+    /// Says which records of repetitions are wanted; they do not depend on what a person wants to see.
+    pub of_repetitions: L,
 }
 
 impl<L: Log> Log for Router<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.normal.enabled(metadata)
+        match LogHandle::current() {
+            Some(_) => self.of_repetitions.enabled(metadata),
+            None => self.normal.enabled(metadata),
+        }
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
         match LogHandle::current() {
-            Some(handle) => handle.write(record),
+            Some(handle) if self.of_repetitions.enabled(record.metadata()) => handle.write(record),
+            Some(_) => {}
             None => self.normal.log(record),
         }
     }

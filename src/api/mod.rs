@@ -11,7 +11,7 @@ mod logger;
 pub mod loggers;
 pub(crate) mod logs;
 
-pub(crate) use context::Stop;
+pub(crate) use context::Worker;
 pub use context::{Context, Repetition};
 pub use ending::{Ending, Surrender};
 pub use experiment::{Experiment, Iterative, IterativeExperiment};
@@ -19,6 +19,7 @@ pub(crate) use logger::panic_text;
 pub use logger::{Logger, LoggerArray, Metrics};
 pub use logs::{LogGuard, LogHandle};
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What makes the experiment and the loggers of each repetition, so that no state leaks from one to the next.
@@ -30,6 +31,7 @@ pub(crate) struct Factory {
 
 impl Factory {
     pub(crate) fn loggers(&self) -> LoggerArray {
-        self.loggers.iter().map(|make| make()).collect()
+        // One that cannot be made is left out; its panic is told in `err.log`.
+        self.loggers.iter().filter_map(|make| catch_unwind(AssertUnwindSafe(|| make())).ok()).collect()
     }
 }

@@ -31,9 +31,11 @@ pub(super) fn init(verbosity: Verbosity, timed: bool) {
         }
     });
     let logger = builder.build();
-    let most = logger.filter();
+    let level = if verbosity.quiet { "info" } else { level };
+    let of_repetitions = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).build();
+    let most = logger.filter().max(of_repetitions.filter());
     // A second logger, set by a program that embeds this one, is kept.
-    if log::set_boxed_logger(Box::new(Router { normal: logger })).is_ok() {
+    if log::set_boxed_logger(Box::new(Router { normal: logger, of_repetitions })).is_ok() {
         log::set_max_level(most);
     }
 }

@@ -3,21 +3,22 @@
 //! A thread cannot be ended from outside. One that is told to stop, or is past its timeout, has the grace to notice; then it
 //! is left behind: the repetition's state is written without it, its lock stays held, and it ends with the process.
 
+mod body;
+
 use super::attempt::FINALIZE_ON_STOP;
 use super::control::Control;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::life::Life;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use super::lock;
-use crate::api::logs::{LogHandle, route_panics, take_panic_place};
-use crate::api::{Context, Ending, Factory, Repetition, Stop, Surrender};
+use crate::api::logs::{LogHandle, route_panics};
+use crate::api::{Factory, Repetition, Worker};
 use crate::run::status::State;
 use crate::store::rep::Owned;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
-use nix::sys::time::TimeValLike as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -76,8 +77,8 @@ impl Subject for Shared {
     }
 }
 
-impl Shared {
-    /// Whether the experiment is to stop; notes that it knows.
+impl Worker for Shared {
+    /// Notes that the experiment knows.
     fn stopping(&self) -> bool {
         let late = lock(&self.deadline).is_some_and(|deadline| Instant::now() >= deadline);
         let why = match (late, self.control.stopping()) {
@@ -89,6 +90,12 @@ impl Shared {
         true
     }
 
+    fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
+        self.control.spawn(command)
+    }
+}
+
+impl Shared {
     fn enter(&self, phase: &'static str) {
         lock(&self.news).phase = phase;
     }
@@ -132,7 +139,7 @@ impl<'a> Native<'a> {
             let thread = std::thread::Builder::new().name(format!("rep-{}", rep.number)).stack_size(STACK);
             let work = move || {
                 let last = Last(shared);
-                body(&last.0, &factory, rep, &LogHandle::new(out, err), &wait);
+                body::body(&last.0, &factory, rep, &LogHandle::new(out, err), &wait);
                 // Its locks are freed before anyone hears that it is gone.
                 drop(owned);
             };
@@ -268,128 +275,6 @@ fn repetition(life: &Life<'_>, attempt: u32, resume: bool) -> Repetition {
         threads: slot.threads,
         gpus: slot.gpus().map(str::to_owned).collect(),
     }
-}
-
-/// What the experiment's thread does.
-fn body(shared: &Arc<Shared>, factory: &Factory, rep: Repetition, logs: &LogHandle, go: &Receiver<State>) {
-    let _guard = logs.enter();
-    let stop: Box<Stop> = {
-        let shared = Arc::clone(shared);
-        Box::new(move || shared.stopping())
-    };
-    let cx = Context::new(rep, factory.loggers(), stop, logs.clone());
-    cx.start_loggers();
-    let mut experiment = None;
-    let result = caught(|| {
-        let experiment = experiment.insert((factory.experiment)());
-        experiment.initialize(&cx)?;
-        if cx.stopping() {
-            return Ok(());
-        }
-        shared.enter("run");
-        experiment.run(&cx)
-    });
-    let mut ending = ending(shared, result);
-    shared.tell(report(shared, &ending, logs));
-    let to_finalize = go.recv();
-    if to_finalize == Ok(State::Interrupted) {
-        // Also for a crash whose retry the end of the worker came before.
-        ending = Ending::Interrupted;
-    }
-    shared.enter("finalize");
-    let result = caught(|| {
-        let Some(mut experiment) = experiment else { return Ok(()) };
-        let result = if to_finalize.is_ok() { experiment.finalize(&cx, &ending) } else { Ok(()) };
-        // Within: its destructor may panic too.
-        drop(experiment);
-        result
-    });
-    cx.finish_loggers();
-    let failure = result.err().map(|failed| {
-        let error = failed.error();
-        logs.error(&format!("finalize failed: {error:?}\n"));
-        ("finalize", one_line("finalize", error))
-    });
-    let state = if failure.is_some() { State::Crashed } else { State::Completed };
-    shared.tell(Report { state, failure, payload: None, cpu_seconds: cpu_seconds() });
-}
-
-/// What a phase failed with.
-enum Failed {
-    /// It returned this.
-    Error(anyhow::Error),
-    /// It panicked; told in `err.log` already.
-    Panic(anyhow::Error),
-}
-
-impl Failed {
-    fn error(&self) -> &anyhow::Error {
-        match self {
-            Failed::Error(error) | Failed::Panic(error) => error,
-        }
-    }
-}
-
-/// Calls a part of the experiment; a panic becomes an error that says where.
-fn caught(call: impl FnOnce() -> anyhow::Result<()>) -> Result<(), Failed> {
-    // What it leaves in disorder is the experiment's own, and dropped next.
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(Failed::Error),
-        Err(panic) => {
-            let text = crate::api::panic_text(&*panic);
-            let place = take_panic_place().map(|place| format!(" at {place}")).unwrap_or_default();
-            Err(Failed::Panic(anyhow::anyhow!("{}", text.replacen("panicked", &format!("panicked{place}"), 1))))
-        }
-    }
-}
-
-/// What came of `initialize` and `run`.
-fn ending(shared: &Shared, result: Result<(), Failed>) -> Ending {
-    let told = lock(&shared.news).told;
-    let stopped = |told| if told == State::TimedOut { Ending::TimedOut } else { Ending::Interrupted };
-    match (result, told) {
-        (Ok(()), None) => Ending::Completed,
-        (Ok(()), Some(told)) => stopped(told),
-        (Err(Failed::Panic(error)), _) => Ending::Crashed(error),
-        (Err(Failed::Error(error)), told) => match (Surrender::find(&error), told) {
-            (Some(surrender), _) => Ending::Surrendered(surrender.clone()),
-            (None, Some(told)) => {
-                log::warn!("ended while it was told to stop: {error:#}");
-                stopped(told)
-            }
-            (None, None) => Ending::Crashed(error),
-        },
-    }
-}
-
-/// The same for the status; a crash goes into `err.log`, with its chain and backtrace.
-fn report(shared: &Shared, ending: &Ending, logs: &LogHandle) -> Report {
-    let phase = lock(&shared.news).phase;
-    let (state, failure, payload) = match ending {
-        Ending::Completed => (State::Completed, None, None),
-        Ending::Surrendered(surrender) => (State::Surrendered, None, Some(surrender.payload.to_serde_json())),
-        Ending::Crashed(error) => {
-            logs.error(&format!("{phase} failed: {error:?}\n"));
-            (State::Crashed, Some(one_line(phase, error)), None)
-        }
-        Ending::TimedOut => (State::TimedOut, Some("ended after its timeout".to_owned()), None),
-        Ending::Interrupted => (State::Interrupted, Some(TOLD_TO_STOP.to_owned()), None),
-    };
-    Report { state, failure: failure.map(|message| (phase, message)), payload, cpu_seconds: cpu_seconds() }
-}
-
-fn one_line(phase: &str, error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
-    format!("`{phase}` failed: {}", text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-/// CPU seconds of the calling thread; those of threads it started are not in it.
-fn cpu_seconds() -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "CPU times are far below 2^52 microseconds")]
-    let seconds = |micros: i64| micros as f64 / 1e6;
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0.0, |usage| {
-        seconds(usage.user_time().num_microseconds()) + seconds(usage.system_time().num_microseconds())
-    })
 }
 
 /// The largest resident size of this process so far, in bytes: a thread has none of its own.

@@ -96,9 +96,17 @@ fn parallel_repetitions_do_not_mix_and_a_broken_logger_ends_nothing() {
 
 #[test]
 fn a_thread_of_its_own_logs_into_the_repetitions_files() {
-    let scene = sweep("stack", "");
+    let scene = sweep("thread", "");
+    // What a person wants to see is another matter.
+    call(&scene, "run --quiet config.yml").run().expect(0);
+    assert!(scene.read(format!("{}/err.log", dir("thread"))).ends_with("WARN  every_ending: a thread of its own\n"));
+    assert!(scene.read(format!("{}/out.log", dir("thread"))).contains("INFO  every_ending: start 1 of this object"));
+}
+
+#[test]
+fn a_process_of_an_experiment_takes_signals() {
+    let scene = sweep("child", "");
     call(&scene, "run config.yml").run().expect(0);
-    assert!(scene.read(format!("{}/err.log", dir("stack"))).ends_with("WARN  every_ending: a thread of its own\n"));
 }
 
 #[test]

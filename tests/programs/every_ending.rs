@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use cw2::scheduler::{self, Jobs, Scheduler, Sharing};
 use cw2::{ClusterWork, Context, Ending, Experiment, Logger, Metrics, Surrender, loggers};
 use serde::Deserialize;
-use std::process::ExitCode;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 #[derive(Default, Deserialize)]
@@ -34,7 +35,12 @@ impl Experiment for EveryEnding {
             "surrender" => Err(Surrender::with([("reason", "enough")])).context("in vain"),
             "error" => Err(std::fs::read("/no/such/file").expect_err("there is none")).context("the data is missing"),
             "panic" => panic!("index {} of {}", 7, 3),
-            "stack" => {
+            "child" => {
+                let status = cx.spawn(Command::new("sh").args(["-c", "kill -TERM $$"]))?.wait()?;
+                anyhow::ensure!(status.signal() == Some(15), "{status}");
+                Ok(())
+            }
+            "thread" => {
                 let handle = cx.log_handle();
                 let join = std::thread::spawn(move || {
                     let _guard = handle.enter();
