@@ -65,8 +65,6 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         observer: &Log,
         factory: program.factory.as_ref(),
     };
-    let reps: u64 = plan.job_record(number)?.reps.iter().map(|(_, _, count)| u64::from(*count)).sum();
-    log::info!("plan {}, job {number}: {reps} repetitions on {}", plan.name(), options.host);
     let jobs = Jobs::in_turn(setting, number..number + 1);
     program.scheduler.run(&jobs)?;
     let mut tally = jobs.into_tally();
