@@ -113,7 +113,8 @@ fn submit_arrays(
     quiet: bool,
 ) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
-    let mut previous: Option<(u64, &ArrayRecord)> = None;
+    // The last job that counts for `num_parallel_jobs`.
+    let mut previous: Option<u64> = None;
     for (number, array) in plan.manifest.arrays.iter().enumerate() {
         let noted = ledger.content.submissions.iter_mut().rev().find(|s| s.array == number && !s.superseded);
         let job = match noted {
@@ -131,7 +132,7 @@ fn submit_arrays(
             let jobs = if array.jobs == 1 { "1 job".to_owned() } else { format!("{} jobs", array.jobs) };
             tell!("submitted {} as job {job} ({jobs})", array.script);
         }
-        previous = Some((job, array));
+        previous = array.num_parallel_jobs.map_or(previous, |_| Some(job));
     }
     out.flush()?;
     Ok(Exit::Done)
@@ -141,7 +142,7 @@ fn submit_one(
     plan: &Plan,
     ledger: &mut Ledger,
     (number, array): (usize, &ArrayRecord),
-    previous: Option<(u64, &ArrayRecord)>,
+    previous: Option<u64>,
     args: &SubmitArgs,
 ) -> Result<u64, Failure> {
     let now = jiff::Timestamp::now();
@@ -157,8 +158,7 @@ fn submit_one(
     });
     ledger.save()?;
     // `num_parallel_jobs` holds for the plan as a whole: what was cut only for its length runs one array after the other.
-    let wait = previous.filter(|(_, before)| before.num_parallel_jobs.is_some() && array.num_parallel_jobs.is_some());
-    let chain = wait.map(|(job, _)| format!("afterany:{job}"));
+    let chain = array.num_parallel_jobs.and(previous).map(|job| format!("afterany:{job}"));
     let dependency: Vec<_> = chain.into_iter().chain(args.dependency.clone()).collect();
     let options = SubmitOptions {
         hold: args.hold,

@@ -1,6 +1,6 @@
 //! `cw2 worker`: one array element.
 
-use super::{Exit, Failure, Program};
+use super::{Exit, Failure, Program, draft};
 use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::{Plan, Rep};
@@ -57,7 +57,8 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
             TimeLimit { warning: Duration::from_secs(args.warning.into()), ask: Some(crate::slurm::time_left) };
     }
     let repetitions: usize = plan.job_record(number)?.reps.iter().map(|(_, _, count)| *count as usize).sum();
-    log::info!("plan {}, job {number}: {repetitions} repetitions on {}", plan.name(), options.host);
+    let count = draft::count(repetitions as u64, "repetition");
+    log::info!("plan {}, job {number}: {count} on {}", plan.name(), options.host);
     let setting = Setting {
         plan: &plan,
         options: &options,
