@@ -45,9 +45,11 @@ impl LongestFirst {
                     // The turn is taken first, so that a task leaves the queue when its slot is free.
                     loop {
                         let turn = slot.turn();
-                        let task = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                        let Some(task) = task.filter(|_| !job.stopping()) else { return };
+                        let mut left = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                        let Some(task) = left.pop_front().filter(|_| !job.stopping()) else { return };
+                        // With the queue still locked: the log tells the true order.
                         log::info!("slot {}: up to {}", slot.number(), Self::length(&task));
+                        drop(left);
                         task.execute(turn);
                     }
                 });
