@@ -148,7 +148,7 @@ fn what_slurm_says_decides_on_what_is_open() {
 #[test]
 fn a_worker_on_this_machine_is_seen_alive_and_dead() {
     let scene = Scene::with(
-        "name: e\npath: out\nrepetitions: 1\ncommand: 'touch here; until [ -e go ]; do sleep 0.01; done'\n",
+        "name: e\npath: out\nrepetitions: 1\ncommand: 'touch here; while [ -e here ] && [ ! -e go ]; do sleep 0.01; done'\n",
     );
     let worker: Running = scene.call(["run", "config.yml"]).start();
     wait_until("the repetition starts", || scene.has("here"));
