@@ -7,8 +7,8 @@ pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task, Turn};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// While one thread of a slot runs a repetition, the other brings the end of the one before to the disk.
-const THREADS_PER_SLOT: usize = 2;
+/// While one thread of a slot runs a repetition, the others bring the ends of those before to the disk.
+const THREADS_PER_SLOT: usize = 4;
 
 /// Gets the jobs, and executes their repetitions as it likes.
 ///

@@ -5,8 +5,8 @@
 //! SIGCHLD comes the same way: a slot waits for its child and for a reason to stop in one place, without polling, on
 //! kernels older than pidfds too (5.3; RHEL 8 has 4.18).
 //!
-//! Children inherit the mask, so it is lifted while one is started. That happens under the lock too, with handlers that only
-//! set a flag: whatever the starting thread takes in that moment is noted before anyone else looks.
+//! Children inherit the mask, so it is lifted while one is started, with handlers that only set a flag: whatever the starting
+//! thread takes in that moment is noted before it goes on, and whoever judges a child waits for that.
 
 use super::lock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,7 +15,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// The signals that say stop; SIGUSR1 is the warning before the time limit.
@@ -55,6 +55,8 @@ struct Shared {
     signals: SignalFd,
     /// What a thread took while it started a child.
     taken: Vec<(Signal, Arc<AtomicBool>)>,
+    /// Shared by those who start a child just now, exclusive for those who must know of every signal that came before.
+    starts: RwLock<()>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -75,7 +77,14 @@ impl Control {
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let control = Control {
-            shared: Arc::new(Shared { mask, signals, taken, state: Mutex::default(), changed: Condvar::new() }),
+            shared: Arc::new(Shared {
+                mask,
+                signals,
+                taken,
+                starts: RwLock::default(),
+                state: Mutex::default(),
+                changed: Condvar::new(),
+            }),
         };
         let listener = control.clone();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -91,10 +100,11 @@ impl Control {
 
     /// Starts a child, which gets none of the signals that are blocked here.
     pub(super) fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
-        let mut state = self.state();
+        let _start = self.shared.starts.read().unwrap_or_else(PoisonError::into_inner);
         self.shared.mask.thread_unblock()?;
         let child = command.spawn();
         self.shared.mask.thread_block()?;
+        let mut state = self.state();
         let taken = self.shared.taken.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
         let events = state.events;
         taken.for_each(|(signal, _)| state.hear(*signal));
@@ -129,6 +139,8 @@ impl Control {
 
     /// Whether nothing new may start, now or before `patience` is over.
     pub(super) fn stopping_within(&self, patience: Duration) -> bool {
+        // What another thread took while it started a child is noted first.
+        drop(self.shared.starts.write().unwrap_or_else(PoisonError::into_inner));
         let until = Instant::now().checked_add(patience);
         loop {
             let events = self.events();
@@ -166,12 +178,12 @@ impl Control {
         let mut state = self.state();
         while state.events == events {
             state = match deadline {
-                None => self.shared.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+                None => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
                     let Some(left) = left else { return };
                     let woken = self.shared.changed.wait_timeout(state, left);
-                    woken.unwrap_or_else(std::sync::PoisonError::into_inner).0
+                    woken.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
