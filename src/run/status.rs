@@ -160,6 +160,13 @@ pub struct Attempt {
     pub message: Option<String>,
 }
 
+impl Attempt {
+    /// A first attempt whose worker died before any status told of it.
+    pub fn unnoted(started: String) -> Self {
+        Attempt { attempt: 1, state: State::Running, started, seconds: None, message: None }
+    }
+}
+
 /// The most attempts remembered: a requeueing job must not grow its status without end.
 const EARLIER_KEPT: usize = 20;
 

@@ -83,6 +83,21 @@ pub struct Owned {
     _owner: File,
 }
 
+/// What the configuration in a repetition's directory tells of an earlier start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Before {
+    /// When it was written.
+    pub at: jiff::Timestamp,
+    /// The parameters of that start, where it was written whole.
+    pub params: Option<serde_json::Value>,
+}
+
+/// The parameters in the JSON form of a repetition's configuration.
+pub fn params_of(config: &str) -> Option<serde_json::Value> {
+    let mut config: serde_json::Value = serde_json::from_str(config).ok()?;
+    config.get_mut("params").map(serde_json::Value::take)
+}
+
 /// Takes a repetition's directory, creating it.
 pub fn claim(dir: &Path) -> Result<Claim> {
     fs::create_dir_all(dir).map_err(|source| Error::new("create", dir, source))?;
@@ -152,9 +167,15 @@ impl Owned {
         }
     }
 
-    /// Whether a worker got as far as writing the configuration before.
-    pub fn was_started(&self) -> bool {
-        super::exists(&self.dir.join(names::CONFIG_JSON))
+    /// The traces of a worker that got as far as writing the configuration, if one did.
+    pub fn begun_before(&self) -> Option<Before> {
+        let mut file = File::open(self.dir.join(names::CONFIG_JSON)).ok()?;
+        let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let at = modified.and_then(|time| jiff::Timestamp::try_from(time).ok()).unwrap_or_default();
+        let mut text = String::new();
+        // Half a configuration tells no parameters.
+        let params = file.read_to_string(&mut text).ok().and_then(|_| params_of(&text));
+        Some(Before { at, params })
     }
 
     /// Sets the metrics of an attempt aside: those of the next one begin anew.

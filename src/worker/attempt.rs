@@ -1,5 +1,6 @@
 //! One attempt at a repetition that is a `command`: `initialize`, `run`, `finalize`, and how their ends make its outcome.
 
+use super::begun::Begun;
 use super::child::{self, Ended};
 use super::environment::Variables;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
@@ -24,6 +25,7 @@ pub(super) const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
 pub(super) struct Attempt<'a> {
     life: &'a Life<'a>,
     owned: &'a Owned,
+    begun: &'a Begun<'a>,
     command: &'a CommandRecord,
     context: Context,
     /// The environment, or why there is none.
@@ -83,6 +85,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn new(
         life: &'a Life<'a>,
         owned: &'a Owned,
+        begun: &'a Begun<'a>,
         command: &'a CommandRecord,
         number: u32,
         resume: bool,
@@ -103,7 +106,7 @@ impl<'a> Attempt<'a> {
         };
         let context = Context::new(&life.rep.run.params, &names);
         let variables = variables(life, &context, number, resume);
-        Attempt { life, owned, command, context, variables, tail_from: owned.stderr_len() }
+        Attempt { life, owned, begun, command, context, variables, tail_from: owned.stderr_len() }
     }
 
     /// A payload makes a success a surrender.
@@ -160,7 +163,7 @@ impl<'a> Attempt<'a> {
         if let Some(outcome) = outcome {
             command.env("CW2_OUTCOME", outcome.word().replace(' ', "_"));
         }
-        let result = child::run(&mut command, limits, self.life.control);
+        let result = child::run(&mut command, limits, self.life.control, self.begun);
         ghosts::end_orphans(&self.life.rep.dir);
         result.map_err(|error| cannot_start(program, &workdir, &error))
     }

@@ -3,6 +3,7 @@
 //! A pid is signalled only while it is known to be the child's: the child is seen to have ended (`WNOWAIT`), its group is
 //! ended, and only then it is reaped by the thread that signalled it.
 
+use super::begun::Begun;
 use super::control::Control;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use crate::run::status::Exit;
@@ -30,11 +31,16 @@ pub(super) struct Ended {
 ///
 /// # Errors
 /// Where the command cannot be started.
-pub(super) fn run(command: &mut Command, limits: Limits, control: &Control) -> std::io::Result<Ended> {
+pub(super) fn run(
+    command: &mut Command,
+    limits: Limits,
+    control: &Control,
+    begun: &Begun<'_>,
+) -> std::io::Result<Ended> {
     let child = control.spawn(command.process_group(0))?;
     // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
-    let cause = limits::wait(&pid, limits, control);
+    let cause = limits::wait(&pid, limits, control, begun);
     // The zombie still holds its pid, so the group's number is no one else's.
     let _ = killpg(pid, Signal::SIGKILL);
     let (exit, cpu_seconds, max_rss) = reap(pid)?;

@@ -1,6 +1,7 @@
 //! One repetition from claim to its final state: its attempts, and the truth written about each.
 
 use super::attempt::Attempt;
+use super::begun::Begun;
 use super::budget::Budget;
 use super::control::Control;
 use super::devices::{Slot, Turn};
@@ -97,11 +98,21 @@ impl Life<'_> {
         };
         // Under the lock: what was read before may be old.
         let found = owned.status()?;
-        let died = matches!(&found, Found::Status(status) if status.state == State::Running && status.host == self.options.host);
-        let (mut attempt, mut resume, mut earlier) = match self.decide(found) {
-            Decision::Skip(state, why) => return Ok(End::Skipped(state, why)),
-            Decision::Refuse(why) => return Ok(End::Refused(why)),
-            Decision::Start { attempt, resume, earlier } => (attempt, resume, earlier),
+        let before = owned.begun_before();
+        let died = match &found {
+            Found::Status(status) => status.state == State::Running && status.host == self.options.host,
+            Found::Nothing => before.is_some(),
+            Found::TooNew(_) => false,
+        };
+        let (mut attempt, mut resume, mut earlier) = match (self.decide(found), before) {
+            (Decision::Skip(state, why), _) => return Ok(End::Skipped(state, why)),
+            (Decision::Refuse(why), _) => return Ok(End::Refused(why)),
+            // Its worker died before it was noted that it runs; it may have run for long all the same.
+            (Decision::Start { attempt: 1, .. }, Some(before)) => {
+                let attempt = status::Attempt::unnoted(time(before.at));
+                (2, before.params == self.params_as_json(), vec![attempt])
+            }
+            (Decision::Start { attempt, resume, earlier }, _) => (attempt, resume, earlier),
         };
         if died {
             // Processes that closed their output hold no lock.
@@ -114,11 +125,12 @@ impl Life<'_> {
         let mut retries = self.experiment().retries;
         loop {
             let (started, status) = (Instant::now(), self.new_status(attempt, earlier));
-            self.begin(&owned, &status, resume)?;
-            let mut run = self.execution(content, &owned, attempt, resume);
+            self.prepare(&owned, &status, resume)?;
+            let begun = if attempt == 1 { Begun::first(&owned, &status) } else { Begun::again(&owned, &status)? };
+            let mut run = self.execution(content, &owned, &begun, attempt, resume);
             let mut outcome = run.run();
             if outcome.state == State::Crashed && retries > 0 {
-                let crashed = ended(status.clone(), &outcome, started);
+                let crashed = ended(&status, &outcome, started);
                 owned.write_status(&crashed)?;
                 if self.wait_for_retry(&crashed) {
                     outcome.postpone();
@@ -133,7 +145,7 @@ impl Life<'_> {
             }
             run.finalize(&mut outcome);
             drop(run);
-            let status = ended(status, &outcome, started);
+            let status = ended(&status, &outcome, started);
             if status.state.is_finished() {
                 self.budget.learn(started.elapsed());
             }
@@ -147,12 +159,13 @@ impl Life<'_> {
         &'b self,
         content: Content<'b>,
         owned: &'b Arc<Owned>,
+        begun: &'b Begun<'b>,
         attempt: u32,
         resume: bool,
     ) -> Box<dyn Execution + 'b> {
         match content {
-            Content::Command(command) => Box::new(Attempt::new(self, owned, command, attempt, resume)),
-            Content::Experiment(factory) => Box::new(Native::start(self, owned, factory, attempt, resume)),
+            Content::Command(command) => Box::new(Attempt::new(self, owned, begun, command, attempt, resume)),
+            Content::Experiment(factory) => Box::new(Native::start(self, owned, begun, factory, attempt, resume)),
         }
     }
 
@@ -164,10 +177,9 @@ impl Life<'_> {
         self.control.stopping_within(delay)
     }
 
-    /// Prepares the directory for an attempt, and says that it runs.
-    fn begin(&self, owned: &Owned, status: &Status, resume: bool) -> crate::store::Result<()> {
-        // Also where no status tells of an earlier start: its worker may have died while it wrote the first one.
-        if owned.was_started() {
+    /// Prepares the directory for an attempt.
+    fn prepare(&self, owned: &Owned, status: &Status, resume: bool) -> crate::store::Result<()> {
+        if status.attempt > 1 {
             owned.clear_temporaries()?;
         }
         let config = self.config();
@@ -180,7 +192,7 @@ impl Life<'_> {
             let resuming = if resume { ", resuming" } else { "" };
             owned.log_line(&format!("==> cw2: attempt {}{resuming}, {} <==\n", status.attempt, status.started));
         }
-        owned.write_status(status)
+        Ok(())
     }
 
     fn new_status(&self, attempt: u32, earlier: Vec<status::Attempt>) -> Status {
@@ -223,13 +235,19 @@ impl Life<'_> {
         Value::Map(config)
     }
 
+    /// The parameters as `config.json` tells them.
+    fn params_as_json(&self) -> Option<serde_json::Value> {
+        rep::params_of(&self.config().to_json())
+    }
+
     pub(super) fn seed(&self) -> u32 {
         seed(&format!("{}/{}", self.experiment().name, self.rep.run.record.run), self.rep.number)
     }
 }
 
 /// The status of an attempt that is over.
-fn ended(mut status: Status, outcome: &Outcome, started: Instant) -> Status {
+fn ended(running: &Status, outcome: &Outcome, started: Instant) -> Status {
+    let mut status = running.clone();
     status.state = outcome.state;
     status.ended = Some(now());
     status.seconds = Some(started.elapsed().as_secs_f64());
@@ -241,8 +259,12 @@ fn ended(mut status: Status, outcome: &Outcome, started: Instant) -> Status {
     status
 }
 
-/// The present time, RFC 3339 in UTC, to the microsecond.
+/// The present time, as a status tells it.
 fn now() -> String {
-    let now = jiff::Timestamp::now();
-    now.round(jiff::Unit::Microsecond).unwrap_or(now).to_string()
+    time(jiff::Timestamp::now())
+}
+
+/// RFC 3339 in UTC, to the microsecond.
+fn time(at: jiff::Timestamp) -> String {
+    at.round(jiff::Unit::Microsecond).unwrap_or(at).to_string()
 }

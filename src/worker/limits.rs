@@ -1,5 +1,6 @@
 //! How long something may run, and how it is ended: politely, then by force. The same for a process and for a thread.
 
+use super::begun::Begun;
 use super::control::{Control, Urgency};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
@@ -49,8 +50,9 @@ pub(super) trait Subject {
     fn kill(&self) -> bool;
 }
 
-/// Waits for the end of the subject, and brings it about where the limits or the worker's signals ask for it.
-pub(super) fn wait(subject: &impl Subject, limits: Limits, control: &Control) -> Cause {
+/// Waits for the end of the subject, and brings it about where the limits or the worker's signals ask for it. Notes that it
+/// runs when that is due.
+pub(super) fn wait(subject: &impl Subject, limits: Limits, control: &Control, begun: &Begun<'_>) -> Cause {
     let mut cause = Cause::Itself;
     let mut heard = Urgency::None;
     let mut kill_at: Option<Instant> = None;
@@ -75,6 +77,7 @@ pub(super) fn wait(subject: &impl Subject, limits: Limits, control: &Control) ->
             }
         }
         let now = Instant::now();
+        begun.note(now);
         if kill_at.is_none() && limits.deadline.is_some_and(|deadline| now >= deadline) {
             cause = Cause::Deadline;
             subject.ask(Signal::SIGTERM);
@@ -91,6 +94,6 @@ pub(super) fn wait(subject: &impl Subject, limits: Limits, control: &Control) ->
             // SIGKILL is not refused, but a process in an uninterruptible wait heeds it late.
             wake = Some(now + Duration::from_secs(1));
         }
-        control.wait(events, wake);
+        control.wait(events, begun.due().into_iter().chain(wake).min());
     }
 }

@@ -4,6 +4,7 @@
 //! written goes through [`crate::store`]. It must not read the configuration: the plan decided.
 
 mod attempt;
+mod begun;
 mod budget;
 mod child;
 mod control;

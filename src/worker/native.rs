@@ -6,6 +6,7 @@
 mod body;
 
 use super::attempt::FINALIZE_ON_STOP;
+use super::begun::Begun;
 use super::control::Control;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::life::Life;
@@ -29,6 +30,7 @@ const STACK: usize = 8 << 20;
 pub(super) struct Native<'a> {
     life: &'a Life<'a>,
     owned: &'a Owned,
+    begun: &'a Begun<'a>,
     shared: Arc<Shared>,
     /// To finalize: the outcome; not to: its end.
     go: Option<Sender<State>>,
@@ -120,6 +122,7 @@ impl<'a> Native<'a> {
     pub(super) fn start(
         life: &'a Life<'a>,
         owned: &'a Arc<Owned>,
+        begun: &'a Begun<'a>,
         factory: &Factory,
         attempt: u32,
         resume: bool,
@@ -131,7 +134,8 @@ impl<'a> Native<'a> {
             news: Mutex::new(News { phase: "initialize", ..News::default() }),
         });
         let (go, wait) = channel();
-        let native = Native { life, owned, shared: Arc::clone(&shared), go: Some(go), tail_from: owned.stderr_len() };
+        let tail_from = owned.stderr_len();
+        let native = Native { life, owned, begun, shared: Arc::clone(&shared), go: Some(go), tail_from };
         let rep = repetition(life, attempt, resume);
         let (factory, owned) = (factory.clone(), Arc::clone(owned));
         *lock(&native.shared.deadline) = native.deadline();
@@ -164,7 +168,7 @@ impl<'a> Native<'a> {
 
     /// What the thread reports, or why it was left behind.
     fn wait(&self, limits: Limits) -> Result<Report, Cause> {
-        let cause = limits::wait(&*self.shared, limits, &self.shared.control);
+        let cause = limits::wait(&*self.shared, limits, &self.shared.control, self.begun);
         let mut news = lock(&self.shared.news);
         let over = || Report {
             state: State::Crashed,

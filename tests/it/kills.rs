@@ -42,6 +42,7 @@ case $CW2_REP in
 1) setsid sleep 0.03 ;;
 2) trap '' TERM; sleep 0.01; sleep 0.01 ;;
 3) (setsid sleep 100 > /dev/null 2>&1 &) ; sleep 0.01 ;;
+4) sleep 0.12 ;;
 *) sleep 0.02 ;;
 esac
 "#;
@@ -111,12 +112,12 @@ fn two_hundred_kills_lose_nothing() {
     thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&dirs, &near, &stop));
         let watching = StopOnDrop(&stop);
-        let deadline = Instant::now() + 3 * PATIENCE;
+        let deadline = Instant::now() + 5 * PATIENCE;
         while kills < KILLS {
             assert!(Instant::now() < deadline, "only {kills} kills of {starts} workers");
             starts += 1;
             let mut worker = call(&scene, job).start_silent();
-            let moment = Instant::now() + Duration::from_micros(random.below(90_000));
+            let moment = Instant::now() + Duration::from_micros(random.below(200_000));
             while Instant::now() < moment && worker.try_wait().expect("a child of this process").is_none() {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -233,13 +234,61 @@ fn a_repetition_that_ended_without_its_worker_runs_again() {
     );
     scene.plan();
     let worker = call(&scene, 0).start();
-    wait_until("its start", || !scene.lines("ran").is_empty());
+    wait_until("its start", || scene.has("out/a/log/rep_00/status.json"));
     worker.signal(Signal::SIGKILL);
     worker.end();
     scene.write("go", "");
     assert_eq!(scene.state("out/a/log/rep_00"), "running");
     call(&scene, 0).run().expect(0);
     assert_eq!((scene.lines("ran").len(), scene.state("out/a/log/rep_00").as_str()), (2, "completed"));
+}
+
+#[test]
+fn a_worker_that_dies_before_it_notes_that_a_repetition_runs_is_known_of() {
+    // It is killed by what it started, which goes on without holding a lock.
+    const REPETITION: &str = r#"
+[ "$CW2_ATTEMPT" = 1 ] || { echo "resume $CW2_RESUME"; exit 0; }
+echo '{"loss": 1}' >> "$CW2_METRICS"
+kill -KILL $PPID
+echo $$ > pid.$CW2_REP
+exec sleep 1000 > /dev/null 2>&1
+"#;
+    let scene = Scene::with("name: a\npath: out\nrepetitions: 10\ncommand: . ./repetition\n");
+    scene.write("repetition", REPETITION);
+    scene.plan();
+    let mut noted = 0;
+    for rep in 0..10 {
+        let dir = format!("out/a/log/rep_{rep:02}");
+        assert_eq!(call(&scene, rep).run().signal, Some(9));
+        wait_until("its ghost", || !scene.lines(&format!("pid.{rep}")).is_empty());
+        let pid = scene.lines(&format!("pid.{rep}")).remove(0);
+        noted += u32::from(scene.has(&format!("{dir}/status.json")));
+        call(&scene, rep).run().expect(0);
+        assert!(!alive(&pid), "its ghost outlived it");
+        let status = scene.status(&dir);
+        assert_eq!((&status["attempt"], &status["state"]), (&json!(2), &json!("completed")));
+        let earlier = status["earlier"].as_array().expect("a list");
+        assert_eq!((earlier.len(), &earlier[0]["attempt"], &earlier[0]["state"]), (1, &json!(1), &json!("running")));
+        assert!(earlier[0]["started"].as_str() <= status["started"].as_str(), "{status}");
+        assert!(scene.read(format!("{dir}/out.log")).ends_with("<==\nresume 1\n"));
+        assert!(scene.has(&format!("{dir}/metrics.jsonl")), "what is resumed goes on with its metrics");
+    }
+    assert!(noted < 10, "no worker died soon enough for this test");
+}
+
+#[test]
+fn what_was_begun_unnoted_with_other_parameters_is_not_resumed() {
+    let config =
+        |lr| format!("name: a\npath: out\nrepetitions: 1\nparams: {{lr: {lr}}}\ncommand: echo resume $CW2_RESUME\n");
+    let scene = Scene::with(&config(1));
+    scene.plan();
+    call(&scene, 0).run().expect(0);
+    for (lr, resume) in [(1, "resume 1"), (2, "resume 0")] {
+        fs::remove_file(scene.path("out/a/log/rep_00/status.json")).expect("a status");
+        scene.write("config.yml", config(lr));
+        scene.cw2("run config.yml").expect(0);
+        assert_eq!(scene.lines("out/a/log/rep_00/out.log").last().expect("a line"), resume);
+    }
 }
 
 #[test]

@@ -148,10 +148,10 @@ fn what_slurm_says_decides_on_what_is_open() {
 #[test]
 fn a_worker_on_this_machine_is_seen_alive_and_dead() {
     let scene = Scene::with(
-        "name: e\npath: out\nrepetitions: 1\ncommand: 'touch here; while [ -e here ] && [ ! -e go ]; do sleep 0.01; done'\n",
+        "name: e\npath: out\nrepetitions: 1\ncommand: 'while [ -e config.yml ] && [ ! -e go ]; do sleep 0.01; done'\n",
     );
     let worker: Running = scene.call(["run", "config.yml"]).start();
-    wait_until("the repetition starts", || scene.has("here"));
+    wait_until("the repetition starts", || scene.has("out/e/log/rep_00/status.json"));
     assert_eq!(counts(&status_json(&scene, "", "")["total"]), [("running".to_owned(), 1)]);
     worker.signal(Signal::SIGKILL);
     worker.end();

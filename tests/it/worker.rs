@@ -443,7 +443,7 @@ fn two_workers_share_an_element_without_harm() {
 fn a_repetition_that_another_worker_runs_is_left_alone() {
     let scene = bundle(1, "command: echo $$ >> ran; while ! [ -e go ]; do sleep 0.01; done\n");
     let first = scene.call(["worker", "--plan", PLAN, "--index", "0"]).start();
-    wait_until("its start", || !scene.lines("ran").is_empty());
+    wait_until("its start", || scene.has(&format!("{}/status.json", rep(0))));
     let before = scene.read(format!("{}/status.json", rep(0)));
     scene.worker(PLAN, 0).expect(75).says(["left alone", "another worker", &rep(0)]);
     assert_eq!(scene.read(format!("{}/status.json", rep(0))), before);

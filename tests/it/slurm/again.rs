@@ -172,11 +172,14 @@ fn what_a_failed_node_lost_is_retried() {
     let bed = &own.bed;
     let scene = Scene::with(WAITING);
     let job = bed.sbatch(&scene.plan_one());
-    eventually("two elements run, two wait", SOON, || scene.has("at.a.0") && scene.has("at.a.2"));
+    let reps = scene.reps();
+    eventually("two elements run, two wait", SOON, || {
+        ["at.a.0", "at.a.2"].iter().all(|name| scene.has(name))
+            && [0, 2].iter().all(|&rep| scene.has(&format!("{}/status.json", reps[rep])))
+    });
     cw2(&scene, bed, "retry out -n").expect(0).says(["to retry: nothing\nleft out: 2 running, 4 queued\n"]);
 
     // The node dies at once: its daemon, the step's and all it runs.
-    let reps = scene.reps();
     let node = bed.element(job, 0, "NodeList");
     let daemon = fs::read_to_string(own.folder.join(format!("run/slurmd-{node}.pid"))).expect("its pid");
     let worker = i32::try_from(scene.status(&reps[0])["pid"].as_u64().expect("a pid")).expect("a small one");
