@@ -4,11 +4,15 @@
 
 pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task, Turn};
 
+use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// While one thread of a slot runs a repetition, the others bring the ends of those before to the disk.
-const THREADS_PER_SLOT: usize = 4;
+/// While one thread of a slot runs a repetition, the others bring the ends of those before to the disk. So many a job, as far
+/// as it has repetitions for them; they wait most of the time, for two syncs a repetition.
+const THREADS_PER_JOB: usize = 128;
+/// The fewest and the most of one slot.
+const THREADS_PER_SLOT: RangeInclusive<usize> = 4..=32;
 
 /// Gets the jobs, and executes their repetitions as it likes.
 ///
@@ -155,6 +159,12 @@ fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
     failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
+/// How many threads take turns in each of so many slots (at least one).
+fn threads_per_slot(repetitions: usize, slots: usize) -> usize {
+    let wanted = (THREADS_PER_JOB / slots).clamp(*THREADS_PER_SLOT.start(), *THREADS_PER_SLOT.end());
+    wanted.min(repetitions.div_ceil(slots)).max(1)
+}
+
 /// Runs a job's repetitions in plan order, each in the next free slot.
 fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
     let next = AtomicUsize::new(0);
@@ -172,7 +182,7 @@ fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
     if slots.is_empty() {
         return Ok(());
     }
-    let threads = if job.len() > slots.len() { THREADS_PER_SLOT } else { 1 };
+    let threads = threads_per_slot(job.len(), slots.len());
     // A pool of its own: work of other pools must not be picked up by a thread that is bound to a slot.
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(slots.len() * threads)
@@ -181,4 +191,25 @@ fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
         pool.broadcast(|place| slots.get(place.index() / threads).map(work));
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_have_threads_for_what_is_on_its_way_to_the_disk() {
+        for (repetitions, slots, expected) in [
+            (1, 1, 1),
+            (10_000, 1, 32),
+            (10_000, 2, 32),
+            (10_000, 8, 16),
+            (10_000, 64, 4),
+            (10, 2, 5),
+            (11, 2, 6),
+            (2, 8, 1),
+        ] {
+            assert_eq!(threads_per_slot(repetitions, slots), expected, "{repetitions} in {slots}");
+        }
+    }
 }

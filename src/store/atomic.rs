@@ -1,5 +1,6 @@
 //! Replacing a file as a whole: temporary file in the same folder, sync, rename.
 
+use super::gather::gather;
 use super::{Error, Result};
 use std::fs::{File, Permissions};
 use std::io::Write as _;
@@ -11,6 +12,8 @@ use std::path::Path;
 pub enum Durable {
     /// It is on the disk before the call returns.
     Yes,
+    /// The same, at one time with others of this process that follow each other closely.
+    Together,
     /// Losing it costs nothing but work that would be done again.
     No,
 }
@@ -27,11 +30,18 @@ pub fn replace(path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
         .tempfile_in(folder)
         .map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
-    if durable == Durable::Yes {
+    let wait = || {
+        if durable == Durable::Together {
+            gather();
+        }
+    };
+    if durable != Durable::No {
+        wait();
         file.as_file().sync_data().map_err(fail)?;
     }
     file.persist(path).map_err(|error| fail(error.error))?;
-    if durable == Durable::Yes {
+    if durable != Durable::No {
+        wait();
         sync_folder(folder)?;
     }
     Ok(())

@@ -7,6 +7,7 @@
 pub mod atomic;
 mod error;
 pub mod finished;
+mod gather;
 pub mod git;
 pub mod indexed;
 pub mod log;

@@ -154,7 +154,7 @@ impl Owned {
         let mut bytes = serde_json::to_vec_pretty(status)
             .map_err(|error| Error::new("write", &path, std::io::Error::other(error)))?;
         bytes.push(b'\n');
-        let durable = if status.state.is_finished() { Durable::Yes } else { Durable::No };
+        let durable = if status.state.is_finished() { Durable::Together } else { Durable::No };
         atomic::replace(&path, &bytes, durable)
     }
 
