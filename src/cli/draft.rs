@@ -4,7 +4,7 @@ use super::Failure;
 use super::snapshot::{self, Code};
 use crate::plan::build::{Built, Sink};
 use crate::plan::layout;
-use crate::plan::record::{Counts, ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord};
+use crate::plan::record::{ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord};
 use crate::plan::sbatch::{self, Script};
 use crate::plan::template::Template;
 use crate::report::human;
@@ -207,23 +207,30 @@ impl Sink for ToDisk<'_> {
 }
 
 /// The lines on standard error that say what was planned.
-pub(super) fn summary(counts: &Counts, arrays: usize, renamed: u64) -> String {
+pub(super) fn summary(built: &Built) -> String {
+    let counts = &built.counts;
     let mut text = format!(
         "{}, {}, {} to do in {} ({})",
         count(counts.experiments, "experiment"),
         count(counts.runs, "run"),
         count(counts.repetitions, "repetition"),
         count(counts.jobs, "job"),
-        count(arrays as u64, "array"),
+        count(built.arrays.len() as u64, "array"),
     );
     if counts.finished > 0 {
         let _ = write!(text, "; {} finished and left out", count(counts.finished, "repetition"));
     }
-    if renamed > 0 {
+    if built.renamed > 0 {
         let _ = write!(
             text,
             "\nnote: {} got a hash in their names: they would have shared a directory",
-            count(renamed, "run")
+            count(built.renamed, "run")
+        );
+    }
+    for (experiment, pattern) in &built.idle_excludes {
+        let _ = write!(
+            text,
+            "\nnote: experiment `{experiment}`: no run matches `exclude: {pattern}` (a parameter's name and type count)"
         );
     }
     text

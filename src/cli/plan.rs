@@ -25,7 +25,7 @@ pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Ex
     let frozen = freeze::freeze(&args.config, program, args.overwrite, mode, Some(args.code))?;
     frozen.print(mode)?;
     if !quiet {
-        tell!("{}", draft::summary(&frozen.built.counts, frozen.built.arrays.len(), frozen.built.renamed));
+        tell!("{}", draft::summary(&frozen.built));
         frozen.notes.iter().for_each(|note| tell!("{note}"));
         if frozen.built.counts.jobs == 0 {
             tell!("nothing is left to do: no plan was written");

@@ -5,6 +5,7 @@ use super::draft::{self, Draft, Frozen, MAX_ARRAY_SIZE, Mode, count};
 use super::snapshot::Code;
 use super::{Exit, Failure, Program, worker::hostname};
 use crate::config::SlurmChange;
+use crate::plan::build::Built;
 use crate::plan::check;
 use crate::plan::layout::plan as names;
 use crate::plan::record::{Configured, Counts, ExperimentRecord};
@@ -94,7 +95,7 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
             None => tell!("nothing is missing: nothing was written"),
             Some(frozen) => {
                 let counts = Counts { finished: 0, ..frozen.built.counts };
-                tell!("{}", draft::summary(&counts, frozen.built.arrays.len(), 0));
+                tell!("{}", draft::summary(&Built { counts, ..frozen.built.clone() }));
                 frozen.notes.iter().for_each(|note| tell!("{note}"));
                 if mode == Mode::DryRun {
                     tell!("dry run: nothing was written");

@@ -36,7 +36,7 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
     let control = worker::start()?;
     let frozen = freeze::freeze(&args.config, program, args.overwrite, Mode::Write, None)?;
     if !quiet {
-        tell!("{}", draft::summary(&frozen.built.counts, frozen.built.arrays.len(), frozen.built.renamed));
+        tell!("{}", draft::summary(&frozen.built));
     }
     let Some(folder) = frozen.folder else {
         if !quiet {

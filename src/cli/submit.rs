@@ -67,7 +67,7 @@ pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Resul
         let config = ConfigArgs { config: args.source.clone(), select: args.select.clone() };
         let frozen = freeze::freeze(&config, program, args.overwrite, Mode::Write, Some(args.code))?;
         if !quiet {
-            tell!("{}", draft::summary(&frozen.built.counts, frozen.built.arrays.len(), frozen.built.renamed));
+            tell!("{}", draft::summary(&frozen.built));
             frozen.notes.iter().for_each(|note| tell!("{note}"));
         }
         let Some(folder) = frozen.folder else {

@@ -155,6 +155,19 @@ impl<'e> Expansion<'e> {
             .map(|(run, index)| Run { index, ..run })
     }
 
+    /// The patterns of `exclude` that match no run: most likely misspelt, or of another type (`"1"` is not `1`).
+    pub fn idle_excludes(&self) -> Vec<&'e Value> {
+        let mut idle: Vec<_> = self.experiment.exclude.iter().collect();
+        for number in 0..self.candidates {
+            if idle.is_empty() {
+                break;
+            }
+            let run = self.candidate(number);
+            idle.retain(|pattern| !run.params.matches(pattern));
+        }
+        idle
+    }
+
     fn candidate(&self, number: usize) -> Run<'_> {
         let mut chosen = Vec::new();
         // The first level turns slowest: peel positions off from the last one.
@@ -382,8 +395,17 @@ mod tests {
         let expansion = Expansion::new(&e).unwrap();
         let runs: Vec<_> = expansion.runs().map(|run| (run.index, run.name.unwrap())).collect();
         assert_eq!(runs, [(0, "e__a1_n.b2".to_owned()), (1, "e__a2_n.b1.0".to_owned())]);
+        assert_eq!(expansion.idle_excludes(), Vec::<&Value>::new());
         e.first_run_only = true;
         assert_eq!(names(&e), ["e__a1_n.b2"]);
+    }
+
+    #[test]
+    fn patterns_that_exclude_nothing_are_known() {
+        let mut e = experiment("e", "{}", vec![sweep("grid", r#"{"a": [1, 2]}"#)]);
+        e.exclude = [r#"{"a": "1"}"#, r#"{"a": 1.0}"#, r#"{"b": 1}"#].map(value).to_vec();
+        let expansion = Expansion::new(&e).unwrap();
+        assert_eq!(expansion.idle_excludes(), [&e.exclude[0], &e.exclude[2]]);
     }
 
     #[test]

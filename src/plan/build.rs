@@ -101,6 +101,8 @@ pub struct Built {
     pub arrays: Vec<PlannedArray>,
     /// Runs with a hash in their name because two would have shared a directory.
     pub renamed: u64,
+    /// Patterns of `exclude` (JSON) that match no run, with their experiment's name.
+    pub idle_excludes: Vec<(String, String)>,
 }
 
 /// Why there is no plan.
@@ -208,8 +210,9 @@ pub fn build(
             *jobs = written;
         }
     }
+    let idle_excludes = outline.idle_excludes().map(|(name, pattern)| (name.to_owned(), pattern.to_json())).collect();
     let arrays = bundle::arrays(&records, &jobs, options.max_array_size);
-    Ok(Built { counts, arrays, renamed: outline.renamed() })
+    Ok(Built { counts, arrays, renamed: outline.renamed(), idle_excludes })
 }
 
 #[cfg(test)]

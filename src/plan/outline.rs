@@ -6,6 +6,7 @@
 use super::layout;
 use crate::config::Experiment;
 use crate::experiment::{self, Expansion, LIMIT, Run, component, hex, with_hash};
+use crate::value::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::fmt;
@@ -142,6 +143,14 @@ impl<'e> Outline<'e> {
             placed.expansion.runs().filter(|run| self.shared.contains(&hash(&placed.key, run.name.as_deref())))
         });
         renamed.count() as u64
+    }
+
+    /// The patterns of `exclude` that match no run of their experiment, with its name.
+    pub fn idle_excludes(&self) -> impl Iterator<Item = (&'e str, &'e Value)> {
+        self.experiments.iter().flat_map(|placed| {
+            let name = placed.expansion.experiment().name.as_str();
+            placed.expansion.idle_excludes().into_iter().map(move |pattern| (name, pattern))
+        })
     }
 
     /// Every run, in plan order.

@@ -223,7 +223,7 @@ pub fn build(
         jobs.push(counts.jobs - before);
     }
     let records: Vec<_> = groups.iter().map(|group| group.record.clone()).collect();
-    Ok(Built { counts, arrays: bundle::arrays(&records, &jobs, max_array_size), renamed: 0 })
+    Ok(Built { counts, arrays: bundle::arrays(&records, &jobs, max_array_size), renamed: 0, idle_excludes: Vec::new() })
 }
 
 #[cfg(test)]

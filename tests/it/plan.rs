@@ -31,6 +31,16 @@ fn assert_sound(script: &Path) {
 }
 
 #[test]
+fn a_pattern_that_excludes_nothing_is_told_of() {
+    let scene = Scene::with(&format!("{SIMPLE}exclude: [{{x: '1'}}, {{x: 2.0}}]\n"));
+    assert_eq!(
+        scene.cw2("plan config.yml").expect(0).err(),
+        "1 experiment, 1 run, 2 repetitions to do in 2 jobs (1 array)\n\
+         note: experiment `a`: no run matches `exclude: {\"x\":\"1\"}` (a parameter's name and type count)\n"
+    );
+}
+
+#[test]
 fn paths_go_to_standard_output_and_the_summary_to_standard_error() {
     let scene = Scene::with(SIMPLE);
     let outcome = scene.cw2("plan config.yml").expect(0);
