@@ -68,7 +68,7 @@ pub fn insert(text: &str) -> Result<String, String> {
                 }
             }
             inserted = true;
-            walk.value(&value, c == WORDS)?;
+            walk.value(&value, c == WORDS, before_redirection(chars.clone()))?;
         } else {
             walk.text(c, &mut chars)?;
         }
@@ -94,8 +94,8 @@ impl Walk {
         self.places.last().copied().unwrap_or(Place::Bare(0))
     }
 
-    /// Writes a value, quoted for the present place.
-    fn value(&mut self, value: &str, several: bool) -> Result<(), String> {
+    /// Writes a value, quoted for the present place. `redirected`: see [`before_redirection`].
+    fn value(&mut self, value: &str, several: bool, redirected: bool) -> Result<(), String> {
         if let Some(place) = self.lost {
             return Err(cannot(place));
         }
@@ -103,12 +103,18 @@ impl Walk {
         if self.before == Some('$') && place != Place::Single {
             return Err(cannot("right after a `$`"));
         }
+        if matches!(place, Place::Bare(_)) && after_duplication(&self.out) {
+            // bash expands what stands there a second time.
+            return Err(cannot("right after `>&`"));
+        }
         match place {
-            Place::Bare(_) if !several => self.out.push_str(&bare(value)?),
-            Place::Bare(_) if value.is_empty() => {}
+            Place::Bare(_) if several && value.is_empty() => {}
             Place::Bare(_) => {
-                let words: Result<Vec<_>, _> = value.split(NEXT).map(bare).collect();
-                self.out.push_str(&words?.join(" "));
+                let mut words = value.split(NEXT).map(bare).collect::<Result<Vec<_>, _>>()?;
+                if let Some(last) = words.last_mut().filter(|last| redirected && is_number(last)) {
+                    *last = format!("'{last}'");
+                }
+                self.out.push_str(&words.join(" "));
             }
             Place::Single | Place::Double if several => {
                 return Err("`flags` and `overrides` make several words: they cannot stand in quotes".to_owned());
@@ -143,8 +149,10 @@ impl Walk {
                 if matches!(rest.peek(), Some(&(WORD | WORDS))) {
                     return Err(cannot("right after a backslash"));
                 }
-                self.out.extend(rest.next());
-                self.before = Some('x');
+                let escaped = rest.next();
+                self.out.extend(escaped);
+                // The shell takes both characters of a line continuation out.
+                self.before = if escaped == Some('\n') { before } else { Some('x') };
             }
             Place::Backtick => self.close_at(c, '`'),
             _ if c == '`' => self.places.push(Place::Backtick),
@@ -158,6 +166,10 @@ impl Walk {
                 }
             }
             _ if c == '{' && before == Some('$') => self.places.push(Place::Brace),
+            Place::Brace if matches!(c, '\'' | '"') && self.within_double() => {
+                // It quotes after some operators, in some shells, and is a character like any other elsewhere.
+                self.lost = Some("after a quote inside `${ … }` inside double quotes");
+            }
             Place::Double => self.close_at(c, '"'),
             _ if c == '"' => self.places.push(Place::Double),
             place if c == '\'' => {
@@ -175,14 +187,23 @@ impl Walk {
     }
 
     fn bare_text(&mut self, c: char, before: Option<char>, depth: u32, rest: &mut Peekable<Chars<'_>>) {
-        let starts_word = before.is_none_or(|b| b.is_whitespace() || matches!(b, ';' | '&' | '|' | '(' | ')'));
+        let starts_word =
+            before.is_none_or(|b| b.is_whitespace() || matches!(b, ';' | '&' | '|' | '(' | ')' | '<' | '>'));
         match c {
             '#' if starts_word => self.places.push(Place::Comment),
             '<' if before == Some('<') && rest.peek() != Some(&'<') => self.lost = Some("after `<<` (a here-document)"),
-            'e' if depth > 0 && self.out.ends_with("case") => self.lost = Some("after a `case` inside `$( … )`"),
+            'e' if depth > 0 && ends_with_case(&self.out, rest.peek().copied()) => {
+                self.lost = Some("after a `case` inside `$( … )`");
+            }
             _ if depth > 0 => self.parenthesis(c, depth, Place::Bare),
             _ => {}
         }
+    }
+
+    /// Whether double quotes surround the present place, with no `$( … )` between.
+    fn within_double(&self) -> bool {
+        let inner = self.places.iter().rev().take_while(|place| !matches!(place, Place::Bare(_)));
+        inner.into_iter().any(|place| *place == Place::Double)
     }
 
     /// Counts the parentheses of a place that ends with the last one.
@@ -203,6 +224,32 @@ impl Walk {
             self.places.pop();
         }
     }
+}
+
+/// Whether what comes next may be a redirection: a number right before it would be the descriptor that it redirects.
+fn before_redirection(mut rest: Peekable<Chars<'_>>) -> bool {
+    let next = rest.find(|&c| !c.is_ascii_digit() && !matches!(c, WORD | WORDS | NEXT | END | '\\' | '\n'));
+    matches!(next, Some('<' | '>'))
+}
+
+/// Whether the next word says which descriptor a redirection copies.
+fn after_duplication(text: &str) -> bool {
+    let mut text = text.trim_end_matches([' ', '\t']);
+    while let Some(line) = text.strip_suffix("\\\n") {
+        text = line.trim_end_matches([' ', '\t']);
+    }
+    text.ends_with(">&") || text.ends_with("<&")
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a text ends with the reserved word, before the character `next`.
+fn ends_with_case(text: &str, next: Option<char>) -> bool {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '=');
+    let before = text.strip_suffix("case").map(|head| head.chars().next_back());
+    before.is_some_and(|before| !before.is_some_and(part)) && !next.is_some_and(part)
 }
 
 fn cannot(place: &str) -> String {
@@ -248,6 +295,8 @@ mod tests {
             ("# don't\nprintf '%s\\0' a#b@", format!("a#b{value}")),
             ("x=@; printf '%s\\0' \"$x\"", value.to_owned()),
             ("(printf '%s\\0' \"${HOME:+@}\")".replace('@', "y").as_str(), "y".to_owned()),
+            ("printf \\\n '%s\\0' \\\n @", value.to_owned()),
+            ("x=$(: ./lowercase case.txt; printf '%s\\0' @); printf '%s\\0' \"$x\"", value.to_owned()),
         ] {
             let script = insert(&template.replace('@', &mark_word(value).unwrap())).unwrap();
             assert_eq!(words(&script), [expected], "{template} became {script}");
@@ -269,6 +318,13 @@ mod tests {
             "echo $'a' @",
             "echo $(case x in x) echo @;; esac)",
             "echo 'x @",
+            "echo \"${HOME:-it's} ${HOME:-it's}\" @",
+            "echo \"${HOME#\"a\"}\" @",
+            "echo a \\\n# --name @ \\\necho b",
+            "echo a \\\n# it's\necho b # that's @",
+            "echo a ># @",
+            "echo a >& \\\n @",
+            "echo a 2<&@",
         ] {
             let result = insert(&template.replace('@', &mark_word("v").unwrap()));
             assert!(result.is_err(), "{template} became {result:?}");
@@ -276,6 +332,66 @@ mod tests {
         let words = mark_words(&["a b".to_owned(), "c".to_owned()]).unwrap();
         assert!(insert(&format!("echo \"{words}\"")).is_err());
         assert_eq!(insert(&format!("echo {words}")).unwrap(), "echo 'a b' c");
+    }
+
+    #[test]
+    fn a_number_before_a_redirection_is_no_descriptor() {
+        for (template, expected) in [
+            ("printf '%s\\0' a @>/dev/stdout", vec!["a", "2"]),
+            ("printf '%s\\0' a 1@>/dev/stdout", vec!["a", "12"]),
+            ("printf '%s\\0' a @1>/dev/stdout", vec!["a", "21"]),
+            ("printf '%s\\0' a @\\\n>/dev/stdout", vec!["a", "2"]),
+            ("printf '%s\\0' a @@>/dev/stdout", vec!["a", "22"]),
+            ("printf '%s\\0' a @</dev/null", vec!["a", "2"]),
+        ] {
+            let script = insert(&template.replace('@', &mark_word("2").unwrap())).unwrap();
+            assert_eq!(words(&script), expected, "{script}");
+        }
+        let flags = mark_words(&["--layers".to_owned(), "2".to_owned()]).unwrap();
+        assert_eq!(insert(&format!("a {flags}>b")).unwrap(), "a --layers '2'>b");
+        assert_eq!(insert(&format!("a {flags} >b")).unwrap(), "a --layers 2 >b");
+    }
+
+    /// Pieces of which hardly any whole is a sound script.
+    const PIECES: &[&str] = &[
+        "echo", " ", "@", "'", "\"", "${U:-", "${U#", "}", "it's", "#", "\\", "\\\n", "\n", "$(", "(", ")", "$((",
+        "))", "`", ";", "|", "2", ">", "<", "<<", "$", "case", "x=", "{", "!", "&",
+    ];
+
+    /// Whether a shell can read the script.
+    fn is_sound(shell: &str, script: &str) -> bool {
+        Command::new(shell).args(["-n", "-c", script]).output().unwrap().status.success()
+    }
+
+    /// Whether a value did something of its own when a shell ran the script.
+    fn breaks_out(shell: &str, script: &str, folder: &std::path::Path) -> bool {
+        let place = tempfile::tempdir_in(folder).unwrap();
+        let mut command = Command::new(shell);
+        command.args(["-c", script]).current_dir(place.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command.stdin(std::process::Stdio::null()).output().unwrap();
+        place.path().join("PWN").exists()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn no_value_breaks_out_of_any_text(
+            pieces in prop::collection::vec(prop::sample::select(PIECES), 1..14),
+            value in prop::sample::select(&[
+                "\n:>PWN;#", "'\n:>PWN;#", "\"\n:>PWN;#", ")\n:>PWN;#", "}\n:>PWN;#", "$(:>PWN)", "`:>PWN`", "';:>PWN;'",
+                "\";:>PWN;\"", "}$(:>PWN)", "';$(:>PWN);'", "\\\";:>PWN;\\\"", "\\';:>PWN;\\'", "))\n:>PWN\n((",
+            ][..]),
+        ) {
+            let template = pieces.concat();
+            let with = |value| insert(&template.replace('@', &mark_word(value).unwrap()));
+            if let (Ok(harmless), Ok(script)) = (with("v"), with(value)) {
+                let folder = tempfile::tempdir().unwrap();
+                // What a shell does with a text that it cannot read is its own affair.
+                for shell in ["/bin/sh", "/bin/bash"].iter().filter(|shell| is_sound(shell, &harmless)) {
+                    prop_assert!(!breaks_out(shell, &script, folder.path()), "{shell}: {template:?} became {script}");
+                }
+            }
+        }
     }
 
     proptest! {
