@@ -106,10 +106,10 @@ struct SelectArgs {
     /// Take misspelt keys for errors
     #[arg(long)]
     strict: bool,
-    /// One repetition of the first run of each experiment
+    /// One repetition, of one iteration, of the first run of each experiment; results go to `debug` below their path
     #[arg(long)]
     debug: bool,
-    /// One repetition of every run
+    /// The same, of every run
     #[arg(long)]
     debugall: bool,
 }

@@ -90,6 +90,8 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
     let own_slurm = map.get("slurm").map(|(_, node)| node).filter(|node| !node.is_null());
     slurm_for(&mut experiment, shared, own_slurm, report);
     if request.debug || request.debug_all {
+        // One iteration is no result: it must not count as one for the sweep itself, nor take the place of one.
+        experiment.path = format!("{}/debug", experiment.path.trim_end_matches('/'));
         experiment.repetitions = 1;
         experiment.iterations = Some(1);
         experiment.reps_in_parallel = 1;

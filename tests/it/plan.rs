@@ -296,6 +296,18 @@ fn selection_and_debugging_shrink_the_plan() {
     }
 }
 
+#[test]
+fn what_is_debugged_is_not_finished_for_the_sweep() {
+    let scene =
+        Scene::with("name: a\npath: out\nrepetitions: 2\niterations: 9\ncommand: echo {{ iterations }} >> ran\n");
+    scene.cw2("run config.yml --debug").expect(0);
+    scene.cw2("run config.yml").expect(0);
+    scene.cw2("run config.yml --debug -o").expect(0);
+    assert_eq!(scene.lines("ran"), ["1", "9", "9", "1"]);
+    assert_eq!(scene.state("out/debug/a/log/rep_00"), "completed");
+    scene.cw2("run config.yml").expect(0).says(["2 repetitions finished and left out"]);
+}
+
 /// The configuration as JSON, which is YAML; `slurm` in the experiment.
 fn with_slurm(slurm: &Value) -> String {
     json!({"name": "a", "path": "out", "repetitions": 1, "command": "echo x >> ran", "slurm": slurm}).to_string()

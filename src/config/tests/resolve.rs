@@ -264,6 +264,7 @@ fn debug_is_one_repetition() {
         let counts =
             (experiment.repetitions, experiment.iterations, experiment.reps_per_job, experiment.reps_in_parallel);
         assert_eq!(counts, (1, Some(1), 1, 1));
+        assert_eq!(experiment.path, "out/debug");
         assert_eq!(experiment.first_run_only, debug);
     }
 }
