@@ -125,7 +125,8 @@ pub fn uses_params(template: &str) -> bool {
     template.contains("params")
 }
 
-fn explain(error: &Error) -> String {
+/// What is wrong with a template, in words of the user's: which name is not defined, not that one is.
+pub(crate) fn explain(error: &Error) -> String {
     use std::error::Error as _;
     let mut text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     if error.kind() == ErrorKind::UndefinedError {

@@ -25,6 +25,32 @@ partition: "dev\n#SBATCH --wrap=id"
 }
 
 #[test]
+fn slurm_option_in_shell_lines() {
+    let text = "name: a
+path: out
+repetitions: 2
+command: ./run
+---
+name: SLURM
+sh_lines:
+- module load x
+- |
+  export A=1
+  #SBATCH --array=0-3
+";
+    assert_eq!(
+        errors(text, &request()),
+        "error: `sh_lines` holds an option for Slurm, not a line for the shell
+  --> c.yml:10:3
+   |
+10 |   export A=1
+   |   ^^^^^^^^^^
+   |
+   = help: give it a key of its own, or put it into `sbatch_args` as `option: value`"
+    );
+}
+
+#[test]
 fn option_in_slurm() {
     let text = "name: a
 path: out

@@ -21,6 +21,7 @@
 //! default template is known, the command that holds `%%python_script%%` becomes the worker's, and an `#SBATCH` line whose
 //! value is not given is left out.
 
+mod check;
 mod directives;
 pub(super) mod limit;
 mod percent;
@@ -34,6 +35,7 @@ use super::code::PathEntry;
 use super::layout;
 use crate::config::Slurm;
 use crate::experiment::component;
+use crate::run::render;
 use crate::value::Value;
 use minijinja::value::Value as Jinja;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -130,7 +132,9 @@ impl fmt::Display for Error {
                 )
             }
             Error::Jinja { template, error } => {
-                write!(f, "{}: {error}; the names a template can use are {}", template.display(), NAMES.join(", "))
+                let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
+                let why = render::explain(error);
+                write!(f, "{}{line}: {why}; the names a template can use are {}", template.display(), NAMES.join(", "))
             }
             Error::Template { template, line: Some(line), problem } => {
                 write!(f, "{}:{line}: {problem}", template.display())
@@ -166,28 +170,8 @@ pub fn render(script: &Script<'_>, template: Option<&UserTemplate<'_>>) -> Resul
     let template = UserTemplate { path: template.path, text: &text };
     let rendered =
         if percent::is_template(&text) { percent::render(script, &template)? } else { jinja(script, &template)? };
-    check(script, &template, &rendered)?;
+    check::check(script, &template, &rendered)?;
     Ok(rendered)
-}
-
-/// What a user's template may have forgotten, each of which would only show when the jobs fail.
-fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: &str) -> Result<(), Error> {
-    let problem = if !rendered.starts_with("#!") {
-        "the first line must name the shell, as `#!/bin/bash` does; sbatch refuses a script without it"
-    } else if !rendered.contains(&shell::worker(script)?) {
-        "the script never starts the worker; write `{{ worker }}` on a line of its own, at the end"
-    } else if !rendered.lines().any(has_array) {
-        "no `#SBATCH` line has the array; write `{{ sbatch }}` below the first line, or `#SBATCH --array={{ array }}`"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Template { template: template.path.to_owned(), line: None, problem: problem.to_owned() })
-}
-
-fn has_array(line: &str) -> bool {
-    line.strip_prefix("#SBATCH").is_some_and(|options| {
-        options.split_whitespace().any(|option| option.starts_with("--array") || option.starts_with("-a"))
-    })
 }
 
 /// What a template of the user's own can use: the names of the context below.
@@ -214,6 +198,14 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Err
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_debug(true);
+    environment.set_formatter(|out, state, value| {
+        if value.is_none() {
+            let detail = "what it writes was not given; write it between `{% if … %}` and `{% endif %}`";
+            return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, detail));
+        }
+        minijinja::escape_formatter(out, state, value)
+    });
     environment.add_filter("quote", |text: String| {
         shell::quote(&text).ok_or_else(|| {
             minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no shell can hold this value")

@@ -174,6 +174,18 @@ fn a_template_that_cannot_work_is_refused() {
             "own.sh: the first line must name the shell, as `#!/bin/bash` does; sbatch refuses a script without it",
         ),
         (
+            "#!/bin/bash\n{{ sbatch }}\n  # {{ worker }}\n",
+            "own.sh: the script never starts the worker; write `{{ worker }}` on a line of its own, at the end",
+        ),
+        (
+            "#!/bin/bash\n# why\n\nset -e\n{{ sbatch }}\n{{ worker }}\n",
+            "own.sh: Slurm reads no `#SBATCH` line below the first command, which is `set -e`; write the command below them",
+        ),
+        (
+            "#!/bin/bash\n#SBATCH --array=0-77\n{{ worker }}\n",
+            "own.sh: `#SBATCH` asks for the array `0-77`, but the jobs are 0-23; write `#SBATCH --array={{ array }}`",
+        ),
+        (
             "#!/bin/bash\n{{ worker }}\n",
             "own.sh: no `#SBATCH` line has the array; write `{{ sbatch }}` below the first line, or `#SBATCH --array={{ array }}`",
         ),
@@ -188,8 +200,13 @@ fn a_template_that_cannot_work_is_refused() {
     ] {
         assert_eq!(case.render(Some(template)).unwrap_err().to_string(), problem);
     }
-    let error = case.render(Some("#!/bin/bash\n{{ slurm.partitoin }}\n{{ worker }}\n")).unwrap_err().to_string();
-    assert!(error.starts_with("own.sh: undefined value") && error.contains("own.sh:2"), "{error}");
+    for (text, problem) in [
+        ("{{ slurm.partitoin }}", "own.sh:2: template: `slurm.partitoin` is not defined here; the names a template"),
+        ("#SBATCH --time={{ slurm.time }}", "own.sh:2: template: what it writes was not given; write it between"),
+    ] {
+        let error = case.render(Some(&format!("#!/bin/bash\n{text}\n{{{{ worker }}}}\n"))).unwrap_err().to_string();
+        assert!(error.starts_with(problem), "{error}");
+    }
 }
 
 #[test]

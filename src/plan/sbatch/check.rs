@@ -1,0 +1,96 @@
+//! What a user's template may have forgotten, each of which would only show when the jobs fail, or never.
+
+use super::{Error, Script, UserTemplate, shell};
+
+/// Looks at a rendered script as Slurm and the shell will.
+pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: &str) -> Result<(), Error> {
+    let fail = |problem: String| Err(Error::Template { template: template.path.to_owned(), line: None, problem });
+    if !rendered.starts_with("#!") {
+        return fail(
+            "the first line must name the shell, as `#!/bin/bash` does; sbatch refuses a script without it".to_owned(),
+        );
+    }
+    let worker = shell::worker(script)?;
+    if !rendered.match_indices(&worker).any(|(at, _)| !is_comment(rendered, at)) {
+        return fail(
+            "the script never starts the worker; write `{{ worker }}` on a line of its own, at the end".to_owned(),
+        );
+    }
+    let Some((number, array)) = rendered.lines().enumerate().find_map(|(number, line)| Some((number, array_of(line)?)))
+    else {
+        return fail(
+            "no `#SBATCH` line has the array; write `{{ sbatch }}` below the first line, or `#SBATCH --array={{ array }}`"
+                .to_owned(),
+        );
+    };
+    if let Some(command) = rendered.lines().take(number).find(|line| is_command(line)) {
+        return fail(format!(
+            "Slurm reads no `#SBATCH` line below the first command, which is `{}`; write the command below them",
+            command.trim()
+        ));
+    }
+    let last = script.array.record.jobs.saturating_sub(1);
+    let (range, _) = array.split_once('%').unwrap_or((array, ""));
+    if range != format!("0-{last}") && !(last == 0 && range == "0") {
+        return fail(format!(
+            "`#SBATCH` asks for the array `{array}`, but the jobs are 0-{last}; write `#SBATCH --array={{{{ array }}}}`"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether what begins at this place of a text stands behind a `#` that begins its line.
+fn is_comment(text: &str, at: usize) -> bool {
+    text.get(..at).and_then(|before| before.lines().next_back()).is_some_and(|line| {
+        !text.get(..at).is_some_and(|before| before.ends_with('\n')) && line.trim_start().starts_with('#')
+    })
+}
+
+fn is_command(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#')
+}
+
+/// The array that a `#SBATCH` line asks for.
+fn array_of(line: &str) -> Option<&str> {
+    let mut options = line.strip_prefix("#SBATCH")?.split_whitespace();
+    while let Some(option) = options.next() {
+        let value = match option {
+            "--array" | "-a" => options.next(),
+            _ => option.strip_prefix("--array=").or_else(|| option.strip_prefix("-a")),
+        };
+        if let Some(value) = value {
+            return Some(value.trim_matches(['"', '\'']));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_are_found_however_they_are_written() {
+        for (line, expected) in [
+            ("#SBATCH --array=0-3%2", Some("0-3%2")),
+            ("#SBATCH --time=5 --array 0-3", Some("0-3")),
+            ("#SBATCH -a0-3", Some("0-3")),
+            ("#SBATCH -a 0-3", Some("0-3")),
+            ("#SBATCH --array=\"0-3\"", Some("0-3")),
+            ("#SBATCH --time=5", None),
+            ("# SBATCH --array=0-3", None),
+            ("##SBATCH --array=0-3", None),
+        ] {
+            assert_eq!(array_of(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_comment_is_only_its_own_line() {
+        for (before, expected) in [("# ", true), ("#\n", false), ("# a\n  # ", true), ("# a\nb # ", false), ("", false)]
+        {
+            assert_eq!(is_comment(&format!("{before}exec"), before.len()), expected, "{before:?}");
+        }
+    }
+}
