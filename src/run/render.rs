@@ -5,9 +5,10 @@
 
 use crate::run::shell;
 use crate::value::{Map, Value};
-use minijinja::value::{Object, ValueKind};
+use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
-use std::sync::LazyLock;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 /// The names a template may use.
 pub const NAMES: &[&str] =
@@ -163,6 +164,8 @@ fn environment(for_shell: bool) -> Environment<'static> {
     env.set_fuel(Some(1_000_000));
     env.add_filter("flags", |value: minijinja::Value| flags(&value).map(minijinja::Value::from_object));
     env.add_filter("overrides", |value: minijinja::Value| overrides(&value).map(minijinja::Value::from_object));
+    // minijinja's own is marked as safe, and would be inserted without quotes.
+    env.add_filter("tojson", |value: minijinja::Value| from_jinja(&value).map(|value| value.to_json()));
     env.add_filter("raw", |value: minijinja::Value| -> Result<minijinja::Value, Error> {
         Ok(minijinja::Value::from_safe_string(print(&value)?))
     });
@@ -277,7 +280,7 @@ fn to_jinja(value: &Value) -> minijinja::Value {
         Value::Null => V::from(()),
         Value::Bool(flag) => V::from(*flag),
         Value::Int(int) => i64::try_from(*int).map_or_else(|_| V::from(*int), V::from),
-        Value::BigInt(digits) => V::from(digits.as_str()),
+        Value::BigInt(digits) => V::from_object(Digits(digits.clone())),
         Value::Float(float) => V::from(*float),
         Value::String(text) => V::from(text.as_str()),
         Value::List(items) => V::from(items.iter().map(to_jinja).collect::<Vec<_>>()),
@@ -285,7 +288,24 @@ fn to_jinja(value: &Value) -> minijinja::Value {
     }
 }
 
+/// An integer that no type of minijinja's holds: it prints, and cannot be reckoned with.
+#[derive(Debug)]
+struct Digits(String);
+
+impl Object for Digits {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 fn from_jinja(value: &minijinja::Value) -> Result<Value, Error> {
+    if let Some(Digits(digits)) = value.downcast_object_ref() {
+        return Ok(Value::BigInt(digits.clone()));
+    }
     Ok(match value.kind() {
         ValueKind::Undefined | ValueKind::None => Value::Null,
         ValueKind::Bool => Value::Bool(value.is_true()),
@@ -311,6 +331,9 @@ fn from_jinja(value: &minijinja::Value) -> Result<Value, Error> {
 mod tests {
     use super::*;
 
+    /// More than 128 bits.
+    const BIG: &str = "-123456789012345678901234567890123456789012345678901234567890";
+
     fn context() -> Context {
         let params = Value::Map(Map::from([
             ("lr".to_owned(), Value::Float(1e-5)),
@@ -321,6 +344,7 @@ mod tests {
             ("dims".to_owned(), Value::List(vec![Value::Int(1), Value::from("x y")])),
             ("on".to_owned(), Value::Bool(true)),
             ("none".to_owned(), Value::Null),
+            ("big".to_owned(), Value::BigInt(BIG.to_owned())),
         ]));
         Context::new(&params, &Names { experiment: "e", run: "e__lr1", rep: 2, rep_dir: "/r d", ..Names::default() })
     }
@@ -331,7 +355,19 @@ mod tests {
             ("a {{ params.lr }} {{ params.on }} {{ params.none }} {{ rep }}", "a 1e-05 True None 2"),
             ("a {{ params.net.act }} '{{ params.net.act }}' \"{{ params.net.act }}\"", "a 'a b' 'a b' \"a b\""),
             ("a {{ params.net }}", r#"a '{"act":"a b","n":3}'"#),
-            ("a {{ params | flags }}", "a --lr 1e-05 --net.act 'a b' --net.n 3 --dims 1 'x y' --on True"),
+            (
+                "a {{ params | flags }}",
+                "a --lr 1e-05 --net.act 'a b' --net.n 3 --dims 1 'x y' --on True --big -123456789012345678901234567890123456789012345678901234567890",
+            ),
+            (
+                "a {{ params.big }} {{ [params.big] }}",
+                "a -123456789012345678901234567890123456789012345678901234567890 '[-123456789012345678901234567890123456789012345678901234567890]'",
+            ),
+            (
+                "a {{ {'x': params.big} | overrides }}",
+                "a 'x=-123456789012345678901234567890123456789012345678901234567890'",
+            ),
+            ("a {{ params.net | tojson }} \"{{ params.net.act | tojson }}\"", r#"a '{"act":"a b","n":3}' "\"a b\"""#),
             ("a {{ params.net | overrides }}", r#"a 'act="a b"' 'n=3'"#),
             ("a {{ '$HOME' | raw }} {{ '$HOME' }}", "a $HOME '$HOME'"),
             ("{% for d in params.dims %}x {{ d }};{% endfor %}", "x 1;x 'x y';"),
