@@ -40,19 +40,30 @@ fn meaningless(experiment: &Experiment) -> Option<Diagnostic> {
     Some(Diagnostic::error(message).at(template.at).help("remove it, and let the program do what it was for"))
 }
 
-/// Renders every template of a run's first repetition as the worker will, to find what it lacks.
+/// Renders every template of a run as the worker will, to find what it lacks: for its first repetition, and for its last one
+/// where a condition may be in it.
 pub fn run(root: &Path, run: &PlannedRun<'_>) -> Result<(), Box<Diagnostic>> {
-    let experiment = run.experiment;
-    if !templates(experiment).any(|(template, _)| template.text.contains('{')) {
-        return Ok(());
+    let uses = |text: &str| templates(run.experiment).any(|(template, _)| template.text.contains(text));
+    if uses("{") {
+        repetition(root, run, 0)?;
     }
-    let dir = super::layout::rep_dir(&root.join(&run.dir), 0);
+    let last = run.experiment.repetitions.saturating_sub(1);
+    if last > 0 && (uses("{%") || uses(" if ")) {
+        repetition(root, run, last)?;
+    }
+    Ok(())
+}
+
+fn repetition(root: &Path, run: &PlannedRun<'_>, rep: u32) -> Result<(), Box<Diagnostic>> {
+    let experiment = run.experiment;
+    let dir = super::layout::rep_dir(&root.join(&run.dir), rep);
     let dir_text = dir.to_string_lossy();
     let config_file = dir.join(super::layout::rep::CONFIG_YAML);
     let config_text = config_file.to_string_lossy();
     let names = Names {
         experiment: &experiment.name,
         run: &run.name,
+        rep,
         rep_dir: &dir_text,
         config_file: &config_text,
         iterations: experiment.iterations,
@@ -67,7 +78,8 @@ pub fn run(root: &Path, run: &PlannedRun<'_>) -> Result<(), Box<Diagnostic>> {
             Place::Text => render::plain(&template.text, &context).map(drop),
         };
         result.map_err(|why| {
-            let diagnostic = Diagnostic::error(why).at(template.at).because(format!("in run `{}`", run.name));
+            let which = if rep == 0 { String::new() } else { format!(", repetition {rep}") };
+            let diagnostic = Diagnostic::error(why).at(template.at).because(format!("in run `{}`{which}", run.name));
             Box::new(diagnostic.help(TEMPLATE_HELP))
         })?;
     }
@@ -200,7 +212,7 @@ impl Demand<'_> {
     fn gpus(&self) -> Option<Problem> {
         let per_rep = self.gpus_per_rep?;
         let slots = self.slots as usize;
-        let requested = requested_gpus(self.slurm);
+        let requested = requested_gpus(self.slurm, self.ntasks());
         let fits = match share::fit(requested.unwrap_or(0), per_rep) {
             Ok(fits) => fits,
             Err(why) => return Some((why, "e.g. 1, 2, 0.5 or 0.25".to_owned())),
@@ -228,18 +240,26 @@ fn requested_number(slurm: &Slurm, names: &[&str]) -> Option<u32> {
     })
 }
 
-/// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4`, `gpus: 4`.
-fn requested_gpus(slurm: &Slurm) -> Option<usize> {
+/// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4,gpu:h100:2`,
+/// `gpus: 4`, `gpus-per-task: 1`.
+fn requested_gpus(slurm: &Slurm, ntasks: u32) -> Option<usize> {
     slurm.sbatch_args.iter().find_map(|(key, value)| {
         let SbatchArg::Values(values) = value else { return None };
         let text = values.first()?;
-        let count = |text: &str| text.rsplit(':').next()?.parse::<usize>().ok();
+        // `gpu` alone is one of them.
+        let number = |entry: &str| match entry.rsplit(':').next()?.parse::<usize>() {
+            Ok(number) => Some(number),
+            Err(_) => entry.starts_with("gpu").then_some(1),
+        };
+        let sum = |entries: Vec<&str>| entries.into_iter().map(number).sum::<Option<usize>>();
         match key.as_str() {
             "gres" => {
-                let gpu = text.split(',').find(|entry| entry.starts_with("gpu"))?;
-                Some(count(gpu).unwrap_or(1))
+                let entries = text.split(',').map(|entry| entry.trim_start_matches("gres/"));
+                let gpus: Vec<_> = entries.filter(|entry| entry.starts_with("gpu")).collect();
+                if gpus.is_empty() { None } else { sum(gpus) }
             }
-            "gpus" | "gpus-per-node" | "G" => count(text),
+            "gpus" | "gpus-per-node" | "G" => sum(text.split(',').collect()),
+            "gpus-per-task" => sum(text.split(',').collect()).map(|each| each * ntasks as usize),
             _ => None,
         }
     })

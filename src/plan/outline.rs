@@ -70,6 +70,11 @@ pub enum Error {
         /// Repetitions of every experiment, and their sum, as a text.
         sum: String,
     },
+    /// `exclude` leaves no run of an experiment.
+    AllExcluded {
+        /// The experiment.
+        experiment: String,
+    },
     /// Two runs of one directory have the same parameters.
     Twice {
         /// The first.
@@ -91,9 +96,13 @@ impl fmt::Display for Error {
                     "the plan asks for too much: {sum}, more than {LIMIT}; plan fewer experiments at once with `-e`"
                 )
             }
+            Error::AllExcluded { experiment } => write!(
+                f,
+                "`exclude` drops every run of experiment `{experiment}`; narrow it, or leave the experiment out"
+            ),
             Error::Twice { first, second, dir } => write!(
                 f,
-                "{first} and {second} have the same parameters and would share `{}`; remove one of them",
+                "{first} and {second} have the same parameters and would share `{}`; remove or rename one of them",
                 dir.display()
             ),
         }
@@ -118,6 +127,9 @@ impl<'e> Outline<'e> {
         let mut placed = Vec::with_capacity(experiments.len());
         for experiment in experiments {
             let expansion = Expansion::new(experiment)?;
+            if !experiment.exclude.is_empty() && expansion.runs().next().is_none() {
+                return Err(Error::AllExcluded { experiment: experiment.name.clone() });
+            }
             let folder = component(&experiment.name);
             let key = identity(&root.join(layout::run_dir(&experiment.path, &folder, None)));
             placed.push(Placed { expansion, folder, key });
@@ -332,6 +344,14 @@ mod tests {
     }
 
     #[test]
+    fn an_exclude_that_leaves_nothing_is_an_error() {
+        let mut e = experiment("e", r#"{"opt": "adam"}"#, vec![sweep("grid", r#"{"lr": [1, 2]}"#)]);
+        e.exclude = vec![crate::experiment::testing::value(r#"{"opt": "adam"}"#)];
+        let error = Outline::new(&[e], root()).unwrap_err().to_string();
+        assert_eq!(error, "`exclude` drops every run of experiment `e`; narrow it, or leave the experiment out");
+    }
+
+    #[test]
     fn the_same_run_twice_is_an_error() {
         let e = experiment("e", "{}", vec![sweep("grid", r#"{"lr": [1, 2, 1]}"#)]);
         let error = Outline::new(&[e], root()).unwrap_err();
@@ -340,7 +360,7 @@ mod tests {
             error.to_string(),
             format!(
                 "run 1 of experiment `e` (lr = 1) and run 3 of experiment `e` (lr = 1) have the same parameters \
-                 and would share `out/e/e__l1-{hash}`; remove one of them"
+                 and would share `out/e/e__l1-{hash}`; remove or rename one of them"
             )
         );
     }

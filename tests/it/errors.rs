@@ -210,6 +210,31 @@ fn all_wrong() -> Vec<Wrong> {
             "do not fit the 2 CPUs",
         ),
         wrong(
+            "more GPUs than two kinds of them",
+            good_and(
+                "reps_in_parallel: 4\nreps_per_job: 4\ngpus_per_rep: 1\n---\nname: SLURM\nsbatch_args: {gres: 'gpu:a:1,gpu:b:2'}\n",
+            ),
+            "config.yml:7:",
+            "7 | gpus_per_rep: 1",
+            "= 4 GPUs, but a job gets 3",
+        ),
+        wrong(
+            "more GPUs than those of the tasks",
+            good_and(
+                "reps_in_parallel: 3\nreps_per_job: 3\ngpus_per_rep: 1\n---\nname: SLURM\nntasks: 2\nsbatch_args: {gpus-per-task: 1}\n",
+            ),
+            "config.yml:7:",
+            "7 | gpus_per_rep: 1",
+            "= 3 GPUs, but a job gets 2",
+        ),
+        wrong(
+            "a name that the last repetition lacks",
+            "name: a\npath: out\nrepetitions: 3\ncommand: echo {% if rep > 1 %}{{ params.a }}{% endif %}\n",
+            "config.yml:4:",
+            "4 | command: echo",
+            "in run `a`, repetition 2",
+        ),
+        wrong(
             "a warning before the start",
             good_and("---\nname: SLURM\ntime: 2\ngrace: 2m\n"),
             "config.yml:1:",
