@@ -79,14 +79,19 @@ pub(super) fn freeze(
     draft.write(mode, |sink| Ok(build::build(&config.experiments, &options, &oracle, sink)?))
 }
 
-/// The cluster's own limit, where it matters and the configuration does not say; asked once.
+/// The array size of a configuration's plan. Neighbours may share an array, so their jobs count together.
 fn max_array_size(config: &Config) -> u32 {
-    let long = |experiment: &config::Experiment| {
+    let jobs = |experiment: &config::Experiment| {
         let runs = Expansion::new(experiment).map_or(0, |expansion| expansion.len());
-        let jobs = runs.saturating_mul(experiment.repetitions.into()) / u64::from(experiment.reps_per_job);
-        experiment.slurm.max_array_size.is_none() && jobs > SHORT
+        runs.saturating_mul(experiment.repetitions.into()).div_ceil(experiment.reps_per_job.max(1).into())
     };
-    if !config.experiments.iter().any(long) {
+    let unlimited = config.experiments.iter().filter(|experiment| experiment.slurm.max_array_size.is_none());
+    array_size_for(unlimited.map(jobs).fold(0, u64::saturating_add))
+}
+
+/// The cluster's own limit, asked only where so many jobs, for which the configuration does not say one, could exceed it.
+pub(super) fn array_size_for(jobs: u64) -> u32 {
+    if jobs <= SHORT {
         return MAX_ARRAY_SIZE;
     }
     Client.max_array_size().unwrap_or_else(|error| {

@@ -1,7 +1,8 @@
 //! `cw2 retry`: one more plan, of exactly what earlier ones left undone.
 
 use super::choose::{self, PlanArgs, RepArgs};
-use super::draft::{self, Draft, Frozen, MAX_ARRAY_SIZE, Mode, count};
+use super::draft::{self, Draft, Frozen, Mode, count};
+use super::freeze::array_size_for;
 use super::snapshot::Code;
 use super::{Exit, Failure, Program, worker::hostname};
 use crate::config::SlurmChange;
@@ -252,6 +253,7 @@ fn freeze(
             check::fits(&group.record).map_err(Failure::Usage)?;
         }
     }
+    let max_array_size = array_size_for(retry::jobs_to_cut(&groups));
     let templates = used_templates(templates, &groups);
     let mut retry_of: Vec<String> = Vec::new();
     let mut sources = Vec::new();
@@ -274,7 +276,7 @@ fn freeze(
         plan.params_json(line).map_err(anyhow::Error::from)
     };
     draft.write(mode, |sink| {
-        let mut built = retry::build(&groups, MAX_ARRAY_SIZE, &params, sink)?;
+        let mut built = retry::build(&groups, max_array_size, &params, sink)?;
         built.counts.finished = picked.finished();
         Ok(built)
     })

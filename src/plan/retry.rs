@@ -181,6 +181,15 @@ pub fn regroup(originals: &[Original<'_>], missing: &[Place]) -> Vec<Group> {
     groups
 }
 
+/// How many jobs the groups make whose configuration does not say how long an array may be.
+pub fn jobs_to_cut(groups: &[Group]) -> u64 {
+    let jobs = |group: &Group| {
+        let reps: u64 = group.runs.iter().map(|run| run.reps.len() as u64).sum();
+        reps.div_ceil(group.record.reps_per_job.max(1).into())
+    };
+    groups.iter().filter(|group| group.record.slurm.max_array_size.is_none()).map(jobs).sum()
+}
+
 /// Decides the new plan: everything goes to the sink. `params` gives a run's parameters in JSON, by its plan and line.
 ///
 /// # Errors

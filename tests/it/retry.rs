@@ -262,3 +262,25 @@ fn results_behind_a_symbolic_link_are_found() {
     scene.queue(&[(7, "0", "PENDING", "project/out/plans/002/sbatch.sh")]);
     assert!(retry().stderr.contains("to retry: 1 crashed\nleft out: 4 completed, 2 queued"));
 }
+
+#[test]
+fn arrays_are_as_long_as_the_cluster_allows() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 60\ncommand: 'true'\n---\nname: f\npath: out\nrepetitions: 60\ncommand: 'true'\n",
+    );
+    scene.queue(&[]);
+    scene.write_program("bin/scontrol", "#!/bin/sh\necho 'MaxArraySize            = 101'\n");
+    // Neither is long by itself, but they share an array.
+    for command in ["plan config.yml", "retry out", "retry out -e e"] {
+        scene.cluster(command).expect(0);
+    }
+    let elements = |script: &str| {
+        let script = scene.read(format!("out/plans/{script}"));
+        script.lines().find_map(|line| line.strip_prefix("#SBATCH --array=")).map(str::to_owned)
+    };
+    for plan in ["001", "002"] {
+        let cut = [1, 2].map(|number| elements(&format!("{plan}/sbatch_{number}.sh")));
+        assert_eq!(cut, [Some("0-100".to_owned()), Some("0-18".to_owned())], "{plan}");
+    }
+    assert_eq!(elements("003/sbatch.sh").as_deref(), Some("0-59"));
+}
