@@ -27,7 +27,7 @@ const NAMED: usize = 10;
 
 pub(super) fn cancel(args: &CancelArgs, quiet: bool) -> Result<Exit, Failure> {
     let plans = args.plans.open()?;
-    let queue = choose::queue().map_err(|error| {
+    let queue = choose::queue(&plans).map_err(|error| {
         Failure::Environment(format!("nothing was cancelled, because Slurm could not be asked what there is: {error}"))
     })?;
     let mut found = Found::default();

@@ -5,6 +5,7 @@ use crate::slurm::{self, Client, Cluster as _, Element};
 use crate::store::plan::Plan;
 use crate::store::plans;
 use clap::Args;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -172,15 +173,23 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     pattern.iter().skip(p).all(|c| *c == '*')
 }
 
-/// What Slurm says of the user's elements: one call.
-pub(super) fn queue() -> Result<Vec<Element>, slurm::Error> {
-    Client.queue()
+/// What Slurm says of the users whose plans these are, or lie beside them, and of this one: one call.
+pub(super) fn queue(plans: &[Plan]) -> Result<Vec<Element>, slurm::Error> {
+    Client.queue(&users(plans))
 }
 
-/// What Slurm says of the users these plans belong to, asked once and only once; or why it cannot be asked.
+/// Whoever's jobs may hold repetitions of these plans. Whose plans lie in one folder share its results.
+fn users(plans: &[Plan]) -> Vec<u32> {
+    let folders: BTreeSet<&Path> = plans.iter().filter_map(|plan| plan.folder.parent()).collect();
+    // A folder that cannot be read: its plans' own users are left.
+    let beside = folders.into_iter().flat_map(|folder| plans::find(folder).unwrap_or_default());
+    let folders: BTreeSet<PathBuf> = plans.iter().map(|plan| plan.folder.clone()).chain(beside).collect();
+    folders.iter().flat_map(|folder| plans::users(folder)).collect()
+}
+
+/// As [`queue`], asked once and only once; or why it cannot be asked.
 pub(super) fn glance(plans: &[Plan]) -> Result<Vec<Element>, String> {
-    let owners: Vec<u32> = plans.iter().filter_map(Plan::owner).collect();
-    Client.glance(&owners).map_err(|error| error.to_string())
+    Client.glance(&users(plans)).map_err(|error| error.to_string())
 }
 
 /// A path as people see it: relative to the working directory where it lies below it.

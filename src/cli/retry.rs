@@ -69,7 +69,7 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
     let plans = args.plans.open()?;
     let change = change(args)?;
     let (root, folder) = home(&plans)?;
-    let queue = choose::queue();
+    let queue = choose::queue(&plans);
     let survey = look(args, plans, &queue, quiet)?;
     if !program.command_optional() && survey.experiments.iter().flatten().any(|experiment| experiment.command.is_none())
     {

@@ -1,5 +1,6 @@
 //! `cw2 submit`: plans where needed, and hands every array to Slurm, each exactly once.
 
+use super::choose;
 use super::draft::{self, Mode};
 use super::freeze;
 use super::snapshot::SnapshotArgs;
@@ -84,7 +85,7 @@ pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Resul
         let name = plan.folder.display();
         return Err(Failure::Usage(format!("another `cw2 submit` is submitting plan `{name}` just now")));
     };
-    let queue = patiently(|| Client.queue())?;
+    let queue = patiently(|| choose::queue(std::slice::from_ref(&plan)))?;
     refuse_twice(&plan, &ledger, &queue, args.again)?;
     if args.again {
         ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);

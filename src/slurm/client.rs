@@ -3,6 +3,7 @@
 use super::element::{Element, ElementState, parse_indices};
 use super::{Cluster, Error, SubmitOptions};
 use crate::config::{SlurmTime, slurm_time};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -46,7 +47,7 @@ impl Cluster for Client {
                 Err(error) => return Err(error),
             };
             // The job may have been accepted though the answer was lost.
-            if let Some(element) = patiently(|| self.queue())?.iter().find(|element| element.token() == token) {
+            if let Some(element) = patiently(|| self.queue(&[]))?.iter().find(|element| element.token() == token) {
                 return Ok(element.job);
             }
             let Some(wait) = waits.next() else { return Err(error) };
@@ -62,9 +63,8 @@ impl Cluster for Client {
         Ok(said.trim().trim_start_matches("sbatch: ").to_owned())
     }
 
-    fn queue(&self) -> Result<Vec<Element>, Error> {
-        // All of the user's jobs in one call: asked for ids it no longer knows, squeue fails as a whole.
-        let (out, _) = call("squeue", &["--noheader", "--me", "--states=all", QUEUE_FORMAT])?;
+    fn queue(&self, users: &[u32]) -> Result<Vec<Element>, Error> {
+        let (out, _) = call("squeue", &queue_arguments(users))?;
         Ok(elements(&out))
     }
 
@@ -103,12 +103,9 @@ fn comment(token: &str, options: &SubmitOptions) -> String {
 
 impl Client {
     /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
-    /// wait. `users` are asked about too (numbers): plans may be theirs.
+    /// wait.
     pub fn glance(&self, users: &[u32]) -> Result<Vec<Element>, Error> {
-        let own = rustix::process::getuid().as_raw();
-        let users: std::collections::BTreeSet<_> = users.iter().chain([&own]).map(u32::to_string).collect();
-        let users = format!("--user={}", users.into_iter().collect::<Vec<_>>().join(","));
-        let arguments = ["--noheader", &users, "--states=all", QUEUE_FORMAT].map(str::to_owned);
+        let arguments = queue_arguments(users);
         // Without its configuration squeue waits for a minute. It only reads: left alone, it ends by itself.
         let (answer, answered) = std::sync::mpsc::channel();
         std::thread::spawn(move || drop(answer.send(call("squeue", &arguments))));
@@ -118,6 +115,14 @@ impl Client {
         })??;
         Ok(elements(&out))
     }
+}
+
+/// All of the users' jobs in one call: asked for ids it no longer knows, squeue fails as a whole.
+fn queue_arguments(users: &[u32]) -> [String; 4] {
+    let own = rustix::process::getuid().as_raw();
+    let users: BTreeSet<u32> = users.iter().copied().chain([own]).collect();
+    let users: Vec<_> = users.iter().map(u32::to_string).collect();
+    ["--noheader".to_owned(), format!("--user={}", users.join(",")), "--states=all".to_owned(), QUEUE_FORMAT.to_owned()]
 }
 
 fn elements(out: &str) -> Vec<Element> {

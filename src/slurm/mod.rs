@@ -18,8 +18,9 @@ pub trait Cluster {
     fn submit(&self, script: &Path, token: &str, options: &SubmitOptions) -> Result<u64, Error>;
     /// Asks whether and when a script could start; submits nothing. Returns Slurm's answer.
     fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, Error>;
-    /// The user's elements that Slurm still knows (asked once; see [`patiently`]): queued, running, and those that ended in the last minutes.
-    fn queue(&self) -> Result<Vec<Element>, Error>;
+    /// The elements of this user and of `users` (numbers) that Slurm still knows (asked once; see [`patiently`]): queued,
+    /// running, and those that ended in the last minutes.
+    fn queue(&self, users: &[u32]) -> Result<Vec<Element>, Error>;
     /// Cancels jobs or elements (`123`, `123_4`, `123_[4-6]`).
     fn cancel(&self, jobs: &[String]) -> Result<(), Error>;
     /// Puts a running element back into the queue.

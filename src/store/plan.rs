@@ -328,12 +328,6 @@ impl Plan {
         Ok(None)
     }
 
-    /// The number of the user it belongs to.
-    pub fn owner(&self) -> Option<u32> {
-        use std::os::unix::fs::MetadataExt as _;
-        fs::metadata(&self.folder).ok().map(|metadata| metadata.uid())
-    }
-
     /// The number of jobs.
     pub fn jobs(&self) -> u64 {
         self.manifest.counts.jobs

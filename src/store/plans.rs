@@ -1,8 +1,9 @@
 //! Folders of plans: which plans there are, and the verbatim copies that one keeps.
 
-use super::{Error, Result};
+use super::{Error, Result, submissions};
 use crate::plan::layout::{self, plan as names};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The plans a path names: itself, or those of a results folder (or of its `plans`), oldest first. None where it is neither.
@@ -33,6 +34,12 @@ pub fn find_below(path: &Path) -> Result<Vec<PathBuf>> {
     folders.retain(|plans| plans.is_dir());
     // A folder that may not be read is none of ours.
     Ok(folders.iter().flat_map(|plans| find(plans).unwrap_or_default()).collect())
+}
+
+/// The users (numbers) who may have submitted a plan: who made it, and who last used `cw2 submit`.
+pub fn users(plan: &Path) -> impl Iterator<Item = u32> {
+    let files = [plan.to_owned(), plan.join(submissions::FILE)];
+    files.into_iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.uid())
 }
 
 /// The verbatim copies in a folder of a plan: file name and text; none where the plan has no such folder.

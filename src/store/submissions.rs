@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The version of the format this program writes. It reads all from 1 to this one.
 pub const FORMAT: u32 = 1;
 
-const FILE: &str = "submissions.json";
+pub(super) const FILE: &str = "submissions.json";
 const LOCK: &str = "submissions.lock";
 
 /// The content of the file.

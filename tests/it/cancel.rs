@@ -1,6 +1,7 @@
 //! `cw2 cancel`: a whole plan, or the elements that hold nothing else.
 
-use crate::support::Scene;
+use crate::support::{Scene, is_root};
+use std::os::unix::fs::chown;
 
 const CONFIG: &str = "name: e
 path: out
@@ -76,4 +77,25 @@ fn only_elements_that_hold_nothing_else() {
     scene.worker("out/plans/001", 0).expect(0);
     std::fs::remove_dir_all(scene.path("out/e/e__l1/log/rep_00")).expect("a repetition");
     assert_eq!(scene.cluster("cancel out/plans/001 -r e__l1").expect(0).stdout, "7_0\n");
+}
+
+#[test]
+fn whose_plan_it_is_is_asked_about() {
+    if !is_root("giving a file to another user needs root") {
+        return;
+    }
+    let scene = planned();
+    scene.cw2("plan config.yml").expect(0);
+    scene.write("out/plans/001/submissions.json", r#"{"format": 1, "submissions": []}"#);
+    // Another one planned, and yet another one submitted; the second plan is this user's.
+    chown(scene.path("out/plans/001"), Some(1234), None).expect("root may");
+    chown(scene.path("out/plans/001/submissions.json"), Some(1235), None).expect("root may");
+    for command in ["status out", "retry out -n", "retry out/plans/002 -n", "cancel out -n", "submit out/plans/002"] {
+        let said = scene.cluster(command);
+        let calls = scene.lines("calls");
+        assert!(calls.last().is_some_and(|call| call.contains(" --user=0,1234,1235 ")), "{command}: {calls:?}");
+        if command == "submit out/plans/002" {
+            said.expect(2).says(["queued or running already"]);
+        }
+    }
 }
