@@ -1,9 +1,10 @@
 //! Which plans and which of their repetitions a command speaks of: PATH and PLAN arguments, `-e`, `-r`, `--rep`.
 
 use super::Failure;
-use crate::slurm::{self, Client, Cluster as _, Element};
+use crate::slurm::{self, Client, Cluster as _, Element, ElementState};
 use crate::store::plan::Plan;
 use crate::store::plans;
+use crate::store::survey::{self, PlanElement};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -185,6 +186,24 @@ fn users(plans: &[Plan]) -> Vec<u32> {
     let beside = folders.into_iter().flat_map(|folder| plans::find(folder).unwrap_or_default());
     let folders: BTreeSet<PathBuf> = plans.iter().map(|plan| plan.folder.clone()).chain(beside).collect();
     folders.iter().flat_map(|folder| plans::users(folder)).collect()
+}
+
+/// The plans beside these of which something is queued or runs: they may hold the same repetitions.
+pub(super) fn under_way_beside(plans: &[Plan], queue: &[Element]) -> Result<Vec<Plan>, Failure> {
+    let folders: BTreeSet<&Path> = plans.iter().filter_map(|plan| plan.folder.parent()).collect();
+    let mut others = Vec::new();
+    for folder in folders.into_iter().filter(|_| !queue.is_empty()) {
+        for path in plans::find(folder)? {
+            // One that cannot be read is another command's to complain about.
+            let Ok(other) = Plan::open(&path) else { continue };
+            let named = plans.iter().any(|plan| plan.folder == other.folder);
+            let alive = |element: &PlanElement| element.state != ElementState::Ended;
+            if !named && survey::elements(&other, queue)?.iter().any(alive) {
+                others.push(other);
+            }
+        }
+    }
+    Ok(others)
 }
 
 /// As [`queue`], asked once and only once; or why it cannot be asked.

@@ -15,7 +15,7 @@ use crate::plan::template::Template;
 use crate::run::standing::Standing;
 use crate::slurm::{self, Element};
 use crate::store::plan::Plan;
-use crate::store::plans::copies;
+use crate::store::plans::{self, copies};
 use crate::store::survey::{self, Seen, Survey};
 use crate::store::{self, submissions};
 use clap::Args;
@@ -67,18 +67,17 @@ fn missing(text: &str) -> Result<Standing, String> {
 
 pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let plans = args.plans.open()?;
+    args.select.check_plans(&plans)?;
     let change = change(args)?;
     let (root, folder) = home(&plans)?;
     let queue = choose::queue(&plans);
     let survey = look(args, plans, &queue, quiet)?;
-    if !program.command_optional() && survey.experiments.iter().flatten().any(|experiment| experiment.command.is_none())
-    {
+    let mut experiments = survey.reps.iter().filter_map(|seen| survey.experiment(seen));
+    if !program.command_optional() && experiments.any(|experiment| experiment.command.is_none()) {
         return Err(Failure::Usage(
             "these plans run the experiment of the program that made them: call `retry` of that program".to_owned(),
         ));
     }
-    let known: Vec<_> = survey.experiments.iter().flatten().map(|experiment| experiment.name.as_str()).collect();
-    args.select.check(&known)?;
     let picked = pick(args, &survey);
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
     let frozen = match picked.places.as_slice() {
@@ -122,11 +121,16 @@ fn home(plans: &[Plan]) -> Result<(PathBuf, PathBuf), Failure> {
     let Some(last) = plans.last() else { return Err(Failure::Usage("no plan was named".to_owned())) };
     let parent = |plan: &Plan| plan.folder.parent().map(Path::to_owned).unwrap_or_default();
     if let Some(other) = plans.iter().find(|plan| parent(plan) != parent(last) || plan.root != last.root) {
-        return Err(Failure::Usage(format!(
-            "plans `{}` and `{}` lie in different folders: retry each by itself",
-            other.folder.display(),
-            last.folder.display()
-        )));
+        let (one, two) = (other.folder.display(), last.folder.display());
+        return Err(Failure::Usage(if parent(other) == parent(last) {
+            let (here, there) = (other.root.display(), last.root.display());
+            format!(
+                "plans `{one}` and `{two}` were made in different working directories, `{here}` and `{there}`, and a plan has \
+                 only one: retry each by itself"
+            )
+        } else {
+            format!("plans `{one}` and `{two}` lie in different folders: retry each by itself")
+        }));
     }
     // As it was written at plan time, where that still leads there: it may go through a symbolic link.
     let written = last.root.join(Path::new(last.name()).parent().unwrap_or(Path::new("")));
@@ -142,7 +146,7 @@ fn look(
     quiet: bool,
 ) -> Result<Survey, Failure> {
     let error = match queue {
-        Ok(queue) => return Ok(survey::survey(plans, Some(queue), &hostname())?),
+        Ok(queue) => return among_others(plans, queue),
         Err(error) => error,
     };
     if args.assume_dead {
@@ -178,19 +182,33 @@ fn look(
     )))
 }
 
+/// Looks at the repetitions of these plans. Another plan that lies beside them may have some of them under way.
+fn among_others(plans: Vec<Plan>, queue: &[Element]) -> Result<Survey, Failure> {
+    let mut all = choose::under_way_beside(&plans, queue)?;
+    let others = all.len();
+    // Last, so that each repetition is seen where it is to be taken from, whichever plan's element it lies in.
+    all.extend(plans);
+    let mut survey = survey::survey(all, Some(queue), &hostname())?;
+    survey.reps.retain(|seen| seen.plan >= others);
+    Ok(survey)
+}
+
 /// Whether a repetition that runs does so on this machine, without Slurm: its lock says so.
 fn runs_here(seen: &Seen) -> bool {
     seen.status.as_ref().is_some_and(|status| status.slurm.is_none() && status.host == hostname())
 }
 
-/// Which plans were only ever run by `cw2 run`: nothing of them can be in a queue.
+/// Which plans were only ever run by `cw2 run`, and lie among such: nothing of them can be in a queue.
 fn local_plans(survey: &Survey) -> Result<Vec<bool>, Failure> {
     let mut local = Vec::new();
+    let mut submitted = false;
+    for folder in survey.plans.first().and_then(|plan| plan.folder.parent()).map_or(Ok(Vec::new()), plans::find)? {
+        submitted |= !submissions::read(&folder)?.submissions.is_empty();
+    }
     for (index, plan) in survey.plans.iter().enumerate() {
         let own = survey.reps.iter().filter(|seen| seen.plan == index).filter_map(|seen| seen.status.as_ref());
         let mut own = own.filter(|status| status.plan == plan.name()).peekable();
         let started = own.peek().is_some();
-        let submitted = !submissions::read(&plan.folder)?.submissions.is_empty();
         local.push(started && !submitted && own.all(|status| status.slurm.is_none()));
     }
     Ok(local)

@@ -25,6 +25,8 @@ command: test -e ok
 
 const L1: &str = "out/e/e__l1/log";
 const L2: &str = "out/e/e__l2/log";
+const SUBMITTED: &str = r#"{"format": 1, "submissions": [
+    {"array": 0, "token": "cw2:1:1:0", "job": 7, "submitted": "2026-01-01T00:00:00Z"}]}"#;
 const F: &str = "out/f/log/rep_00";
 
 /// The sweep of [`CONFIG`] after its first run: three crashes.
@@ -146,6 +148,10 @@ fn without_slurms_word_nothing_is_guessed() {
     );
     scene.cluster("cancel out").expect(3).silent().says(["nothing was cancelled", "Slurm is away"]);
     assert_eq!(tree(scene.root()), before);
+    // It was submitted, and then the plan that ran here may be under way too.
+    scene.cluster("retry out/plans/001 -n").expect(0).says(["to retry: 3 crashed"]);
+    scene.write("out/plans/002/submissions.json", SUBMITTED);
+    scene.cluster("retry out/plans/001").expect(3).silent().says(["3 repetitions are still queued, running or lost"]);
     scene.forge_state(&format!("{L1}/rep_00"), "running", 7, 0);
     scene.cluster("retry out --assume-dead").expect(0).says([
         "warning: Slurm could not be asked",
@@ -283,4 +289,40 @@ fn arrays_are_as_long_as_the_cluster_allows() {
         assert_eq!(cut, [Some("0-100".to_owned()), Some("0-18".to_owned())], "{plan}");
     }
     assert_eq!(elements("003/sbatch.sh").as_deref(), Some("0-59"));
+}
+
+#[test]
+fn what_another_plan_has_under_way_is_left_out() {
+    let scene = crashed();
+    scene.cluster("retry out/plans/001").expect(0);
+    // l1's and l2's crash wait; f's ran meanwhile.
+    scene.queue(&[(8, "0", "PENDING", "out/plans/002/sbatch.sh"), (8, "1", "COMPLETED", "out/plans/002/sbatch.sh")]);
+    let told = scene.cluster("retry out/plans/001 --json").expect(0).json_lines().remove(0);
+    assert_eq!((&told["retried"], &told["left_out"]), (&json!({"crashed": 1}), &json!({"completed": 4, "queued": 2})));
+    assert_eq!(scene.jobs("out/plans/003"), [["f 0"]]);
+    let manifest: serde_json::Value = serde_json::from_str(&scene.read("out/plans/003/plan.json")).expect("JSON");
+    assert_eq!(manifest["retry_of"], json!(["out/plans/001"]));
+    // Nor does an earlier plan's: each by itself is the same as all of them.
+    scene.queue(&[(7, "3", "PENDING", "out/plans/001/sbatch.sh")]);
+    scene.cluster("retry out/plans/003 -n").expect(0).says(["to retry: nothing\nleft out: 1 queued"]);
+}
+
+#[test]
+fn plans_of_several_working_directories() {
+    let scene = Scene::new();
+    let path = scene.path("results").display().to_string();
+    scene.queue(&[]);
+    for folder in ["a", "b"] {
+        scene.write(&format!("{folder}/c.yml"), format!("name: e\npath: {path}\nrepetitions: 1\ncommand: 'true'\n"));
+        scene.call(["plan", "c.yml"]).current_dir(scene.path(folder)).run().expect(0);
+    }
+    let refused = scene.cluster("retry results").expect(2);
+    assert_eq!(
+        refused.err(),
+        "error: plans `[HERE]/results/plans/001` and `[HERE]/results/plans/002` were made in different working \
+         directories, `[HERE]/a` and `[HERE]/b`, and a plan has only one: retry each by itself\n"
+    );
+    // What the one has queued is the other's too.
+    scene.queue(&[(7, "0", "PENDING", "results/plans/002/sbatch.sh")]);
+    scene.cluster("retry results/plans/001 -n").expect(0).says(["to retry: nothing\nleft out: 1 queued"]);
 }
