@@ -4,6 +4,7 @@ use super::{Exit, Failure, Program, draft};
 use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::{Plan, Rep};
+use crate::store::requeues;
 use crate::worker::{self, Control, End, Jobs, Observer, Options, Setting, Tally, TimeLimit};
 use clap::Args;
 use std::path::PathBuf;
@@ -77,24 +78,36 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         && tally.unfinished()
         && (control.stopped_by_time_limit() || (tally.out_of_time() && !control.stopping()))
     {
-        requeue(ids, args.max_requeues);
+        requeue(&plan, ids, args.max_requeues);
     }
     Ok(exit(&tally))
 }
 
 /// Puts this element back into the queue, as long as it may.
-fn requeue(ids: &SlurmIds, most: u32) {
-    let done = ids.restart_count;
-    if done >= most {
-        if most > 0 {
-            log::warn!("not requeued: it was {done} times already (`max_requeues: {most}`)");
-        }
+fn requeue(plan: &Plan, ids: &SlurmIds, most: u32) {
+    if most == 0 {
         return;
     }
     let name = match (&ids.array_job_id, &ids.array_task_id) {
         (Some(job), Some(index)) => format!("{job}_{index}"),
         _ => ids.job_id.clone(),
     };
+    // Ids come again when a cluster is set up anew: no element requeued itself more often than it was requeued.
+    let own = requeues::noted(&plan.folder, &name).map(|noted| noted.min(ids.restart_count));
+    let noted = own.and_then(|done| {
+        if done < most {
+            requeues::note(&plan.folder, &name, done + 1)?;
+        }
+        Ok(done)
+    });
+    let done = noted.unwrap_or_else(|error| {
+        log::warn!("{error}; every requeue of this job counts for `max_requeues`, whoever asked for it");
+        ids.restart_count
+    });
+    if done >= most {
+        log::warn!("not requeued: it requeued itself {done} times already (`max_requeues: {most}`)");
+        return;
+    }
     // Said before it is done: Slurm ends this process as part of it.
     log::info!("requeueing {name} ({} of {most})", done + 1);
     if let Err(error) = Client.requeue(&name) {

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod plan;
 pub mod plans;
 pub mod rep;
+pub mod requeues;
 pub mod snapshot;
 pub mod submissions;
 pub mod survey;

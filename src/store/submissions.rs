@@ -1,6 +1,6 @@
 //! `submissions.json` in a plan's folder: which array was submitted as which job.
 //!
-//! The only part of a plan that changes. One writer: `cw2 submit`, under the file's lock. An entry without a job id is an
+//! With `requeues/` the only part of a plan that changes. One writer: `cw2 submit`, under the file's lock. An entry without a job id is an
 //! intention: its token tells whether Slurm got it.
 
 use super::atomic::{self, Durable};

@@ -93,3 +93,34 @@ command: echo {{ rep }} resume=$CW2_RESUME >>ran; [ {{ rep }} = 0 ] || until [ -
     let resumed = scene.status(&reps[1]);
     assert_eq!((&resumed["state"], &resumed["attempt"]), (&json!("completed"), &json!(2)));
 }
+
+#[test]
+fn only_its_own_requeues_count_for_an_element() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 1\ncommand: kill -USR1 $PPID; sleep 1000\n");
+    scene.plan_one();
+    scene.write_program("bin/scontrol", "#!/bin/sh\necho \"$@\" >>\"$HOME/calls\"\n");
+    // The repetition warns its worker as Slurm does.
+    let run_out = |index: &str, restarts: u32| {
+        scene
+            .on_cluster(&["worker", "--plan", "out/plans/001", "--index", "0", "--max-requeues", "2"])
+            .env("SLURM_JOB_ID", "9")
+            .env("SLURM_ARRAY_JOB_ID", "7")
+            .env("SLURM_ARRAY_TASK_ID", index)
+            .env("SLURM_RESTART_COUNT", restarts.to_string())
+            .run()
+            .expect(75)
+    };
+    // Preempted three times before, and once in between.
+    run_out("0", 3).says(["requeueing 7_0 (1 of 2)"]);
+    run_out("0", 5).says(["requeueing 7_0 (2 of 2)"]);
+    run_out("0", 6).says(["not requeued: it requeued itself 2 times already (`max_requeues: 2`)"]);
+    // Another job of the same number was here before.
+    run_out("0", 0).says(["requeueing 7_0 (1 of 2)"]);
+    assert_eq!(scene.lines("calls"), ["requeue 7_0"; 3]);
+    // Where nothing can be noted, all count.
+    std::fs::remove_dir_all(scene.path("out/plans/001/requeues")).expect("a folder");
+    scene.write("out/plans/001/requeues", "");
+    run_out("0", 1).says(["requeueing 7_0 (2 of 2)", "every requeue of this job counts for `max_requeues`"]);
+    run_out("0", 2).says(["not requeued: "]);
+    assert_eq!(scene.lines("calls").len(), 4);
+}
