@@ -286,13 +286,7 @@ fn usages(survey: &Survey) -> Vec<Usage> {
             usages.len() - 1
         });
         let Some(usage) = usages.get_mut(place) else { continue };
-        usage.requested = Requested {
-            reps_per_job: experiment.reps_per_job,
-            time: experiment.slurm.time.clone(),
-            mem_per_cpu: experiment.slurm.mem_per_cpu.clone(),
-            cpus_per_task: experiment.slurm.cpus_per_task,
-            ntasks: experiment.slurm.ntasks,
-        };
+        usage.requested = Requested::of(&experiment.slurm, experiment.reps_per_job);
         usage.reps_in_parallel = experiment.reps_in_parallel;
         usage.cpus_per_rep = experiment.cpus_per_rep;
         usage.total += 1;

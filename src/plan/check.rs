@@ -162,11 +162,11 @@ fn shares(experiment: &Experiment) -> Vec<Diagnostic> {
 
 impl Demand<'_> {
     fn cpus_per_task(&self) -> Option<u32> {
-        requested_number(self.slurm, &["cpus-per-task", "c"]).or(self.slurm.cpus_per_task)
+        self.slurm.effective_cpus_per_task()
     }
 
     fn ntasks(&self) -> u32 {
-        requested_number(self.slurm, &["ntasks", "n"]).or(self.slurm.ntasks).unwrap_or(1)
+        self.slurm.effective_ntasks().unwrap_or(1)
     }
 
     /// The CPUs an element gets: `ntasks` × `cpus-per-task`; `None` where the configuration leaves it to the cluster.
@@ -230,14 +230,6 @@ impl Demand<'_> {
             )
         })
     }
-}
-
-/// A number that `sbatch_args` gives under one of these names: it wins over the key of SLURM, as the later line does.
-fn requested_number(slurm: &Slurm, names: &[&str]) -> Option<u32> {
-    slurm.sbatch_args.iter().rev().find_map(|(key, value)| match value {
-        SbatchArg::Values(values) if names.contains(&key.as_str()) => values.last()?.trim().parse().ok(),
-        _ => None,
-    })
 }
 
 /// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4,gpu:h100:2`,

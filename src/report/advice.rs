@@ -1,7 +1,7 @@
 //! `cw2 status --advice`: what finished repetitions used of what was requested, and what would fit.
 
 use super::human;
-use crate::config::{SlurmTime, slurm_time};
+use crate::config::{Slurm, SlurmTime, slurm_time};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -24,10 +24,27 @@ pub struct Requested {
     pub time: Option<String>,
     /// `--mem-per-cpu`, in Slurm's form.
     pub mem_per_cpu: Option<String>,
+    /// `--mem`, in Slurm's form.
+    pub mem: Option<String>,
     /// `--cpus-per-task`.
     pub cpus_per_task: Option<u32>,
     /// `--ntasks`.
     pub ntasks: Option<u32>,
+}
+
+impl Requested {
+    /// What a script asks for, be it by a key of SLURM or in `sbatch_args`.
+    pub fn of(slurm: &Slurm, reps_per_job: u32) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Requested {
+            reps_per_job,
+            time: owned(slurm.effective_time()),
+            mem_per_cpu: owned(slurm.sbatch_value(&["mem-per-cpu"]).or(slurm.mem_per_cpu.as_deref())),
+            mem: owned(slurm.sbatch_value(&["mem"])),
+            cpus_per_task: slurm.effective_cpus_per_task(),
+            ntasks: slurm.effective_ntasks(),
+        }
+    }
 }
 
 /// What the finished repetitions of an experiment used.
@@ -81,6 +98,8 @@ pub struct Asked {
     pub time_seconds: Option<u64>,
     /// As written.
     pub mem_per_cpu: Option<String>,
+    /// As written: of a job as a whole.
+    pub mem: Option<String>,
     /// CPUs of a job.
     pub cpus: u32,
     /// Repetitions of a job.
@@ -115,6 +134,8 @@ pub struct Fits {
     pub time_seconds: u64,
     /// Memory, in Slurm's form; `None` where no repetition tells what it used.
     pub mem_per_cpu: Option<String>,
+    /// The same for a job as a whole.
+    pub mem: Option<String>,
 }
 
 /// What would fit an experiment.
@@ -130,6 +151,7 @@ pub fn advise(usage: &Usage) -> Advice {
         },
         time: requested.time.clone(),
         mem_per_cpu: requested.mem_per_cpu.clone(),
+        mem: requested.mem.clone(),
         cpus,
         reps_per_job: per_job,
         reps_in_parallel: slots,
@@ -170,12 +192,13 @@ fn fits(usage: &Usage, used: &Used, slots: u32, cpus: u32) -> Fits {
     let rounds = f64::from(reps_per_job.div_ceil(slots));
     let longest = (rounds * typical).max((rounds - 1.0) * used.seconds_median + used.seconds_max);
     let time_seconds = round_up(longest * MARGIN);
-    let mem_per_cpu = used.max_rss.map(|rss| {
-        let all = u128::from(rss) * u128::from(slots) * 5 / 4;
+    let memory = |cpus: u32| {
+        let all = u128::from(used.max_rss?) * u128::from(slots) * 5 / 4;
         let step = u128::from(64 * MIB);
-        format!("{}M", all.div_ceil(u128::from(cpus)).div_ceil(step).max(1) * 64)
-    });
-    Fits { reps_per_job, time: slurm_form(time_seconds), time_seconds, mem_per_cpu }
+        Some(format!("{}M", all.div_ceil(u128::from(cpus)).div_ceil(step).max(1) * 64))
+    };
+    let (mem_per_cpu, mem) = (memory(cpus), memory(1));
+    Fits { reps_per_job, time: slurm_form(time_seconds), time_seconds, mem_per_cpu, mem }
 }
 
 fn notes(usage: &Usage, asked: &Asked, used: &Used, fits: Option<&Fits>, finished: usize) -> Vec<String> {
@@ -254,12 +277,17 @@ pub fn render(advice: &[Advice]) -> String {
             ),
             fits.time.clone(),
         ]);
+        // In the unit that was asked for: Slurm takes only one of both.
+        let (key, asked_memory, memory) = match &asked.mem {
+            Some(_) => ("mem", &asked.mem, &fits.mem),
+            None => ("mem-per-cpu", &asked.mem_per_cpu, &fits.mem_per_cpu),
+        };
         table.add_row([
-            "mem-per-cpu".to_owned(),
-            asked.mem_per_cpu.clone().unwrap_or_else(not_given),
+            key.to_owned(),
+            asked_memory.clone().unwrap_or_else(not_given),
             used.max_rss
                 .map_or_else(|| "not known".to_owned(), |rss| format!("{} (largest process)", human::bytes(rss))),
-            fits.mem_per_cpu.clone().unwrap_or_else(|| "not known".to_owned()),
+            memory.clone().unwrap_or_else(|| "not known".to_owned()),
         ]);
         table.add_row([
             "reps_per_job".to_owned(),
@@ -291,6 +319,7 @@ pub fn render(advice: &[Advice]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SbatchArg;
 
     fn usage(reps_per_job: u32, slots: u32, cpus: u32, seconds: &[f64], mib: Option<u64>) -> Usage {
         Usage {
@@ -300,6 +329,7 @@ mod tests {
                 reps_per_job,
                 time: Some("4:00:00".to_owned()),
                 mem_per_cpu: Some("4G".to_owned()),
+                mem: None,
                 cpus_per_task: Some(cpus),
                 ntasks: None,
             },
@@ -360,6 +390,29 @@ mod tests {
         ] {
             assert_eq!(advise(&usage).notes, expected);
         }
+    }
+
+    #[test]
+    fn what_sbatch_args_ask_for_counts() {
+        let arg = |key: &str, value: &str| (key.to_owned(), SbatchArg::Values(vec![value.to_owned()]));
+        let slurm = Slurm {
+            time: Some("10".to_owned()),
+            sbatch_args: vec![
+                arg("mem", "1G"),
+                arg("c", "4"),
+                arg("time", "0:30:00"),
+                ("n".to_owned(), SbatchArg::Flag),
+            ],
+            ..Slurm::default()
+        };
+        let advice = advise(&Usage { requested: Requested::of(&slurm, 1), ..usage(1, 1, 1, &[700.0; 9], Some(900)) });
+        let asked = &advice.requested;
+        assert_eq!((asked.time.as_deref(), asked.time_seconds, asked.cpus), (Some("0:30:00"), Some(1_800), 4));
+        let lines = render(&[advice]);
+        assert_eq!(
+            lines.lines().find(|line| line.trim_start().starts_with("mem")),
+            Some("  mem           1G         900 MiB (largest process)                 1152M")
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What happens at the time limit: how long before it an element is warned, and how often it is requeued.
 
-use crate::config::{SbatchArg, Slurm, SlurmTime, slurm_time};
+use crate::config::{Slurm, SlurmTime, slurm_time};
 
 /// Seconds of warning before the time limit, where elements are requeued and `grace` is not given.
 const DEFAULT_GRACE: f64 = 120.0;
@@ -19,11 +19,7 @@ pub(super) fn requeues(slurm: &Slurm) -> u32 {
 
 /// The time limit in seconds, where the configuration says.
 pub(in crate::plan) fn seconds(slurm: &Slurm) -> Option<f64> {
-    let own = slurm.sbatch_args.iter().find_map(|(key, value)| match value {
-        SbatchArg::Values(values) if key == "time" || key == "t" => values.last(),
-        _ => None,
-    });
-    match slurm_time(own.or(slurm.time.as_ref())?)? {
+    match slurm_time(slurm.effective_time()?)? {
         #[expect(clippy::cast_precision_loss, reason = "time limits are far below 2^52 seconds")]
         SlurmTime::Seconds(seconds) => Some(seconds as f64),
         SlurmTime::Unlimited => None,
