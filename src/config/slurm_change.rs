@@ -69,6 +69,9 @@ impl SlurmChange {
     /// Changes a resolved document; an empty value takes back what it says.
     pub fn apply(&self, slurm: &mut Slurm) {
         let new = self.values.clone();
+        // `sbatch_args` would win over the key, as the later line of a script does.
+        let replaced: Vec<_> = self.keys.iter().flat_map(|key| options(key)).collect();
+        slurm.sbatch_args.retain(|(option, _)| !replaced.contains(&&option.as_str()));
         for key in &self.keys {
             match key.as_str() {
                 "partition" => slurm.partition.clone_from(&new.partition),
@@ -95,6 +98,20 @@ impl SlurmChange {
                 _ => {}
             }
         }
+    }
+}
+
+/// The options of sbatch that say what a key says, or the opposite of it.
+fn options(key: &str) -> &'static [&'static str] {
+    match key {
+        "partition" => &["partition", "p"],
+        "job-name" => &["job-name", "J"],
+        "account" => &["account", "A"],
+        "ntasks" => &["ntasks", "n"],
+        "cpus-per-task" => &["cpus-per-task", "c"],
+        "mem-per-cpu" => &["mem-per-cpu", "mem", "mem-per-gpu"],
+        "time" => &["time", "t"],
+        _ => &[],
     }
 }
 
@@ -162,6 +179,20 @@ mod tests {
         assert_eq!(slurm.sbatch_args, [("qos".to_owned(), values("low"))]);
         parse(&["sbatch_args="]).unwrap().apply(&mut slurm);
         assert_eq!(slurm.sbatch_args, []);
+    }
+
+    #[test]
+    fn a_key_takes_the_place_of_its_option() {
+        let values = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
+        let args = [("t", "10"), ("time", "11"), ("mem", "1G"), ("c", "2"), ("qos", "low")];
+        let mut slurm = Slurm {
+            sbatch_args: args.map(|(key, value)| (key.to_owned(), values(value))).to_vec(),
+            ..Slurm::default()
+        };
+        parse(&["time=20", "mem-per-cpu=8G"]).unwrap().apply(&mut slurm);
+        assert_eq!(slurm.sbatch_args, [("c".to_owned(), values("2")), ("qos".to_owned(), values("low"))]);
+        parse(&["cpus-per-task=4", "sbatch_args.c=5"]).unwrap().apply(&mut slurm);
+        assert_eq!(slurm.sbatch_args, [("qos".to_owned(), values("low")), ("c".to_owned(), values("5"))]);
     }
 
     #[test]
