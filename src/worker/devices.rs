@@ -50,8 +50,8 @@ pub struct Slot {
     pub(super) pinned: bool,
     /// Its GPUs, comma-separated; empty where there is none.
     pub(super) gpus: String,
-    /// The variable that restricts its processes to them, with its value.
-    pub(super) gpu_variable: Option<(&'static str, String)>,
+    /// The variables that restrict its processes to them, with their values.
+    pub(super) gpu_variables: Vec<(&'static str, String)>,
     /// Held by whoever runs something in it.
     turn: Mutex<()>,
 }
@@ -159,20 +159,19 @@ pub(super) fn slots(
         Sharing::CpusAndGpus => experiment.gpus_per_rep.or_else(|| gpus.evenly(wanted)),
         Sharing::One | Sharing::Free | Sharing::Cpus => None,
     };
-    let variable = gpus.variable.filter(|_| gpus_per_rep.is_some());
     let slots = (0..)
         .zip(shares)
         .zip(gpus.split(gpus_per_rep, wanted)?)
         // A short job needs no more slots than it has repetitions; the share of each stays what it is in a full one.
         .take(reps)
-        .map(|((number, cpus), gpus)| {
-            let gpus = gpus.join(",");
+        .map(|((number, cpus), gpu_variables)| {
+            let gpus = gpu_variables.first().map(|(_, gpus)| gpus.clone()).unwrap_or_default();
             Slot {
                 number,
                 pinned: split && options.allowed.bound && cpus.len() < options.allowed.cpus.len(),
                 cpus,
                 threads,
-                gpu_variable: variable.map(|name| (name, gpus.clone())),
+                gpu_variables: if gpus_per_rep.is_some() { gpu_variables } else { Vec::new() },
                 gpus,
                 turn: Mutex::default(),
             }
@@ -181,25 +180,25 @@ pub(super) fn slots(
     Ok(slots)
 }
 
-/// The GPUs that the allocation made visible.
-struct Gpus {
-    variable: Option<&'static str>,
-    entries: Vec<String>,
-}
+/// The GPUs that the allocation made visible: for each variable that is set, what it lists.
+struct Gpus(Vec<(&'static str, Vec<String>)>);
 
 impl Gpus {
     fn visible() -> Self {
-        let found = GPU_VARIABLES.into_iter().find_map(|name| {
+        let found = GPU_VARIABLES.into_iter().filter_map(|name| {
             let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
             Some((name, value.split(',').map(|entry| entry.trim().to_owned()).collect()))
         });
-        let (variable, entries) = found.unzip();
-        Gpus { variable, entries: entries.unwrap_or_default() }
+        Gpus(found.collect())
+    }
+
+    fn number(&self) -> usize {
+        self.0.first().map_or(0, |(_, entries)| entries.len())
     }
 
     /// So many a slot that all get the same, `None` where there is none to share.
     fn evenly(&self, slots: usize) -> Option<f64> {
-        let entries = self.entries.len();
+        let entries = self.number();
         #[expect(clippy::cast_precision_loss, reason = "numbers of GPUs and slots are small")]
         match entries {
             0 => None,
@@ -208,18 +207,23 @@ impl Gpus {
         }
     }
 
-    /// One list a slot: its share, or all where nothing is to be shared.
-    fn split(&self, per_rep: Option<f64>, slots: usize) -> anyhow::Result<Vec<Vec<String>>> {
-        match (per_rep, self.variable) {
-            (None, _) => Ok(vec![self.entries.clone(); slots]),
-            (Some(per_rep), Some(_)) => share::gpus(&self.entries, slots, per_rep)
-                .map_err(|why| anyhow::anyhow!("the allocation's GPUs cannot be split: {why}")),
-            (Some(per_rep), None) => {
-                let names = GPU_VARIABLES.join(", ");
-                log::warn!("`gpus_per_rep: {per_rep}`, but no GPU is visible here: none of {names} is set");
-                Ok(vec![Vec::new(); slots])
-            }
+    /// For each slot what the variables are to be: its share, or all where nothing is to be shared. Slurm may set several of
+    /// them, for the same GPUs; one that lists another number of them is left as it is.
+    fn split(&self, per_rep: Option<f64>, slots: usize) -> anyhow::Result<Vec<Vec<(&'static str, String)>>> {
+        let mut shares = vec![Vec::new(); slots];
+        for (name, entries) in self.0.iter().filter(|(_, entries)| entries.len() == self.number()) {
+            let lists = match per_rep {
+                None => vec![entries.clone(); slots],
+                Some(per_rep) => share::gpus(entries, slots, per_rep)
+                    .map_err(|why| anyhow::anyhow!("the allocation's GPUs cannot be split: {why}"))?,
+            };
+            shares.iter_mut().zip(lists).for_each(|(share, list)| share.push((*name, list.join(","))));
         }
+        if let Some(per_rep) = per_rep.filter(|_| self.0.is_empty()) {
+            let names = GPU_VARIABLES.join(", ");
+            log::warn!("`gpus_per_rep: {per_rep}`, but no GPU is visible here: none of {names} is set");
+        }
+        Ok(shares)
     }
 }
 

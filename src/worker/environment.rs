@@ -28,7 +28,7 @@ impl Variables {
                 variables.set(name, &cpus);
             }
         }
-        if let Some((name, value)) = &slot.gpu_variable {
+        for (name, value) in &slot.gpu_variables {
             variables.set(name, value);
         }
         if let Some(path) = options.program.as_deref().and_then(Path::parent).and_then(with_folder) {

@@ -526,3 +526,24 @@ fn the_metrics_of_a_new_attempt_begin_anew() {
     assert_eq!(scene.lines(&format!("{}/metrics.jsonl", rep(0))), [r#"{"attempt": 2}"#]);
     assert_eq!(scene.lines(&format!("{}/metrics.attempt-1.jsonl", rep(0))), [r#"{"attempt": 1}"#]);
 }
+
+#[test]
+fn every_variable_that_names_gpus_is_split() {
+    let scene = bundle(
+        2,
+        "reps_in_parallel: 2\ngpus_per_rep: 1\noversubscribe: true\n\
+         command: echo $CW2_GPUS $CUDA_VISIBLE_DEVICES $ROCR_VISIBLE_DEVICES $ZE_AFFINITY_MASK >> ran; \
+         until [ \"$(wc -l < ran)\" = 2 ]; do sleep 0.01; done\n",
+    );
+    scene
+        .call(["worker", "--plan", PLAN, "--index", "0"])
+        .env("CUDA_VISIBLE_DEVICES", "GPU-aaa,MIG-bbb")
+        .env("ROCR_VISIBLE_DEVICES", "0,1")
+        // Not one for each GPU: there is no telling which belong together.
+        .env("ZE_AFFINITY_MASK", "0.0,0.1,1")
+        .run()
+        .expect(0);
+    let mut ran = scene.lines("ran");
+    ran.sort();
+    assert_eq!(ran, ["GPU-aaa GPU-aaa 0 0.0,0.1,1", "MIG-bbb MIG-bbb 1 0.0,0.1,1"]);
+}
