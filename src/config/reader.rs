@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
                     let both =
                         self.map.get(meant).is_some_and(|(there, _)| meant == "name" || self.same_document(at, *there));
                     if !both {
-                        self.report.push(misspelt(key, meant, at, strict));
+                        self.report.push(misspelt(key, meant, at, scope, strict));
                     }
                 }
             }
@@ -122,10 +122,17 @@ pub(super) fn unknown_key(key: &str, at: At, what: &str, known: &[&str]) -> Diag
     }
 }
 
-fn misspelt(key: &str, meant: &str, at: At, strict: bool) -> Diagnostic {
+fn misspelt(key: &str, meant: &str, at: At, scope: Scope, strict: bool) -> Diagnostic {
     let message = format!("`{}` is not a key of cw2", brief(key));
     let diagnostic = if strict { Diagnostic::error(message) } else { Diagnostic::warning(message) };
-    let otherwise = if strict { "" } else { " It is kept and handed on as it is" };
+    let otherwise = match (strict, scope) {
+        (true, _) => "",
+        // Only a template of one's own reads such a key.
+        (false, Scope::Slurm) => {
+            " As it is, it asks Slurm for nothing; other options of sbatch belong in `sbatch_args`"
+        }
+        (false, _) => " It is kept and handed on as it is",
+    };
     diagnostic.at(at).help(format!("did you mean `{meant}`?{otherwise}"))
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// What to do about a template that cannot be rendered.
 const TEMPLATE_HELP: &str = "correct the name, or give a value that may be missing a default: `{{ params.lr | default(0.1) }}`; \
-     `{% raw %}…{% endraw %}` keeps braces that are no template";
+     `params[\"learning-rate\"]` reaches a key that is no plain name; `{% raw %}…{% endraw %}` keeps braces that are no template";
 
 /// Checks an experiment by itself: its templates' syntax and names, and whether its slots fit what it asks of the cluster.
 pub fn experiment(experiment: &Experiment) -> Vec<Diagnostic> {

@@ -155,7 +155,7 @@ slurm:
 6 |   cpu-per-task: 4
   |   ^^^^^^^^^^^^
   |
-  = help: did you mean `cpus-per-task`? It is kept and handed on as it is"
+  = help: did you mean `cpus-per-task`? As it is, it asks Slurm for nothing; other options of sbatch belong in `sbatch_args`"
     );
 }
 
