@@ -1,10 +1,14 @@
 //! One child process from spawn to reaping: its own process group, a deadline, polite signals before SIGKILL.
 //!
+//! Told to end, the whole group has the grace: the child is often but a shell, which ends at once, while the program behind it
+//! saves its work. Where the child ends by itself, what it left in its group is killed.
+//!
 //! A pid is signalled only while it is known to be the child's: the child is seen to have ended (`WNOWAIT`), its group is
 //! ended, and only then it is reaped by the thread that signalled it.
 
 use super::begun::Begun;
 use super::control::Control;
+use super::ghosts;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use crate::run::status::Exit;
 use nix::errno::Errno;
@@ -12,6 +16,7 @@ use nix::libc;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use std::cell::Cell;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
@@ -40,55 +45,71 @@ pub(super) fn run(
     let child = control.spawn(command.process_group(0))?;
     // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
-    let cause = limits::wait(&pid, limits, control, begun);
+    let group = Group { leader: pid, told: Cell::new(false) };
+    let mut cause = limits::wait(&group, limits, control, begun);
+    if cause == Cause::Itself
+        && matches!(limits.on_stop, OnStop::Signal(_))
+        && control.stopping_within(patience(ended(pid)))
+    {
+        cause = Cause::Stop;
+        // The child heeded its own signal before the worker knew of it; the others still do.
+        group.told.set(true);
+        limits::wait(&group, limits, control, begun);
+    }
     // The zombie still holds its pid, so the group's number is no one else's.
     let _ = killpg(pid, Signal::SIGKILL);
     let (exit, cpu_seconds, max_rss) = reap(pid)?;
-    let stopped = cause == Cause::Itself
-        && matches!(limits.on_stop, OnStop::Signal(_))
-        && control.stopping_within(patience(exit));
-    Ok(Ended { exit, cause: if stopped { Cause::Stop } else { cause }, cpu_seconds, max_rss })
+    Ok(Ended { exit, cause, cpu_seconds, max_rss })
 }
 
-impl Subject for Pid {
+/// A child and the processes of its group.
+struct Group {
+    leader: Pid,
+    /// Whether they were told to end: then the end of all of them counts, not only the child's.
+    told: Cell<bool>,
+}
+
+impl Subject for Group {
     fn ended(&self) -> bool {
-        exited(*self)
+        ended(self.leader).is_some() && !(self.told.get() && ghosts::orphans_in_group(self.leader))
     }
 
     fn ask(&self, signal: Signal) {
-        let _ = killpg(*self, signal);
+        self.told.set(true);
+        let _ = killpg(self.leader, signal);
         // A stopped process acts on the signal only when it goes on.
-        let _ = killpg(*self, Signal::SIGCONT);
+        let _ = killpg(self.leader, Signal::SIGCONT);
     }
 
     fn kill(&self) -> bool {
-        let _ = killpg(*self, Signal::SIGKILL);
+        let _ = killpg(self.leader, Signal::SIGKILL);
         true
     }
 }
 
 /// How long to wait for the worker's own signal before an end is judged: one that looks like an answer to a signal may
 /// have come of the one the worker is about to get.
-fn patience(exit: Exit) -> Duration {
+fn patience(end: Option<WaitStatus>) -> Duration {
     let asks = |signal| [libc::SIGTERM, libc::SIGINT, libc::SIGHUP].contains(&signal);
-    match exit {
-        Exit::Code(0) => Duration::ZERO,
-        Exit::Signal(signal) if asks(signal) => Duration::from_secs(1),
-        Exit::Code(code) if asks(code - 128) => Duration::from_secs(1),
+    match end {
+        Some(WaitStatus::Exited(_, 0)) => Duration::ZERO,
+        Some(WaitStatus::Signaled(_, signal, _)) if asks(signal as i32) => Duration::from_secs(1),
+        Some(WaitStatus::Exited(_, code)) if asks(code - 128) => Duration::from_secs(1),
         // A program whose handler raises an error ends like any that crashed.
-        Exit::Signal(_) | Exit::Code(_) => Duration::from_millis(20),
+        _ => Duration::from_millis(20),
     }
 }
 
-/// Whether the child has ended; it stays a zombie.
-fn exited(pid: Pid) -> bool {
+/// How the child ended, if it has; it stays a zombie.
+fn ended(pid: Pid) -> Option<WaitStatus> {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     loop {
         match waitid(Id::Pid(pid), flags) {
-            Ok(WaitStatus::StillAlive) => return false,
+            Ok(WaitStatus::StillAlive) => return None,
+            Ok(status) => return Some(status),
             Err(Errno::EINTR) => {}
-            // Exited, or no child of ours any more: in both cases there is nothing to wait for.
-            _ => return true,
+            // By a signal without a name, or no child of ours any more: in both cases there is nothing to wait for.
+            Err(_) => return Some(WaitStatus::Signaled(pid, Signal::SIGKILL, false)),
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, getpgid};
 use std::collections::HashSet;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
@@ -70,6 +70,20 @@ fn end_adopted(wanted: impl Fn(Pid, usize) -> bool) {
             return;
         }
     }
+}
+
+/// Whether this process adopted one that lives and is of this group. One whose parent lives too comes when that has ended,
+/// and SIGCHLD with it.
+pub(super) fn orphans_in_group(group: Pid) -> bool {
+    // None is reaped meanwhile, see `end_adopted`.
+    let _under_way = super::lock(&UNDER_WAY);
+    orphans().into_iter().any(|pid| pid != group && getpgid(Some(pid)) == Ok(group) && lives(pid))
+}
+
+/// Whether a child has not ended.
+fn lives(pid: Pid) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(pid), flags) == Ok(WaitStatus::StillAlive)
 }
 
 /// The adopted children of this process. The kernel gives orphans to the first living thread, the main one, which starts

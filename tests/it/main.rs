@@ -6,6 +6,7 @@ mod cancel;
 mod commands;
 mod corpus;
 mod docs;
+mod ends;
 mod errors;
 mod examples;
 mod fake;

@@ -287,7 +287,8 @@ fn a_stop_interrupts_and_the_next_start_resumes() {
             3,
             "command:\n  run: |\n    echo \"$CW2_REP $CW2_RESUME\" >> ran\n    if [ $CW2_REP = 1 ] && [ $CW2_RESUME = 0 ]; then trap 'echo saved; exit 0' TERM INT; sleep 1000 & wait; fi\n  finalize: echo $CW2_REP $CW2_OUTCOME >> finalized\n",
         );
-        let worker = scene.call(["worker", "--plan", PLAN, "--index", "0"]).start();
+        // Its `sleep` ignores SIGINT, as all that a shell starts with `&`: it has the whole grace.
+        let worker = scene.call(["worker", "--plan", PLAN, "--index", "0", "--grace", "1"]).start();
         wait_until("the second repetition", || scene.lines("ran").len() == 2);
         worker.signal(signal);
         worker.end().expect(75).says(["1 completed", "1 interrupted", "1 not started"]);
