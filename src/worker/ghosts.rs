@@ -8,17 +8,30 @@ use nix::unistd::{Pid, getpgid};
 use std::collections::HashSet;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Makes this process the parent of every orphan below it, so that none escapes by `setsid` or a double fork.
+/// The children that this process had before it was a worker (`sh_lines` start helpers), and their groups, for what they
+/// start later: a repetition's processes have groups of their own. None of them is reaped here, so its numbers stay its own.
+static HELPERS: OnceLock<HashSet<Pid>> = OnceLock::new();
+
+/// Makes this process the parent of every orphan below it, so that none escapes by `setsid` or a double fork. The children
+/// it has now are left alone.
 pub fn adopt_orphans() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
+    HELPERS.get_or_init(|| {
+        let children = children();
         if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
             log::warn!("cannot adopt orphaned processes: {errno}");
         }
+        let groups = children.iter().filter_map(|child| getpgid(Some(*child)).ok());
+        groups.chain(children.iter().copied()).collect()
     });
+}
+
+/// Whether it is one of [`HELPERS`], or was started by one.
+fn helps(pid: Pid) -> bool {
+    let known = |pid: &Pid| HELPERS.get().is_some_and(|helpers| helpers.contains(pid));
+    known(&pid) || getpgid(Some(pid)).is_ok_and(|group| known(&group))
 }
 
 /// How many repetitions this process has under way; also held while orphans are looked at, so that none starts meanwhile.
@@ -86,9 +99,13 @@ fn lives(pid: Pid) -> bool {
     waitid(Id::Pid(pid), flags) == Ok(WaitStatus::StillAlive)
 }
 
-/// The adopted children of this process. The kernel gives orphans to the first living thread, the main one, which starts
-/// nothing itself.
+/// The adopted children of this process.
 fn orphans() -> Vec<Pid> {
+    children().into_iter().filter(|pid| !helps(*pid)).collect()
+}
+
+/// The children of the main thread, which starts nothing itself: the kernel gives orphans to the first living one.
+fn children() -> Vec<Pid> {
     let me = std::process::id();
     let Ok(text) = std::fs::read_to_string(format!("/proc/{me}/task/{me}/children")) else { return Vec::new() };
     text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()

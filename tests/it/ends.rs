@@ -1,8 +1,8 @@
 //! What is left of a repetition when its command has ended: it has the grace, it is found wherever it hides, and nothing
 //! else is taken for it.
 
-use crate::support::{Call, Scene, alive, wait_until};
-use nix::sys::signal::{Signal, killpg};
+use crate::support::{CW2, Call, Scene, alive, wait_until};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 const PLAN: &str = "out/plans/001";
@@ -77,4 +77,44 @@ fn what_outlives_its_shell_is_not_waited_for() {
     let scene = trained("command: ./trainer & until [ -e started ]; do sleep 0.01; done\n");
     worker(&scene).args(["--grace", "3600"]).run().expect(0).says(["1 completed"]);
     assert_eq!(scene.lines("saved"), Vec::<String>::new());
+}
+
+/// Ends processes also where the test fails.
+struct Ends(Vec<Pid>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // They may have ended by themselves.
+        for pid in &self.0 {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+    }
+}
+
+#[test]
+fn what_ran_before_the_worker_is_no_repetition_s() {
+    // As `sh_lines` start helpers. One of them starts another and ends, which makes that the worker's child late.
+    let scene = Scene::with(
+        "name: a
+path: out
+repetitions: 2
+reps_per_job: 2
+timeout: 20
+command: |
+  until [ -s helper ] && [ -s another ]; do sleep 0.01; done
+  touch go
+  until grep -qx \"PPid:[[:space:]]*$PPID\" /proc/$(cat another)/status; do sleep 0.01; done
+  kill -0 $(cat helper) $(cat another) && echo served >> ran
+",
+    );
+    scene.plan();
+    scene.write_program("chain", "#!/bin/sh\nsleep 1000 &\necho $! > another\nuntil [ -e go ]; do sleep 0.01; done\n");
+    let script = format!("sleep 1000 & echo $! > helper; ./chain & exec {CW2} worker --plan {PLAN} --index 0");
+    let outcome = Call::new("sh", scene.root()).args(["-c", &format!("({script}) < /dev/null > log 2>&1")]).run();
+    let _ends = Ends(vec![pid(&scene, "helper"), pid(&scene, "another")]);
+    assert_eq!(outcome.code, Some(0), "{}", scene.read("log"));
+    assert_eq!(scene.lines("ran"), ["served", "served"]);
+    for file in ["helper", "another"] {
+        assert!(alive(scene.read(file).trim()), "its end is not the worker's to bring");
+    }
 }
