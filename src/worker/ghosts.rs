@@ -1,15 +1,22 @@
 //! Processes that outlived what started them: orphans of a repetition whose command ended, and ghosts of one whose worker
-//! died. Found by what every process of a repetition carries: `CW2_REP_DIR` in its environment, or its `out.log`.
+//! died. Found by what every process of a repetition carries: `CW2_REP_DIR` in its environment, or one of its logs.
 
+use crate::plan::layout::rep as names;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpgid};
+use std::cell::LazyCell;
 use std::collections::HashSet;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+/// Where the environment tells the repetition's directory.
+const VARIABLE: &[u8] = b"CW2_REP_DIR=";
 
 /// The children that this process had before it was a worker (`sh_lines` start helpers), and their groups, for what they
 /// start later: a repetition's processes have groups of their own. None of them is reaped here, so its numbers stay its own.
@@ -56,7 +63,9 @@ impl Drop for UnderWay {
 /// Ends every orphan of this process that belongs to the repetition in `dir`, and their children, and waits until they are
 /// gone. One that carries no mark any more belongs to it if no other repetition is under way.
 pub(super) fn end_orphans(dir: &Path) {
-    end_adopted(|pid, under_way| under_way <= 1 || belongs(pid, dir));
+    // Most often there is none, and nothing to look at.
+    let mark = LazyCell::new(|| Mark::of(dir));
+    end_adopted(|pid, under_way| under_way <= 1 || mark.is_on(pid));
 }
 
 /// Ends every orphan of this process: for the very end, when no repetition runs any more.
@@ -116,10 +125,11 @@ fn children() -> Vec<Pid> {
 /// `is_gone` is asked until it holds or the time is over.
 pub(super) fn end_ghosts(dir: &Path, grace: Duration, is_gone: impl Fn() -> bool) -> usize {
     let start = Instant::now();
+    let mark = Mark::of(dir);
     let mut seen = HashSet::new();
     let mut pause = Duration::from_millis(1);
     loop {
-        let ghosts = of_repetition(dir);
+        let ghosts = of_repetition(&mark);
         for pid in &ghosts {
             let signal = if start.elapsed() < grace {
                 // Politely once, so that a checkpoint may be written.
@@ -130,7 +140,7 @@ pub(super) fn end_ghosts(dir: &Path, grace: Duration, is_gone: impl Fn() -> bool
             } else {
                 Signal::SIGKILL
             };
-            signal_ghost(*pid, signal, dir);
+            signal_ghost(*pid, signal, &mark);
         }
         if ghosts.is_empty() && is_gone() || start.elapsed() > grace + Duration::from_secs(5) {
             return seen.len();
@@ -143,11 +153,11 @@ pub(super) fn end_ghosts(dir: &Path, grace: Duration, is_gone: impl Fn() -> bool
 
 /// Signals a process that is not a child of this one. Its number may be another's by now: held by a pidfd, it is looked at
 /// once more. Kernels before 5.3 have none.
-fn signal_ghost(pid: i32, signal: Signal, dir: &Path) {
+fn signal_ghost(pid: i32, signal: Signal, mark: &Mark<'_>) {
     use rustix::process::{Pid as RustixPid, PidfdFlags, pidfd_open, pidfd_send_signal};
     let Some(rustix_pid) = RustixPid::from_raw(pid) else { return };
     match pidfd_open(rustix_pid, PidfdFlags::empty()) {
-        Ok(pidfd) if belongs(Pid::from_raw(pid), dir) => {
+        Ok(pidfd) if mark.is_on(Pid::from_raw(pid)) => {
             let signal =
                 if signal == Signal::SIGKILL { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
             let _ = pidfd_send_signal(&pidfd, signal);
@@ -163,26 +173,55 @@ fn signal_ghost(pid: i32, signal: Signal, dir: &Path) {
 }
 
 /// The processes of this machine that belong to the repetition.
-fn of_repetition(dir: &Path) -> Vec<i32> {
+fn of_repetition(mark: &Mark<'_>) -> Vec<i32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let me = std::process::id();
-    pids.filter(|pid| u32::try_from(*pid) != Ok(me) && belongs(Pid::from_raw(*pid), dir)).collect()
+    pids.filter(|pid| u32::try_from(*pid) != Ok(me) && mark.is_on(Pid::from_raw(*pid))).collect()
 }
 
-/// Whether a living process carries the repetition's mark.
-fn belongs(pid: Pid, dir: &Path) -> bool {
-    let mut mark = b"CW2_REP_DIR=".to_vec();
-    mark.extend_from_slice(dir.as_os_str().as_bytes());
-    let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    if environ.split(|byte| *byte == 0).any(|variable| variable == mark) {
-        return true;
+/// What tells a repetition's processes. Files are told by device and number: the directory may have several paths.
+struct Mark<'a> {
+    dir: &'a Path,
+    dir_id: Option<FileId>,
+    logs: [(&'static str, Option<FileId>); 2],
+}
+
+type FileId = (u64, u64);
+
+/// Device and number of what is at this path.
+fn file_id(path: &Path) -> Option<FileId> {
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+impl<'a> Mark<'a> {
+    fn of(dir: &'a Path) -> Self {
+        let logs = [names::OUT, names::ERR].map(|name| (name, file_id(&dir.join(name))));
+        Mark { dir, dir_id: file_id(dir), logs }
     }
-    // An orphan that cleared its environment most often still has its output.
-    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    let log = dir.join(crate::plan::layout::rep::OUT);
-    descriptors.flatten().any(|fd| {
-        std::fs::read_link(fd.path())
-            .is_ok_and(|target| target.into_os_string().into_vec() == log.as_os_str().as_bytes())
-    })
+
+    /// Whether a living process carries it.
+    fn is_on(&self, pid: Pid) -> bool {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut variables = environ.split(|byte| *byte == 0);
+        if variables.any(|variable| variable.strip_prefix(VARIABLE).is_some_and(|value| self.is_dir(value))) {
+            return true;
+        }
+        // An orphan that cleared its environment most often still has its output.
+        let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        descriptors.flatten().any(|fd| self.is_log(&fd.path()))
+    }
+
+    fn is_dir(&self, path: &[u8]) -> bool {
+        let path = Path::new(OsStr::from_bytes(path));
+        path == self.dir || (self.dir_id.is_some() && file_id(path) == self.dir_id)
+    }
+
+    /// Whether a descriptor is one of the logs. Only what has the name is looked at: a file of someone else's may be on a
+    /// file system that does not answer.
+    fn is_log(&self, fd: &Path) -> bool {
+        let Ok(target) = std::fs::read_link(fd) else { return false };
+        let log = self.logs.iter().find(|(name, _)| target.file_name() == Some(OsStr::new(name)));
+        log.is_some_and(|(_, id)| id.is_some() && file_id(fd) == *id)
+    }
 }

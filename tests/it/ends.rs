@@ -4,6 +4,8 @@
 use crate::support::{CW2, Call, Scene, alive, wait_until};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use std::fs;
+use std::os::unix::fs::symlink;
 
 const PLAN: &str = "out/plans/001";
 
@@ -91,6 +93,11 @@ impl Drop for Ends {
     }
 }
 
+/// Whether a process has become `sleep`.
+fn sleeps(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
+}
+
 #[test]
 fn what_ran_before_the_worker_is_no_repetition_s() {
     // As `sh_lines` start helpers. One of them starts another and ends, which makes that the worker's child late.
@@ -117,4 +124,55 @@ command: |
     for file in ["helper", "another"] {
         assert!(alive(scene.read(file).trim()), "its end is not the worker's to bring");
     }
+}
+
+#[test]
+fn what_is_left_of_a_repetition_is_found_behind_a_link() {
+    // The results lie elsewhere than their path says; nothing tells of the repetition but an open log.
+    for log in ["", "> /dev/null", "2> /dev/null"] {
+        let scene = Scene::new();
+        fs::create_dir(scene.path("real")).expect("a folder");
+        symlink("real", scene.path("link")).expect("a link");
+        scene.write(
+            "config.yml",
+            format!(
+                "name: a\npath: link/out\nrepetitions: 1\ntimeout: 20\ncommand: |
+  [ $CW2_ATTEMPT = 1 ] || exit 0
+  echo $$ > ghost; exec env -i /bin/sleep 1000 {log}\n"
+            ),
+        );
+        scene.plan();
+        let call = || scene.call(["worker", "--plan", "link/out/plans/001", "--index", "0", "--grace", "1"]);
+        let running = call().start();
+        wait_until("its start", || scene.lines("ghost").first().is_some_and(|pid| sleeps(pid)));
+        let _ends = Ends(vec![pid(&scene, "ghost")]);
+        running.signal(Signal::SIGKILL);
+        running.end();
+        assert!(alive(&scene.lines("ghost")[0]), "the ghost must outlive its worker for this test");
+        call().run().expect(0).says(["1 completed"]);
+        assert!(!alive(&scene.lines("ghost")[0]));
+    }
+}
+
+#[test]
+fn an_orphan_is_found_behind_a_link_and_beside_other_repetitions() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("real")).expect("a folder");
+    symlink("real", scene.path("link")).expect("a link");
+    scene.write(
+        "config.yml",
+        "name: a\npath: link/out\nrepetitions: 3\nreps_per_job: 3\nreps_in_parallel: 2\noversubscribe: true\ntimeout: 20
+command: |
+  case $CW2_REP in
+  0) until [ -e looked ]; do sleep 0.01; done ;;
+  1) (setsid env -i /bin/sh -c 'echo $$ > orphan; exec /bin/sleep 1000' > /dev/null &)
+     until [ -s orphan ]; do sleep 0.01; done ;;
+  2) ! kill -0 $(cat orphan) || echo alive >> found; touch looked ;;
+  esac
+",
+    );
+    scene.plan();
+    scene.worker("link/out/plans/001", 0).expect(0);
+    let _ends = Ends(vec![pid(&scene, "orphan")]);
+    assert_eq!(scene.lines("found"), Vec::<String>::new());
 }
