@@ -48,10 +48,11 @@ impl Execution for Attempt<'_> {
         if let Some(initialize) = &command.initialize {
             let result = self.execute(initialize, limits, None);
             self.judge(&mut outcome, "initialize", result);
+            // Left on purpose, it is done; only what would go on with `run` is interrupted.
+            self.look_for_surrender(&mut outcome);
             if outcome.state == State::Completed && self.life.control.stopping() {
                 outcome.fail(State::Interrupted, "initialize", TOLD_TO_STOP.to_owned(), String::new());
             }
-            self.look_for_surrender(&mut outcome);
         }
         if outcome.state == State::Completed {
             let result = self.execute(&command.run, limits, None);

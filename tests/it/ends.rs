@@ -176,3 +176,22 @@ command: |
     let _ends = Ends(vec![pid(&scene, "orphan")]);
     assert_eq!(scene.lines("found"), Vec::<String>::new());
 }
+
+#[test]
+fn a_surrender_in_initialize_holds_though_the_worker_is_told_to_stop() {
+    let scene = Scene::with(
+        "name: a
+path: out
+repetitions: 1
+command:
+  initialize: trap 'cw2 surrender 1; exit 0' TERM; touch started; while :; do sleep 0.01; done
+  run: touch ran
+",
+    );
+    scene.plan();
+    let running = worker(&scene).start();
+    wait_until("its start", || scene.has("started"));
+    running.signal(Signal::SIGTERM);
+    running.end().expect(0).says(["1 surrendered"]);
+    assert!(!scene.has("ran"));
+}
