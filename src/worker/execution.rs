@@ -4,8 +4,8 @@ use super::child::Ended;
 use super::limits::Cause;
 use crate::run::status::{Exit, Failure, State};
 
-/// How much of `err.log` a status keeps: a Python traceback of some fifty lines.
-pub(super) const TAIL_BYTES: u64 = 4096;
+/// How much of `err.log` a status keeps: a traceback of a long chain of Python exceptions as a whole.
+pub(super) const TAIL_BYTES: u64 = 16 * 1024;
 
 pub(super) const TOLD_TO_STOP: &str = "the worker was told to stop";
 

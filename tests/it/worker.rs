@@ -91,12 +91,13 @@ fn a_launcher_that_is_not_there_is_a_crash() {
 
 #[test]
 fn the_tail_of_a_long_traceback_is_kept_and_its_end_is_whole() {
-    let scene = bundle(1, "command: |\n  seq 1 20000 >&2; echo 'größe: last line' >&2; exit 1\n");
+    let scene = bundle(1, "command: |\n  seq 1 99999 >&2; echo 'größe: last line' >&2; exit 1\n");
     scene.worker(PLAN, 0).expect(1);
     let status = scene.status(rep(0));
     let tail = status["error"]["stderr_tail"].as_str().expect("a tail");
-    assert!(tail.ends_with("20000\ngröße: last line"), "{tail}");
-    assert!(tail.len() <= 8192 && tail.lines().next().expect("a line").parse::<u32>().is_ok());
+    assert!(tail.ends_with("99999\ngröße: last line"), "{tail}");
+    // A chain of Python exceptions has hundreds of lines.
+    assert!((10_000..=16_384).contains(&tail.len()) && tail.lines().next().expect("a line").parse::<u32>().is_ok());
 }
 
 #[test]
