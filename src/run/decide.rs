@@ -1,6 +1,6 @@
 //! What a worker does with a repetition it finds on disk.
 
-use crate::run::status::{Attempt, Failure, Found, SlurmIds, State};
+use crate::run::status::{Attempt, Found, SlurmIds, State};
 use std::path::Path;
 
 /// The decision.
@@ -68,11 +68,10 @@ pub fn decide(found: Found, own: &Own<'_>) -> Decision {
         }
         _ => {}
     }
-    // What crashed begins anew, also where the worker was told to stop before it could.
-    let crashed = status.error.as_ref().is_some_and(|error| error.phase == Failure::RETRY);
     Decision::Start {
         attempt: status.attempt.saturating_add(1),
-        resume: matches!(status.state, State::Interrupted | State::Running) && same_params && !crashed,
+        // What crashed begins anew, also where its worker ended before it could.
+        resume: matches!(status.state, State::Interrupted | State::Running) && same_params && !status.retry_to_come(),
         earlier: status.into_earlier(),
     }
 }

@@ -12,7 +12,8 @@ pub const FORMAT: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// A worker has started it, and has not (or could not) say how it ended.
+    /// A worker has started it, and has not (or could not) say how it ended; also while a retry of a crash is to come
+    /// ([`Status::retry_to_come`]).
     Running,
     /// It ended by itself, without an error.
     Completed,
@@ -127,9 +128,9 @@ pub enum Exit {
 }
 
 /// Why a repetition is not completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which part failed: `initialize`, `run` or `finalize`; [`Failure::RETRY`] where a retry of the failure was to come.
+    /// Which part failed: `initialize`, `run` or `finalize`; [`Failure::RETRY`] where a retry of the failure is to come.
     pub phase: String,
     /// One line for a person.
     pub message: String,
@@ -139,7 +140,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The phase of a crash whose retry the end of the worker came before.
+    /// The phase of a crash whose retry is to come: by the same worker while it is said to run, by the next one where it is
+    /// interrupted, or where the worker died.
     pub const RETRY: &str = "retry";
 }
 
@@ -171,12 +173,28 @@ impl Attempt {
 const EARLIER_KEPT: usize = 20;
 
 impl Status {
+    /// Of an attempt that runs: that it crashed, and that its worker will start another one.
+    ///
+    /// It goes on running: whoever looks must neither take it for over nor, where the worker dies, for a crash that had all
+    /// its retries.
+    #[must_use]
+    pub fn before_retry(&self, failure: Failure) -> Status {
+        Status { error: Some(Failure { phase: Failure::RETRY.to_owned(), ..failure }), ..self.clone() }
+    }
+
+    /// Whether this attempt crashed, and another one was to follow: what it left is not to be resumed.
+    pub fn retry_to_come(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.phase == Failure::RETRY)
+    }
+
     /// What to remember of this attempt when the next one starts.
     pub fn into_earlier(self) -> Vec<Attempt> {
+        // Its worker died before the retry, but after the crash.
+        let crashed = self.state == State::Running && self.retry_to_come();
         let mut earlier = self.earlier;
         earlier.push(Attempt {
             attempt: self.attempt,
-            state: self.state,
+            state: if crashed { State::Crashed } else { self.state },
             started: self.started,
             seconds: self.seconds,
             message: self.error.map(|error| error.message),

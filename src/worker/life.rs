@@ -130,8 +130,8 @@ impl Life<'_> {
             let mut run = self.execution(content, &owned, &begun, attempt, resume);
             let mut outcome = run.run();
             if outcome.state == State::Crashed && retries > 0 {
+                owned.write_status(&status.before_retry(outcome.failure.clone().unwrap_or_default()))?;
                 let crashed = ended(&status, &outcome, started);
-                owned.write_status(&crashed)?;
                 if self.wait_for_retry(&crashed) {
                     outcome.postpone();
                 } else {

@@ -60,6 +60,11 @@ impl Scene {
         states
     }
 
+    /// Whether the repetition in this directory crashed, and its worker will start it again.
+    pub(crate) fn waits_for_retry(&self, rep: &str) -> bool {
+        self.has(&format!("{rep}/status.json")) && self.status(rep)["error"]["phase"] == "retry"
+    }
+
     /// Slurm's log of an element of the plan `out/plans/001`; empty while there is none.
     pub(crate) fn slurm_log(&self, job: u64, element: u32) -> String {
         fs::read_to_string(self.path(format!("out/plans/001/slurm/{job}_{element}.log"))).unwrap_or_default()

@@ -214,9 +214,7 @@ fn retries_are_told_apart() {
 fn a_retry_waits_and_a_stop_ends_the_waiting() {
     let scene = bundle(1, "retries: {count: 3, delay: 1h}\ncommand: echo x >> ran; exit 1\n");
     let worker = scene.call(["worker", "--plan", PLAN, "--index", "0"]).start();
-    wait_until("the first attempt's end", || {
-        scene.has(&format!("{}/status.json", rep(0))) && scene.state(rep(0)) == "crashed"
-    });
+    wait_until("the first attempt's end", || scene.waits_for_retry(&rep(0)));
     worker.signal(Signal::SIGTERM);
     let outcome = worker.end();
     assert!(matches!(outcome.code, Some(1 | 75)), "{:?}: {}", outcome.code, outcome.stderr);
