@@ -50,6 +50,13 @@ impl Outcome {
         }
     }
 
+    /// Makes a crash the last one, though a retry was to come.
+    pub(super) fn give_up(&mut self, why: &str) {
+        if let Some(failure) = &mut self.failure {
+            failure.message = format!("{}; no retry: {why}", failure.message);
+        }
+    }
+
     pub(super) fn account(&mut self, ended: &Ended) {
         self.cpu_seconds += ended.cpu_seconds;
         self.max_rss = self.max_rss.max(ended.max_rss);

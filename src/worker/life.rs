@@ -104,7 +104,7 @@ impl Life<'_> {
             Found::Nothing => before.is_some(),
             Found::TooNew(_) => false,
         };
-        let (mut attempt, mut resume, mut earlier) = match (self.decide(found), before) {
+        let (attempt, mut resume, earlier) = match (self.decide(found), before) {
             (Decision::Skip(state, why), _) => return Ok(End::Skipped(state, why)),
             (Decision::Refuse(why), _) => return Ok(End::Refused(why)),
             // Its worker died before it was noted that it runs; it may have run for long all the same.
@@ -123,23 +123,20 @@ impl Life<'_> {
         self.observer.started(self.rep);
         let under_way = ghosts::UnderWay::enter();
         let mut retries = self.experiment().retries;
+        let mut started = Instant::now();
+        let mut status = self.new_status(attempt, earlier);
+        self.prepare(&owned, &status, resume)?;
+        let mut begun = if attempt == 1 { Begun::first(&owned, &status) } else { Begun::again(&owned, &status)? };
         loop {
-            let (started, status) = (Instant::now(), self.new_status(attempt, earlier));
-            self.prepare(&owned, &status, resume)?;
-            let begun = if attempt == 1 { Begun::first(&owned, &status) } else { Begun::again(&owned, &status)? };
-            let mut run = self.execution(content, &owned, &begun, attempt, resume);
+            let mut run = self.execution(content, &owned, &begun, status.attempt, resume);
             let mut outcome = run.run();
             if outcome.state == State::Crashed && retries > 0 {
-                owned.write_status(&status.before_retry(outcome.failure.clone().unwrap_or_default()))?;
                 let crashed = ended(&status, &outcome, started);
-                if self.wait_for_retry(&crashed) {
-                    outcome.postpone();
-                } else {
+                if self.tries_again(&owned, &status, &mut outcome) {
                     drop(run);
-                    retries -= 1;
-                    attempt = attempt.saturating_add(1);
-                    resume = false;
-                    earlier = crashed.into_earlier();
+                    (retries, resume, started) = (retries - 1, false, Instant::now());
+                    status = self.new_status(crashed.attempt.saturating_add(1), crashed.into_earlier());
+                    begun = Self::begin_retry(&owned, &status);
                     continue;
                 }
             }
@@ -169,28 +166,60 @@ impl Life<'_> {
         }
     }
 
-    /// Waits as long as the configuration says before a retry; whether the worker is to stop instead.
-    fn wait_for_retry(&self, crashed: &Status) -> bool {
-        let why = crashed.error.as_ref().map_or("", |error| error.message.as_str());
-        log::warn!("{}: attempt {} crashed ({why}), trying again", self.rep.dir.display(), crashed.attempt);
+    /// Waits as long as the configuration says before a retry, and makes room for it; false where there will be none: the
+    /// attempt that crashed is then the last one, and the outcome says why.
+    fn tries_again(&self, owned: &Owned, status: &Status, outcome: &mut Outcome) -> bool {
+        let failure = outcome.failure.clone().unwrap_or_default();
+        let dir = self.rep.dir.display();
+        log::warn!("{dir}: attempt {} crashed ({}), trying again", status.attempt, failure.message);
+        // Only a note: what filled the disk may be what the retry, or `finalize`, brings to order.
+        if let Err(error) = owned.write_status(&status.before_retry(failure)) {
+            log::warn!("cannot note that a retry is to come: {error}");
+        }
         let delay = Duration::try_from_secs_f64(self.experiment().retry_delay).unwrap_or(Duration::ZERO);
-        self.control.stopping_within(delay)
+        if self.control.stopping_within(delay) {
+            outcome.postpone();
+            return false;
+        }
+        // While the attempt that crashed can still be finalized.
+        match Self::clear(owned, status.attempt, false) {
+            Ok(()) => true,
+            Err(error) => {
+                outcome.give_up(&error.to_string());
+                false
+            }
+        }
     }
 
-    /// Prepares the directory for an attempt.
+    /// Begins a retry in a directory that was cleared for it; its configuration is there.
+    fn begin_retry<'b>(owned: &'b Owned, status: &'b Status) -> Begun<'b> {
+        let begun = Begun::again(owned, status).unwrap_or_else(|error| {
+            log::warn!("cannot note that a repetition runs again: {error}");
+            Begun::first(owned, status)
+        });
+        log_start(owned, status, false);
+        begun
+    }
+
+    /// Removes what the attempt before would add to the next one.
+    fn clear(owned: &Owned, before: u32, resume: bool) -> crate::store::Result<()> {
+        owned.clear_surrender()?;
+        if before > 0 && !resume {
+            owned.set_metrics_aside(before)?;
+        }
+        Ok(())
+    }
+
+    /// Prepares the directory for the first attempt of this worker.
     fn prepare(&self, owned: &Owned, status: &Status, resume: bool) -> crate::store::Result<()> {
         if status.attempt > 1 {
             owned.clear_temporaries()?;
         }
         let config = self.config();
         owned.write_config(&config.to_yaml(), &config.to_json())?;
-        owned.clear_surrender()?;
+        Self::clear(owned, status.attempt - 1, resume)?;
         if status.attempt > 1 {
-            if !resume {
-                owned.set_metrics_aside(status.attempt - 1)?;
-            }
-            let resuming = if resume { ", resuming" } else { "" };
-            owned.log_line(&format!("==> cw2: attempt {}{resuming}, {} <==\n", status.attempt, status.started));
+            log_start(owned, status, resume);
         }
         Ok(())
     }
@@ -243,6 +272,12 @@ impl Life<'_> {
     pub(super) fn seed(&self) -> u32 {
         seed(&format!("{}/{}", self.experiment().name, self.rep.run.record.run), self.rep.number)
     }
+}
+
+/// Tells in both logs where another attempt begins.
+fn log_start(owned: &Owned, status: &Status, resume: bool) {
+    let resuming = if resume { ", resuming" } else { "" };
+    owned.log_line(&format!("==> cw2: attempt {}{resuming}, {} <==\n", status.attempt, status.started));
 }
 
 /// The status of an attempt that is over.

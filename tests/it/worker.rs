@@ -547,3 +547,35 @@ fn every_variable_that_names_gpus_is_split() {
     ran.sort();
     assert_eq!(ran, ["GPU-aaa GPU-aaa 0 0.0,0.1,1", "MIG-bbb MIG-bbb 1 0.0,0.1,1"]);
 }
+
+#[test]
+fn a_state_that_cannot_be_written_costs_neither_the_retry_nor_finalize() {
+    // A folder in the place of the status stands for a full disk; `finalize` makes room.
+    let scene = bundle(
+        2,
+        "retries: 1\ncommand:\n  run: |\n    echo $CW2_REP $CW2_ATTEMPT $CW2_RESUME >>ran; mkdir -p $CW2_REP_DIR/status.json/full\n    [ $CW2_REP$CW2_ATTEMPT = 02 ]\n  finalize: echo $CW2_REP $CW2_OUTCOME >>ran; rm -r $CW2_REP_DIR/status.json\n",
+    );
+    scene.worker(PLAN, 0).expect(1).says(["cannot note", "1 completed, 1 crashed"]);
+    assert_eq!(scene.lines("ran"), ["0 1 0", "0 2 0", "0 completed", "1 1 0", "1 2 0", "1 crashed"]);
+    for (number, state) in [(0, "completed"), (1, "crashed")] {
+        let status = scene.status(rep(number));
+        assert_eq!((&status["state"], &status["attempt"]), (&json!(state), &json!(2)));
+        assert_eq!(status["earlier"][0]["state"], "crashed");
+    }
+}
+
+#[test]
+fn a_retry_that_cannot_begin_is_none_and_finalize_runs_once() {
+    // A surrender that cannot be removed would count as the retry's.
+    let scene = bundle(
+        1,
+        "retries: 3\ncommand:\n  run: echo run >>ran; mkdir -p $CW2_SURRENDER/x; exit 4\n  finalize: echo $CW2_OUTCOME >>ran\n",
+    );
+    scene.worker(PLAN, 0).expect(1).says(["1 crashed"]);
+    assert_eq!(scene.lines("ran"), ["run", "crashed"]);
+    let status = scene.status(rep(0));
+    assert_eq!((&status["state"], &status["exit"]), (&json!("crashed"), &json!({"code": 4})));
+    let message = status["error"]["message"].as_str().expect("a message");
+    assert!(message.starts_with("`run` exited with status 4; no retry: cannot remove"), "{message}");
+    assert_eq!(status["error"]["phase"], "run");
+}
