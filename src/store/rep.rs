@@ -201,11 +201,23 @@ impl Owned {
 
     /// Writes the resolved configuration, in both its forms.
     pub fn write_config(&self, yaml: &str, json: &str) -> Result<()> {
+        self.write_text(names::CONFIG_YAML, yaml)?;
+        self.write_text(names::CONFIG_JSON, json)
+    }
+
+    /// The same where there may be one already: what it says is not torn on a full disk to be written once more.
+    pub fn renew_config(&self, yaml: &str, json: &str) -> Result<()> {
         for (name, text) in [(names::CONFIG_YAML, yaml), (names::CONFIG_JSON, json)] {
-            let path = self.dir.join(name);
-            fs::write(&path, text).map_err(|source| Error::new("write", &path, source))?;
+            if !fs::read(self.dir.join(name)).is_ok_and(|old| old == text.as_bytes()) {
+                self.write_text(name, text)?;
+            }
         }
         Ok(())
+    }
+
+    fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.dir.join(name);
+        fs::write(&path, text).map_err(|source| Error::new("write", &path, source))
     }
 
     /// Standard output and standard error for a process of this repetition.

@@ -104,15 +104,17 @@ impl Life<'_> {
             Found::Nothing => before.is_some(),
             Found::TooNew(_) => false,
         };
+        // Only what both tell to be of these parameters is picked up: the state of an attempt is written before its
+        // configuration, and the worker may have ended in between.
+        let same = before.as_ref().is_none_or(|before| before.params == self.params_as_json());
         let (attempt, mut resume, earlier) = match (self.decide(found), before) {
             (Decision::Skip(state, why), _) => return Ok(End::Skipped(state, why)),
             (Decision::Refuse(why), _) => return Ok(End::Refused(why)),
             // Its worker died before it was noted that it runs; it may have run for long all the same.
             (Decision::Start { attempt: 1, .. }, Some(before)) => {
-                let attempt = status::Attempt::unnoted(time(before.at));
-                (2, before.params == self.params_as_json(), vec![attempt])
+                (2, same, vec![status::Attempt::unnoted(time(before.at))])
             }
-            (Decision::Start { attempt, resume, earlier }, _) => (attempt, resume, earlier),
+            (Decision::Start { attempt, resume, earlier }, _) => (attempt, resume && same, earlier),
         };
         if died {
             // Processes that closed their output hold no lock.
@@ -125,8 +127,7 @@ impl Life<'_> {
         let mut retries = self.experiment().retries;
         let mut started = Instant::now();
         let mut status = self.new_status(attempt, earlier);
-        self.prepare(&owned, &status, resume)?;
-        let mut begun = if attempt == 1 { Begun::first(&owned, &status) } else { Begun::again(&owned, &status)? };
+        let mut begun = self.begin(&owned, &status, resume)?;
         loop {
             let mut run = self.execution(content, &owned, &begun, status.attempt, resume);
             let mut outcome = run.run();
@@ -204,24 +205,25 @@ impl Life<'_> {
     /// Removes what the attempt before would add to the next one.
     fn clear(owned: &Owned, before: u32, resume: bool) -> crate::store::Result<()> {
         owned.clear_surrender()?;
-        if before > 0 && !resume {
-            owned.set_metrics_aside(before)?;
-        }
-        Ok(())
+        if resume { Ok(()) } else { owned.set_metrics_aside(before) }
     }
 
-    /// Prepares the directory for the first attempt of this worker.
-    fn prepare(&self, owned: &Owned, status: &Status, resume: bool) -> crate::store::Result<()> {
-        if status.attempt > 1 {
-            owned.clear_temporaries()?;
-        }
+    /// Prepares the directory for this worker's first attempt.
+    fn begin<'b>(&self, owned: &'b Owned, status: &'b Status, resume: bool) -> crate::store::Result<Begun<'b>> {
         let config = self.config();
-        owned.write_config(&config.to_yaml(), &config.to_json())?;
-        Self::clear(owned, status.attempt - 1, resume)?;
-        if status.attempt > 1 {
-            log_start(owned, status, resume);
+        let (yaml, json) = (config.to_yaml(), config.to_json());
+        if status.attempt == 1 {
+            owned.clear_surrender()?;
+            owned.write_config(&yaml, &json)?;
+            return Ok(Begun::first(owned, status));
         }
-        Ok(())
+        owned.clear_temporaries()?;
+        Self::clear(owned, status.attempt - 1, resume)?;
+        // Before the configuration, which would say that these parameters ran where no state says otherwise.
+        let begun = Begun::again(owned, status)?;
+        owned.renew_config(&yaml, &json)?;
+        log_start(owned, status, resume);
+        Ok(begun)
     }
 
     fn new_status(&self, attempt: u32, earlier: Vec<status::Attempt>) -> Status {

@@ -292,6 +292,41 @@ fn what_was_begun_unnoted_with_other_parameters_is_not_resumed() {
 }
 
 #[test]
+fn an_attempt_that_could_not_begin_is_not_resumed() {
+    // A folder in the place of a file stands for a disk that fails just then.
+    for obstacle in ["surrender.json", "config.yml", "config.json"] {
+        for noted in [false, true] {
+            let scene =
+                Scene::with("name: a\npath: out\nrepetitions: 1\nparams: {lr: 1}\ncommand: echo resume $CW2_RESUME\n");
+            scene.plan();
+            call(&scene, 0).run().expect(0);
+            let dir = "out/a/log/rep_00";
+            let status = scene.path(format!("{dir}/status.json"));
+            if noted {
+                let text = scene.read(&status).replace("\"completed\"", "\"interrupted\"");
+                fs::write(&status, text).expect("a status");
+            } else {
+                fs::remove_file(&status).expect("a status");
+            }
+            scene.cw2("plan config.yml --set params.lr=2").expect(0);
+            let second = || scene.cw2("worker --plan out/plans/002 --index 0");
+            let (path, aside) = (scene.path(format!("{dir}/{obstacle}")), scene.path("aside"));
+            let there = fs::rename(&path, &aside).is_ok();
+            fs::create_dir_all(path.join("x")).expect("an obstacle");
+            second().expect(1).says(["1 crashed", obstacle]);
+            fs::remove_dir_all(&path).expect("the obstacle");
+            if there {
+                fs::rename(&aside, &path).expect("the file");
+            }
+
+            second().expect(0);
+            let log = scene.read(format!("{dir}/out.log"));
+            assert!(log.ends_with("<==\nresume 0\n"), "{obstacle} {noted}: {log}");
+        }
+    }
+}
+
+#[test]
 fn a_killed_planner_leaves_no_half_plan() {
     let scene = Scene::with(&format!(
         "name: a\npath: out\nrepetitions: 3\nreps_per_job: 7\ngrid: {{x: {numbers:?}, y: {numbers:?}}}\ncommand: 'true'\n",
