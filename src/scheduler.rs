@@ -4,6 +4,7 @@
 
 pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task, Turn};
 
+use nix::sys::resource::{Resource, getrlimit};
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const THREADS_PER_JOB: usize = 128;
 /// The fewest and the most of one slot.
 const THREADS_PER_SLOT: RangeInclusive<usize> = 4..=32;
+
+/// The most descriptors that a thread has open at a time, and those that all others of the program have.
+const FILES_PER_THREAD: u64 = 8;
+const FILES_ELSEWHERE: u64 = 32;
+
+/// Enough for what they do; an experiment of a Rust program has a thread of its own.
+const STACK: u64 = 1 << 20;
+/// The address space that a thread takes, and all else: the C library reserves 64 MiB for what each thread allocates, as
+/// long as it gets them, and nothing can be allocated any more where the last are gone.
+const SPACE_PER_THREAD: u64 = STACK + (64 << 20);
+const SPACE_ELSEWHERE: u64 = 192 << 20;
 
 /// Gets the jobs, and executes their repetitions as it likes.
 ///
@@ -137,9 +149,11 @@ ready! {
 /// Runs one job in each lane at a time.
 fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
     let failure = Mutex::new(None);
+    let soft = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _)| soft);
+    let most = threads_within(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_AS), jobs.lanes().len());
     let work = |lane: &Lane| -> anyhow::Result<()> {
         while let Some(job) = jobs.next()? {
-            run_job(&job, &job.slots(lane, sharing)?)?;
+            run_job(&job, &job.slots(lane, sharing)?, most)?;
         }
         Ok(())
     };
@@ -159,14 +173,23 @@ fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
     failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// How many threads take turns in each of so many slots (at least one).
-fn threads_per_slot(repetitions: usize, slots: usize) -> usize {
+/// The most threads each of so many jobs may have where so many files can be open (`ulimit -n`), with so much address
+/// space (`ulimit -v`).
+/// The limits themselves stay as they are: what the repetitions start inherits them.
+fn threads_within(files: u64, space: u64, jobs: usize) -> usize {
+    let by_files = files.saturating_sub(FILES_ELSEWHERE) / FILES_PER_THREAD;
+    let by_space = space.saturating_sub(SPACE_ELSEWHERE) / SPACE_PER_THREAD;
+    usize::try_from(by_files.min(by_space)).unwrap_or(usize::MAX) / jobs.max(1)
+}
+
+/// How many threads, of `most` in all, take turns in each of so many slots (at least one).
+fn threads_per_slot(repetitions: usize, slots: usize, most: usize) -> usize {
     let wanted = (THREADS_PER_JOB / slots).clamp(*THREADS_PER_SLOT.start(), *THREADS_PER_SLOT.end());
-    wanted.min(repetitions.div_ceil(slots)).max(1)
+    wanted.min(most / slots).min(repetitions.div_ceil(slots)).max(1)
 }
 
 /// Runs a job's repetitions in plan order, each in the next free slot.
-fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
+fn run_job(job: &Job<'_>, slots: &[Slot], most: usize) -> anyhow::Result<()> {
     let next = AtomicUsize::new(0);
     let work = |slot: &Slot| {
         loop {
@@ -182,15 +205,26 @@ fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
     if slots.is_empty() {
         return Ok(());
     }
-    let threads = threads_per_slot(job.len(), slots.len());
-    // A pool of its own: work of other pools must not be picked up by a thread that is bound to a slot.
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(slots.len() * threads)
-        .thread_name(move |index| format!("slot-{}", index / threads));
-    pool.build_scoped(rayon::ThreadBuilder::run, |pool| {
-        pool.broadcast(|place| slots.get(place.index() / threads).map(work));
-    })?;
-    Ok(())
+    let mut threads = threads_per_slot(job.len(), slots.len(), most);
+    loop {
+        // A pool of its own: work of other pools must not be picked up by a thread that is bound to a slot.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(slots.len() * threads)
+            .stack_size(usize::try_from(STACK)?)
+            .thread_name(move |index| format!("slot-{}", index / threads));
+        let done = pool.build_scoped(rayon::ThreadBuilder::run, |pool| {
+            pool.broadcast(|place| slots.get(place.index() / threads).map(work));
+        });
+        match done {
+            Ok(()) => return Ok(()),
+            // None of them has begun. The ends wait for each other then, which costs time only.
+            Err(error) if threads > 1 => {
+                log::debug!("job {}: {threads} threads a slot cannot be started: {error}", job.number());
+                threads /= 2;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -209,7 +243,26 @@ mod tests {
             (11, 2, 6),
             (2, 8, 1),
         ] {
-            assert_eq!(threads_per_slot(repetitions, slots), expected, "{repetitions} in {slots}");
+            assert_eq!(threads_per_slot(repetitions, slots, 1000), expected, "{repetitions} in {slots}");
+        }
+    }
+
+    #[test]
+    fn threads_keep_within_the_limits() {
+        const ALL: u64 = u64::MAX;
+        for (files, space, jobs, slots, expected) in [
+            (ALL, ALL, 1, 1, 32),
+            (1024, ALL, 1, 2, 32),
+            (1024, ALL, 4, 1, 31),
+            (128, ALL, 1, 2, 6),
+            (64, ALL, 1, 2, 2),
+            (64, ALL, 1, 8, 1),
+            (16, ALL, 1, 2, 1),
+            (1024, 1 << 30, 1, 2, 6),
+            (1024, 1 << 20, 1, 2, 1),
+        ] {
+            let most = threads_within(files, space, jobs);
+            assert_eq!(threads_per_slot(10_000, slots, most), expected, "{files} {space} {jobs} {slots}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How repetitions end, what is written about it, and that all others get their turn.
 
-use crate::support::{Scene, alive, wait_until};
+use crate::support::{CW2, Call, Scene, alive, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
@@ -578,4 +578,14 @@ fn a_retry_that_cannot_begin_is_none_and_finalize_runs_once() {
     let message = status["error"]["message"].as_str().expect("a message");
     assert!(message.starts_with("`run` exited with status 4; no retry: cannot remove"), "{message}");
     assert_eq!(status["error"]["phase"], "run");
+}
+
+#[test]
+fn tight_limits_cost_time_only() {
+    for limit in ["-n 64", "-n 128", "-v 150000", "-v 400000"] {
+        let scene = bundle(300, "reps_in_parallel: 2\ncommand: ['true']\n");
+        let call = format!("ulimit {limit} && exec \"$0\" worker --plan {PLAN} --index 0");
+        let worker = Call::new("sh", scene.root()).args(["-c", &call, CW2]);
+        worker.run().expect(0).says(["300 repetitions: 300 completed"]);
+    }
 }
