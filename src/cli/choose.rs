@@ -179,6 +179,12 @@ pub(super) fn queue(plans: &[Plan]) -> Result<Vec<Element>, slurm::Error> {
     Client.queue(&users(plans))
 }
 
+/// The same of a folder of plans, where there may be none yet.
+pub(super) fn queue_of(folder: &Path) -> Result<Vec<Element>, slurm::Error> {
+    let plans = plans::find(folder).unwrap_or_default();
+    Client.queue(&plans.iter().flat_map(|plan| plans::users(plan)).collect::<Vec<_>>())
+}
+
 /// Whoever's jobs may hold repetitions of these plans. Whose plans lie in one folder share its results.
 fn users(plans: &[Plan]) -> Vec<u32> {
     let folders: BTreeSet<&Path> = plans.iter().filter_map(|plan| plan.folder.parent()).collect();
@@ -192,18 +198,28 @@ fn users(plans: &[Plan]) -> Vec<u32> {
 pub(super) fn under_way_beside(plans: &[Plan], queue: &[Element]) -> Result<Vec<Plan>, Failure> {
     let folders: BTreeSet<&Path> = plans.iter().filter_map(|plan| plan.folder.parent()).collect();
     let mut others = Vec::new();
-    for folder in folders.into_iter().filter(|_| !queue.is_empty()) {
-        for path in plans::find(folder)? {
-            // One that cannot be read is another command's to complain about.
-            let Ok(other) = Plan::open(&path) else { continue };
-            let named = plans.iter().any(|plan| plan.folder == other.folder);
-            let alive = |element: &PlanElement| element.state != ElementState::Ended;
-            if !named && survey::elements(&other, queue)?.iter().any(alive) {
-                others.push(other);
-            }
+    for folder in folders {
+        others.extend(under_way(folder, queue)?.into_iter().map(|(plan, _)| plan));
+    }
+    others.retain(|other| !plans.iter().any(|plan| plan.folder == other.folder));
+    Ok(others)
+}
+
+/// The plans of a folder of which something is queued or runs, with an array's job each.
+pub(super) fn under_way(folder: &Path, queue: &[Element]) -> Result<Vec<(Plan, u64)>, Failure> {
+    let mut found = Vec::new();
+    if queue.is_empty() {
+        return Ok(found);
+    }
+    for path in plans::find(folder)? {
+        // One that cannot be read is another command's to complain about.
+        let Ok(plan) = Plan::open(&path) else { continue };
+        let alive = |element: &PlanElement| element.state != ElementState::Ended;
+        if let Some(element) = survey::elements(&plan, queue)?.into_iter().find(alive) {
+            found.push((plan, element.id));
         }
     }
-    Ok(others)
+    Ok(found)
 }
 
 /// As [`queue`], asked once and only once; or why it cannot be asked.

@@ -178,7 +178,8 @@ pub(super) fn relative(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-struct Nowhere;
+/// Where the records of a dry run go.
+pub(super) struct Nowhere;
 
 impl Sink for Nowhere {
     fn experiment(&mut self, _: &ExperimentRecord, _: &str) -> std::io::Result<()> {

@@ -1,12 +1,13 @@
-//! From the command line to a frozen plan: what only `plan` and `run` do.
+//! From the command line to a frozen plan: what `plan`, `run` and `submit` do.
 
-use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
+use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, Nowhere, relative};
 use super::snapshot::{Code, SnapshotArgs};
 use super::{ConfigArgs, Failure, Program, SelectArgs, worker::hostname};
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::experiment::Expansion;
-use crate::plan::build::{self, Finished, Oracle};
+use crate::plan::build::{self, Built, Finished, Oracle, Sink};
 use crate::plan::outline::PlannedRun;
+use crate::plan::record::{ExperimentRecord, JobRecord, RunRecord};
 use crate::plan::template::Template;
 use crate::plan::{check, layout};
 use crate::slurm::{Client, Cluster as _};
@@ -39,6 +40,27 @@ pub(super) fn load(path: &Path, select: &SelectArgs, command_optional: bool) -> 
     }
 }
 
+/// A configuration that was read and found right, before anything is written.
+pub(super) struct Prepared<'a> {
+    config: Config,
+    select: &'a SelectArgs,
+    draft: Draft,
+    options: build::Options,
+}
+
+/// Sees the records of a plan as they are decided, and may refuse it while nothing of it can be seen yet: before its code is
+/// copied, and before it has a name.
+pub(super) trait Gate: Sink {
+    /// Whether what was seen may become a plan.
+    fn pass(&self, built: &Built) -> Result<(), Failure>;
+}
+
+impl Gate for Nowhere {
+    fn pass(&self, _: &Built) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 /// Freezes a configuration. Without `code` no snapshot of the code is taken.
 pub(super) fn freeze(
     args: &ConfigArgs,
@@ -47,6 +69,16 @@ pub(super) fn freeze(
     mode: Mode,
     code: Option<SnapshotArgs>,
 ) -> Result<Frozen, Failure> {
+    prepare(args, program, overwrite, code)?.write(mode, &mut Nowhere)
+}
+
+/// Reads a configuration and everything it needs to be frozen.
+pub(super) fn prepare<'a>(
+    args: &'a ConfigArgs,
+    program: &Program,
+    overwrite: bool,
+    code: Option<SnapshotArgs>,
+) -> Result<Prepared<'a>, Failure> {
     let config = load(&args.config, &args.select, program.command_optional())?;
     let root = std::env::current_dir()
         .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
@@ -75,8 +107,52 @@ pub(super) fn freeze(
         templates: draft.templates.clone(),
         command_optional: program.command_optional(),
     };
-    let oracle = Inspector { config: &config, select: &args.select, draft: &draft };
-    draft.write(mode, |sink| Ok(build::build(&config.experiments, &options, &oracle, sink)?))
+    Ok(Prepared { config, select: &args.select, draft, options })
+}
+
+impl Prepared<'_> {
+    /// Where its relative paths start.
+    pub(super) fn root(&self) -> &Path {
+        &self.draft.root
+    }
+
+    /// The folder of plans it goes into.
+    pub(super) fn plans(&self) -> &Path {
+        &self.draft.plans
+    }
+
+    /// Keeps the plan from a number up to this one.
+    pub(super) fn number_above(&self, number: u32) {
+        self.draft.above.set(self.draft.above.get().max(number));
+    }
+
+    /// Freezes it, where `gate` lets it pass.
+    pub(super) fn write(&self, mode: Mode, gate: &mut dyn Gate) -> Result<Frozen, Failure> {
+        let oracle = Inspector { config: &self.config, select: self.select, draft: &self.draft };
+        self.draft.write(mode, |sink| {
+            let built = build::build(&self.config.experiments, &self.options, &oracle, &mut Both(sink, gate))?;
+            gate.pass(&built)?;
+            Ok(built)
+        })
+    }
+}
+
+/// Hands everything to two.
+struct Both<'a>(&'a mut dyn Sink, &'a mut dyn Gate);
+
+impl Sink for Both<'_> {
+    fn experiment(&mut self, record: &ExperimentRecord, settings_json: &str) -> std::io::Result<()> {
+        self.0.experiment(record, settings_json)?;
+        self.1.experiment(record, settings_json)
+    }
+    fn run(&mut self, record: &RunRecord, params_json: &str) -> std::io::Result<()> {
+        self.0.run(record, params_json)?;
+        self.1.run(record, params_json)
+    }
+    fn job(&mut self, record: &JobRecord) -> std::io::Result<()> {
+        self.0.job(record)?;
+        self.1.job(record)
+    }
 }
 
 /// The array size of a configuration's plan. Neighbours may share an array, so their jobs count together.

@@ -1,22 +1,24 @@
 //! `cw2 submit`: plans where needed, and hands every array to Slurm, each exactly once.
 
+mod under_way;
+
 use super::choose;
 use super::draft::{self, Mode};
 use super::freeze;
 use super::snapshot::SnapshotArgs;
-use super::{ConfigArgs, Exit, Failure, Program, SelectArgs, worker::hostname};
+use super::{ConfigArgs, Exit, Failure, Program, SelectArgs};
 use crate::config::SbatchArg;
 use crate::plan::record::ArrayRecord;
-use crate::run::standing::Standing;
 use crate::slurm::{Client, Cluster, Element, ElementState, SubmitOptions, TOKEN, patiently};
+use crate::store;
 use crate::store::plan::Plan;
-use crate::store::plans;
 use crate::store::submissions::{self, Ledger, Submission};
-use crate::store::survey::{self, Seen};
+use crate::store::survey;
 use clap::Args;
 use std::collections::HashSet;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use under_way::UnderWay;
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
@@ -62,51 +64,89 @@ impl SubmitArgs {
 }
 
 pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
-    let folder = if args.source.is_dir() {
-        args.source.clone()
+    if args.source.is_dir() { submit_plan(args, quiet) } else { submit_config(args, program, quiet) }
+}
+
+fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
+    let plan = Plan::open(&args.source)?;
+    if args.test_only {
+        return test(&plan, args);
+    }
+    let mut ledger = take(&plan)?;
+    let queue = patiently(|| choose::queue(std::slice::from_ref(&plan)))?;
+    if args.again {
+        ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
     } else {
-        let config = ConfigArgs { config: args.source.clone(), select: args.select.clone() };
-        let frozen = freeze::freeze(&config, program, args.overwrite, Mode::Write, Some(args.code))?;
-        if !quiet {
-            tell!("{}", draft::summary(&frozen.built));
-            frozen.notes.iter().for_each(|note| tell!("{note}"));
+        refuse_twice(&plan, &ledger, &queue)?;
+        refuse_under_way(&plan, &queue)?;
+    }
+    submit_arrays(&plan, &mut ledger, &queue, args, quiet)
+}
+
+/// Plans first. What is refused is refused before there is a plan: `status` and `retry` would take one for what is wanted.
+fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
+    let config = ConfigArgs { config: args.source.clone(), select: args.select.clone() };
+    let prepared = freeze::prepare(&config, program, args.overwrite, Some(args.code))?;
+    let queue = patiently(|| choose::queue_of(prepared.plans()))?;
+    let mut under_way = UnderWay::default();
+    if let Ok(plans) = store::canonical(prepared.plans()) {
+        // Its script would be taken for that of an earlier plan, which was removed while its jobs wait.
+        prepared.number_above(queue.iter().filter_map(|element| number_of(element, &plans)).max().unwrap_or(0));
+        if !args.again {
+            under_way = UnderWay::look(&plans, &queue, prepared.root())?;
         }
-        let Some(folder) = frozen.folder else {
-            tell!("nothing is left to do: nothing was planned or submitted");
-            return Ok(Exit::Done);
-        };
-        folder
+    }
+    let frozen = prepared.write(Mode::Write, &mut under_way)?;
+    if !quiet {
+        tell!("{}", draft::summary(&frozen.built));
+        frozen.notes.iter().for_each(|note| tell!("{note}"));
+    }
+    let Some(folder) = frozen.folder else {
+        tell!("nothing is left to do: nothing was planned or submitted");
+        return Ok(Exit::Done);
     };
     let plan = Plan::open(&folder)?;
     if args.test_only {
         return test(&plan, args);
     }
-    let Some(mut ledger) = submissions::take(&plan.folder)? else {
-        let name = plan.folder.display();
-        return Err(Failure::Usage(format!("another `cw2 submit` is submitting plan `{name}` just now")));
-    };
-    let queue = patiently(|| choose::queue(std::slice::from_ref(&plan)))?;
-    refuse_twice(&plan, &ledger, &queue, args.again)?;
-    if args.again {
-        ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
-    } else {
-        refuse_under_way(&plan, &queue)?;
-    }
-    let result = submit_arrays(&plan, &mut ledger, &queue, args, quiet);
+    submit_arrays(&plan, &mut take(&plan)?, &queue, args, quiet)
+}
+
+fn take(plan: &Plan) -> Result<Ledger, Failure> {
+    let name = plan.folder.display();
+    submissions::take(&plan.folder)?
+        .ok_or_else(|| Failure::Usage(format!("another `cw2 submit` is submitting plan `{name}` just now")))
+}
+
+/// The number of the plan of this folder of plans whose script an element runs, unless it ended.
+fn number_of(element: &Element, plans: &Path) -> Option<u32> {
+    let plan = Path::new(&element.script).parent()?;
+    let live = element.state != ElementState::Ended && plan.parent()? == plans;
+    plan.file_name()?.to_str()?.parse().ok().filter(|_| live)
+}
+
+/// Submits every array that is not, in order; says how to go on where one is refused.
+fn submit_arrays(
+    plan: &Plan,
+    ledger: &mut Ledger,
+    queue: &[Element],
+    args: &SubmitArgs,
+    quiet: bool,
+) -> Result<Exit, Failure> {
+    let result = submit_each(plan, ledger, queue, args, quiet);
     if result.is_err() {
         let done = ledger.content.submissions.iter().filter(|submission| submission.current().is_some()).count();
         tell!(
             "{done} of {} arrays are submitted; `cw2 submit {}` goes on with the rest",
             plan.manifest.arrays.len(),
-            folder.display()
+            plan.folder.display()
         );
     }
     result
 }
 
-/// Submits every array that is not, in order. Each is noted before and after the call, so that a `cw2 submit` that dies in
-/// between is continued, never repeated.
-fn submit_arrays(
+/// Each is noted before and after the call, so that a `cw2 submit` that dies in between is continued, never repeated.
+fn submit_each(
     plan: &Plan,
     ledger: &mut Ledger,
     queue: &[Element],
@@ -196,10 +236,7 @@ fn test(plan: &Plan, args: &SubmitArgs) -> Result<Exit, Failure> {
 }
 
 /// A plan that is queued, or was submitted as a whole, is not submitted again by accident.
-fn refuse_twice(plan: &Plan, ledger: &Ledger, queue: &[Element], again: bool) -> Result<(), Failure> {
-    if again {
-        return Ok(());
-    }
+fn refuse_twice(plan: &Plan, ledger: &Ledger, queue: &[Element]) -> Result<(), Failure> {
     let noted: Vec<u64> = ledger.content.submissions.iter().filter_map(Submission::current).collect();
     let scripts: Vec<String> = plan
         .manifest
@@ -229,36 +266,15 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger, queue: &[Element], again: bool) ->
     Ok(())
 }
 
-/// Repetitions that another plan of the same folder has queued or running are not submitted by accident: most often the
-/// same command was given twice.
+/// Repetitions that another plan of the same folder has queued or running are not submitted by accident.
 fn refuse_under_way(plan: &Plan, queue: &[Element]) -> Result<(), Failure> {
     let own: HashSet<u64> = survey::elements(plan, queue)?.iter().map(|element| element.id).collect();
     let others: Vec<Element> = queue.iter().filter(|element| !own.contains(&element.job)).cloned().collect();
-    let mut plans = Vec::new();
-    let mut job = None;
-    for folder in plan.folder.parent().map(plans::find).transpose()?.unwrap_or_default() {
-        // One that cannot be read is another command's to complain about.
-        let Ok(other) = Plan::open(&folder) else { continue };
-        let live = survey::elements(&other, &others)?.into_iter().find(|element| element.state != ElementState::Ended);
-        if let Some(element) = live.filter(|_| other.folder != plan.folder) {
-            job = Some(element.id);
-            plans.push(other);
-        }
-    }
-    let Some(job) = job else { return Ok(()) };
-    plans.push(Plan::open(&plan.folder)?);
-    let newest = plans.len() - 1;
-    let survey = survey::survey(plans, Some(&others), &hostname())?;
-    let under_way = |seen: &&Seen| matches!(seen.standing, Standing::Queued | Standing::Running);
-    let busy = survey.reps.iter().filter(|seen| seen.plan == newest).filter(under_way).count() as u64;
-    if busy == 0 {
-        return Ok(());
-    }
-    let (folder, are) = (plan.folder.display(), if busy == 1 { "is" } else { "are" });
+    let plans = plan.folder.parent().unwrap_or(&plan.folder);
+    let Some(told) = UnderWay::look(plans, &others, &plan.root)?.of(plan)? else { return Ok(()) };
+    let folder = plan.folder.display();
     Err(Failure::Usage(format!(
-        "plan `{folder}` is not submitted: {} of it {are} queued or running already, of an earlier plan (see job {job}); \
-         `cw2 submit {folder}` submits it when they have ended, `cw2 retry` plans only what is not under way, \
-         `--again` submits all of it now",
-        draft::count(busy, "repetition")
+        "plan `{folder}` is not submitted: {told}; `cw2 submit {folder}` submits it when they have ended, \
+         `cw2 retry` plans only what is not under way, `--again` submits all of it now"
     )))
 }

@@ -53,18 +53,52 @@ fn what_another_plan_has_under_way_is_not_submitted_by_accident() {
     let submitted = bed.cw2(&scene, "submit config.yml --hold").run().expect(0);
     let [first] = ids(&submitted)[..] else { panic!("{}", submitted.stdout) };
 
-    // The same command once more.
+    // The same command once more, which leaves no plan that `status` and `retry` would go by.
+    let before = scene.tree();
+    for overwrite in ["", " -o"] {
+        let refused = bed.cw2(&scene, &format!("submit config.yml --hold{overwrite}")).run().expect(2).silent();
+        refused.says(["nothing was planned or submitted: 4 repetitions of it are queued", &format!("job {first}")]);
+        assert_eq!(scene.tree(), before);
+    }
+    // Nor is another plan of the same submitted.
+    scene.cw2("plan config.yml").expect(0);
     let said = ["out/plans/002` is not submitted: 4 repetitions of it are queued or running", &format!("job {first}")];
-    bed.cw2(&scene, "submit config.yml --hold").run().expect(2).says(said);
+    bed.cw2(&scene, "submit out/plans/002 --hold").run().expect(2).says(said);
     assert_eq!(bed.jobs_of(&scene), [first]);
     // More of the same is no accident where it is said to be none.
-    let again = bed.cw2(&scene, "submit out/plans/002 --hold --again").run().expect(0);
+    let again = bed.cw2(&scene, "submit config.yml --hold --again").run().expect(0);
     let [second] = ids(&again)[..] else { panic!("{}", again.stdout) };
     bed.run("scancel", &[&first.to_string(), &second.to_string()]);
     bed.wait(second, SOON);
     bed.wait(first, SOON);
-    let third = bed.cw2(&scene, "submit config.yml --hold").run().expect(0);
+    let third = bed.cw2(&scene, "submit out/plans/002 --hold").run().expect(0);
     bed.run("scancel", &[third.stdout.trim()]);
+}
+
+/// What waits in the queue runs the code it was planned with, also after a call that is refused.
+#[test]
+fn a_refused_submit_changes_nothing() {
+    let scene = crate::snapshot::project(crate::snapshot::EXACT);
+    let cluster = |words: &str| {
+        let words: Vec<_> = words.split_whitespace().collect();
+        scene.on_cluster(&words).current_dir(scene.path("p")).run()
+    };
+    scene.queue(&[]);
+    cluster("plan config.yml").expect(0);
+    // The first repetition is finished, the others wait.
+    cluster("worker --plan out/plans/001 --index 0").expect(0);
+    scene.queue(&[(7, "1-2", "PENDING", "p/out/plans/001/sbatch.sh")]);
+    scene.write("p/main.sh", "echo new\n");
+    scene.write_program("bin/sbatch", "#!/bin/sh\necho sbatch >>\"$HOME/calls\"; exit 1\n");
+    let (status, before) = (cluster("status out").expect(0).stdout, scene.tree());
+    cluster("submit config.yml -o").expect(2).says(["nothing was planned or submitted: 2 repetitions", "see job 7"]);
+    assert_eq!(scene.tree(), before);
+    assert_eq!(scene.read("copy/main.sh"), "echo old\n");
+    assert_eq!(cluster("status out").expect(0).stdout, status);
+    assert!(!scene.lines("calls").contains(&"sbatch".to_owned()));
+    // Also where the plan itself is gone: its jobs' script is not that of the next one.
+    std::fs::remove_dir_all(scene.path("p/out/plans/001")).unwrap();
+    cluster("submit config.yml --nocodecopy -o").expect(3).says(["p/out/plans/002` goes on with the rest"]);
 }
 
 #[test]
@@ -203,4 +237,5 @@ fn without_slurm_it_says_so() {
     let scene = Scene::with(SWEEP);
     let outcome = scene.call(["submit", "config.yml"]).env("PATH", scene.path("").as_os_str()).run().expect(3);
     assert!(outcome.stderr.contains("`squeue` is not on this machine"), "{}", outcome.stderr);
+    assert_eq!(scene.tree(), ["config.yml"]);
 }
