@@ -3,8 +3,8 @@
 mod under_way;
 
 use super::choose;
-use super::draft::{self, Mode};
-use super::freeze;
+use super::draft::{self, Mode, Nowhere};
+use super::freeze::{self, Prepared};
 use super::snapshot::SnapshotArgs;
 use super::{ConfigArgs, Exit, Failure, Program, SelectArgs};
 use crate::config::SbatchArg;
@@ -37,7 +37,7 @@ pub(super) struct SubmitArgs {
     /// Start only after other jobs, as `sbatch --dependency` has it
     #[arg(long, value_name = "LIST")]
     dependency: Option<String>,
-    /// Ask Slurm whether and when the jobs could start, and submit nothing
+    /// Ask Slurm whether and when the jobs could start; nothing is planned or submitted
     #[arg(long)]
     test_only: bool,
     /// Submit a plan again that was submitted before, or whose repetitions are under way
@@ -70,7 +70,8 @@ pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Resul
 fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
     let plan = Plan::open(&args.source)?;
     if args.test_only {
-        return test(&plan, args);
+        let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
+        return test(&plan.folder, scripts, args);
     }
     let mut ledger = take(&plan)?;
     let queue = patiently(|| choose::queue(std::slice::from_ref(&plan)))?;
@@ -87,6 +88,9 @@ fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
 fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let config = ConfigArgs { config: args.source.clone(), select: args.select.clone() };
     let prepared = freeze::prepare(&config, program, args.overwrite, Some(args.code))?;
+    if args.test_only {
+        return test_config(&prepared, args, quiet);
+    }
     let queue = patiently(|| choose::queue_of(prepared.plans()))?;
     let mut under_way = UnderWay::default();
     if let Ok(plans) = store::canonical(prepared.plans()) {
@@ -106,9 +110,6 @@ fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Ex
         return Ok(Exit::Done);
     };
     let plan = Plan::open(&folder)?;
-    if args.test_only {
-        return test(&plan, args);
-    }
     submit_arrays(&plan, &mut take(&plan)?, &queue, args, quiet)
 }
 
@@ -225,11 +226,26 @@ fn comment(plan: &Plan, array: &ArrayRecord) -> Result<Option<String>, Failure> 
     }))
 }
 
-fn test(plan: &Plan, args: &SubmitArgs) -> Result<Exit, Failure> {
+/// Asks about the scripts that would be written, in a place of their own: nothing is planned.
+fn test_config(prepared: &Prepared<'_>, args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
+    let frozen = prepared.write(Mode::DryRun, &mut Nowhere)?;
+    if !quiet {
+        tell!("{}", draft::summary(&frozen.built));
+    }
+    if frozen.scripts.is_empty() {
+        tell!("nothing is left to do: nothing would be submitted");
+        return Ok(Exit::Done);
+    }
+    let folder = store::scratch(&frozen.scripts)?;
+    test(folder.path(), frozen.scripts.iter().map(|(script, _)| script.as_str()), args)
+}
+
+/// Asks Slurm about the scripts of a folder.
+fn test<'a>(folder: &Path, scripts: impl Iterator<Item = &'a str>, args: &SubmitArgs) -> Result<Exit, Failure> {
     let options = SubmitOptions { hold: args.hold, comment: None, dependency: args.dependency.clone() };
-    for array in &plan.manifest.arrays {
-        let answer = Client.test(&plan.folder.join(&array.script), &options)?;
-        tell!("{}: {answer}", array.script);
+    for script in scripts {
+        let answer = Client.test(&folder.join(script), &options)?;
+        tell!("{script}: {answer}");
     }
     tell!("nothing was submitted");
     Ok(Exit::Done)

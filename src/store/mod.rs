@@ -54,3 +54,13 @@ pub fn exists(path: &Path) -> bool {
 pub fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|source| Error::new("create", path, source))
 }
+
+/// Writes files, by name and text, into a folder that goes when the answer is dropped.
+pub fn scratch(files: &[(String, String)]) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir().map_err(|source| Error::new("create", &std::env::temp_dir(), source))?;
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).map_err(|source| Error::new("write", &path, source))?;
+    }
+    Ok(folder)
+}

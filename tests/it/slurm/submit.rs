@@ -229,7 +229,20 @@ fn a_test_only_submits_nothing() {
     let outcome = bed.cw2(&scene, "submit --test-only config.yml").run().expect(0);
     assert!(outcome.stderr.contains("to start at") && outcome.stdout.is_empty(), "{}", outcome.stderr);
     assert_eq!(bed.jobs_of(&scene), Vec::<u64>::new());
-    assert!(!scene.has("out/plans/001/submissions.json"));
+    assert_eq!(scene.tree(), ["config.yml"]);
+    // Neither does it with a plan's folder.
+    scene.plan_one();
+    let before = scene.tree();
+    bed.cw2(&scene, "submit --test-only out/plans/001").run().expect(0).silent().says(["to start at"]);
+    assert_eq!((bed.jobs_of(&scene), scene.tree()), (Vec::new(), before));
+
+    // The code that waiting jobs run in stays, though the plan would replace it.
+    let scene = crate::snapshot::project(crate::snapshot::EXACT);
+    scene.in_project("plan config.yml").expect(0);
+    scene.write("p/main.sh", "echo new\n");
+    let before = scene.tree();
+    bed.cw2(&scene, "submit --test-only config.yml -o").current_dir(scene.path("p")).run().expect(0);
+    assert_eq!((scene.tree(), &*scene.read("copy/main.sh")), (before, "echo old\n"));
 }
 
 #[test]
