@@ -12,7 +12,7 @@ use crate::plan::record::ArrayRecord;
 use crate::slurm::{Client, Cluster, Element, ElementState, SubmitOptions, TOKEN, patiently};
 use crate::store;
 use crate::store::plan::Plan;
-use crate::store::submissions::{self, Ledger, Submission};
+use crate::store::submissions::{Ledger, Submission, Turn};
 use crate::store::survey;
 use clap::Args;
 use std::collections::HashSet;
@@ -73,7 +73,8 @@ fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
         let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
         return test(&plan.folder, scripts, args);
     }
-    let mut ledger = take(&plan)?;
+    let turn = turn(plan.folder.parent().unwrap_or(&plan.folder))?;
+    let mut ledger = Ledger::open(&plan.folder, &turn)?;
     let queue = patiently(|| choose::queue(std::slice::from_ref(&plan)))?;
     if args.again {
         ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
@@ -91,14 +92,13 @@ fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Ex
     if args.test_only {
         return test_config(&prepared, args, quiet);
     }
+    let turn = turn(prepared.plans())?;
     let queue = patiently(|| choose::queue_of(prepared.plans()))?;
+    // Its script would be taken for that of an earlier plan, which was removed while its jobs wait.
+    prepared.number_above(queue.iter().filter_map(|element| number_of(element, &turn.plans)).max().unwrap_or(0));
     let mut under_way = UnderWay::default();
-    if let Ok(plans) = store::canonical(prepared.plans()) {
-        // Its script would be taken for that of an earlier plan, which was removed while its jobs wait.
-        prepared.number_above(queue.iter().filter_map(|element| number_of(element, &plans)).max().unwrap_or(0));
-        if !args.again {
-            under_way = UnderWay::look(&plans, &queue, prepared.root())?;
-        }
+    if !args.again {
+        under_way = UnderWay::look(&turn.plans, &queue, prepared.root())?;
     }
     let frozen = prepared.write(Mode::Write, &mut under_way)?;
     if !quiet {
@@ -110,13 +110,13 @@ fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Ex
         return Ok(Exit::Done);
     };
     let plan = Plan::open(&folder)?;
-    submit_arrays(&plan, &mut take(&plan)?, &queue, args, quiet)
+    submit_arrays(&plan, &mut Ledger::open(&plan.folder, &turn)?, &queue, args, quiet)
 }
 
-fn take(plan: &Plan) -> Result<Ledger, Failure> {
-    let name = plan.folder.display();
-    submissions::take(&plan.folder)?
-        .ok_or_else(|| Failure::Usage(format!("another `cw2 submit` is submitting plan `{name}` just now")))
+/// What is looked at must not change before what is submitted can be seen.
+fn turn(plans: &Path) -> Result<Turn, Failure> {
+    let waiting = || tell!("waiting for another `cw2 submit` that submits plans of `{}`", plans.display());
+    Ok(Turn::take(plans, waiting)?)
 }
 
 /// The number of the plan of this folder of plans whose script an element runs, unless it ended.
@@ -129,7 +129,7 @@ fn number_of(element: &Element, plans: &Path) -> Option<u32> {
 /// Submits every array that is not, in order; says how to go on where one is refused.
 fn submit_arrays(
     plan: &Plan,
-    ledger: &mut Ledger,
+    ledger: &mut Ledger<'_>,
     queue: &[Element],
     args: &SubmitArgs,
     quiet: bool,
@@ -149,7 +149,7 @@ fn submit_arrays(
 /// Each is noted before and after the call, so that a `cw2 submit` that dies in between is continued, never repeated.
 fn submit_each(
     plan: &Plan,
-    ledger: &mut Ledger,
+    ledger: &mut Ledger<'_>,
     queue: &[Element],
     args: &SubmitArgs,
     quiet: bool,
@@ -182,7 +182,7 @@ fn submit_each(
 
 fn submit_one(
     plan: &Plan,
-    ledger: &mut Ledger,
+    ledger: &mut Ledger<'_>,
     (number, array): (usize, &ArrayRecord),
     previous: Option<u64>,
     args: &SubmitArgs,
@@ -252,7 +252,7 @@ fn test<'a>(folder: &Path, scripts: impl Iterator<Item = &'a str>, args: &Submit
 }
 
 /// A plan that is queued, or was submitted as a whole, is not submitted again by accident.
-fn refuse_twice(plan: &Plan, ledger: &Ledger, queue: &[Element]) -> Result<(), Failure> {
+fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(), Failure> {
     let noted: Vec<u64> = ledger.content.submissions.iter().filter_map(Submission::current).collect();
     let scripts: Vec<String> = plan
         .manifest

@@ -1,19 +1,23 @@
 //! `submissions.json` in a plan's folder: which array was submitted as which job.
 //!
-//! With `requeues/` the only part of a plan that changes. One writer: `cw2 submit`, under the file's lock. An entry without a job id is an
-//! intention: its token tells whether Slurm got it.
+//! With `requeues/` the only part of a plan that changes. One writer: `cw2 submit`, in its [`Turn`]. An entry without a job id
+//! is an intention: its token tells whether Slurm got it.
 
 use super::atomic::{self, Durable};
+use super::made::MadeFolders;
 use super::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The version of the format this program writes. It reads all from 1 to this one.
 pub const FORMAT: u32 = 1;
 
 pub(super) const FILE: &str = "submissions.json";
-const LOCK: &str = "submissions.lock";
+/// In the folder of plans.
+const LOCK: &str = "submit.lock";
 
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,29 +73,87 @@ pub fn read(plan: &Path) -> Result<Submissions> {
     Ok(found)
 }
 
+/// The right to submit plans of a folder. One process at a time has it, from its look at what the folder's plans have under
+/// way until its own jobs can be seen: repetitions may lie in several of them. Dropped, or with its process, it ends.
+#[derive(Debug)]
+pub struct Turn {
+    /// The folder of plans, without symbolic links.
+    pub plans: PathBuf,
+    _lock: File,
+    // After the lock's file, which `drop` removes where the folder got no plan.
+    _made: MadeFolders,
+}
+
+impl Turn {
+    /// Waits for it. The folder is created where it is missing; `waiting` is called where another process has its turn.
+    pub fn take(plans: &Path, waiting: impl Fn()) -> Result<Self> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let made = MadeFolders::make(plans)?;
+            let path = plans.join(LOCK);
+            let lock = match open_lock(&path) {
+                Ok(lock) => lock,
+                // Another process made the folder, and took it away again.
+                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
+                Err(error) => return Err(Error::new("open", &path, error)),
+            };
+            match lock.try_lock() {
+                Err(TryLockError::WouldBlock) => {
+                    waiting();
+                    lock.lock().map_err(|source| Error::new("lock", &path, source))?;
+                }
+                // A file system without locks: what is written is whole all the same.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+            }
+            // Whoever had it before may have removed the file: then the lock keeps nobody out. Not for ever, as there are file
+            // systems where a file's number changes.
+            let is_there = |locked: fs::Metadata| {
+                fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
+            };
+            if tries == TRIES || lock.metadata().is_ok_and(is_there) {
+                return Ok(Turn { plans: super::canonical(plans)?, _lock: lock, _made: made });
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Nothing came of it, and nothing was there before.
+        let others = fs::read_dir(&self.plans)
+            .map(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK)));
+        if matches!(others, Ok(false)) {
+            let _ = fs::remove_file(self.plans.join(LOCK));
+        }
+    }
+}
+
+/// A lock needs no right to write, where another user made the file; network file systems want it open for writing.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path).map_err(|_| error),
+        result => result,
+    }
+}
+
+const TRIES: u32 = 100;
+
 /// A plan's submissions, to be changed by this process alone.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct Ledger<'a> {
     path: PathBuf,
     /// What is in it.
     pub content: Submissions,
-    _lock: File,
+    _turn: &'a Turn,
 }
 
-/// Takes the submissions of a plan; `None` where another process has them.
-pub fn take(plan: &Path) -> Result<Option<Ledger>> {
-    let path = plan.join(LOCK);
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let lock = lock.map_err(|source| Error::new("open", &path, source))?;
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        // A file system without locks: what is written is whole all the same.
-        Ok(()) | Err(TryLockError::Error(_)) => {}
+impl<'a> Ledger<'a> {
+    /// The submissions of a plan of the folder.
+    pub fn open(plan: &Path, turn: &'a Turn) -> Result<Self> {
+        Ok(Ledger { path: plan.join(FILE), content: read(plan)?, _turn: turn })
     }
-    Ok(Some(Ledger { path: plan.join(FILE), content: read(plan)?, _lock: lock }))
-}
 
-impl Ledger {
     /// Writes the content to the disk.
     pub fn save(&self) -> Result<()> {
         let mut bytes = serde_json::to_vec_pretty(&self.content)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{SOON, last_states};
 use crate::project::{counts, eventually};
-use crate::support::{Call, Outcome, Scene};
+use crate::support::{CW2, Call, Outcome, Scene};
 use crate::testbed::{Testbed, testbed};
 
 const SWEEP: &str = "name: SLURM
@@ -89,6 +89,8 @@ fn a_refused_submit_changes_nothing() {
     cluster("worker --plan out/plans/001 --index 0").expect(0);
     scene.queue(&[(7, "1-2", "PENDING", "p/out/plans/001/sbatch.sh")]);
     scene.write("p/main.sh", "echo new\n");
+    // What every submit takes its turn by.
+    scene.write("p/out/plans/submit.lock", "");
     scene.write_program("bin/sbatch", "#!/bin/sh\necho sbatch >>\"$HOME/calls\"; exit 1\n");
     let (status, before) = (cluster("status out").expect(0).stdout, scene.tree());
     cluster("submit config.yml -o").expect(2).says(["nothing was planned or submitted: 2 repetitions", "see job 7"]);
@@ -207,6 +209,41 @@ fn a_submit_that_is_killed_is_continued_not_repeated() {
     let continued = bed.cw2(&scene, "submit out/plans/001").run().expect(0);
     assert_eq!((ids(&continued), bed.jobs_of(&scene)), (before.clone(), before.clone()));
     bed.run("scancel", &[&before[0].to_string()]);
+}
+
+#[test]
+fn of_simultaneous_submits_one_succeeds() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let path =
+        wrap_sbatch(bed, &scene, r#"until [ -e "$(dirname "$0")/../go" ]; do sleep 0.02; done; exec "$real" "$@""#);
+    let start = |number: u32| {
+        let line = format!("'{CW2}' submit config.yml --hold 2>said_{number}");
+        let call = Call::new("sh", scene.root()).args(["-c", &line]).env("SLURM_CONF", bed.conf());
+        call.env("PATH", &path).start()
+    };
+    let first = start(1);
+    eventually("the first calls sbatch", SOON, || !scene.lines("calls").is_empty());
+    let others = [start(2), start(3)];
+    for said in ["said_2", "said_3"] {
+        eventually("the others wait", SOON, || scene.lines(said).iter().any(|line| line.starts_with("waiting for")));
+    }
+    scene.write("go", "");
+    let [job] = ids(&first.end().expect(0))[..] else { panic!() };
+    for other in others {
+        other.end().expect(2);
+    }
+    for said in ["said_2", "said_3"] {
+        let said = scene.read(said);
+        assert!(
+            said.contains(&format!(
+                "4 repetitions of it are queued or running already, of an earlier plan (see job {job})"
+            )),
+            "{said}"
+        );
+    }
+    assert_eq!((bed.jobs_of(&scene), scene.has("out/plans/002")), (vec![job], false));
+    bed.run("scancel", &[&job.to_string()]);
 }
 
 #[test]
