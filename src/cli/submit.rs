@@ -1,14 +1,16 @@
 //! `cw2 submit`: plans where needed, and hands every array to Slurm, each exactly once.
 
+mod dependency;
 mod under_way;
 
 use super::choose;
 use super::draft::{self, Mode, Nowhere};
-use super::freeze::{self, Prepared};
+use super::freeze::{self, Gate, Prepared};
 use super::snapshot::SnapshotArgs;
 use super::{ConfigArgs, Exit, Failure, Program, SelectArgs};
-use crate::config::SbatchArg;
-use crate::plan::record::ArrayRecord;
+use crate::config::{SbatchArg, Slurm};
+use crate::plan::build::{Built, Sink};
+use crate::plan::record::{ArrayRecord, ExperimentRecord, JobRecord, RunRecord};
 use crate::slurm::{Client, Cluster, Element, ElementState, SubmitOptions, TOKEN, patiently};
 use crate::store;
 use crate::store::plan::Plan;
@@ -34,7 +36,7 @@ pub(super) struct SubmitArgs {
     /// Submit held: nothing starts before `scontrol release`
     #[arg(long)]
     hold: bool,
-    /// Start only after other jobs, as `sbatch --dependency` has it
+    /// Start only after other jobs, as `sbatch --dependency` has it, instead of those that are configured
     #[arg(long, value_name = "LIST")]
     dependency: Option<String>,
     /// Ask Slurm whether and when the jobs could start; nothing is planned or submitted
@@ -73,6 +75,9 @@ fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
         let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
         return test(&plan.folder, scripts, args);
     }
+    let slurm = plan.manifest.arrays.iter().map(|array| slurm_of(&plan, array)).collect::<Result<Vec<_>, _>>()?;
+    let limited = plan.manifest.arrays.iter().map(|array| array.num_parallel_jobs.is_some());
+    dependency::check(limited.zip(&slurm), args.dependency.as_deref())?;
     let turn = turn(plan.folder.parent().unwrap_or(&plan.folder))?;
     let mut ledger = Ledger::open(&plan.folder, &turn)?;
     let queue = patiently(|| choose::queue(std::slice::from_ref(&plan)))?;
@@ -100,7 +105,8 @@ fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Ex
     if !args.again {
         under_way = UnderWay::look(&turn.plans, &queue, prepared.root())?;
     }
-    let frozen = prepared.write(Mode::Write, &mut under_way)?;
+    let mut submittable = Submittable { under_way, dependency: args.dependency.as_deref() };
+    let frozen = prepared.write(Mode::Write, &mut submittable)?;
     if !quiet {
         tell!("{}", draft::summary(&frozen.built));
         frozen.notes.iter().for_each(|note| tell!("{note}"));
@@ -111,6 +117,38 @@ fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Ex
     };
     let plan = Plan::open(&folder)?;
     submit_arrays(&plan, &mut Ledger::open(&plan.folder, &turn)?, &queue, args, quiet)
+}
+
+/// What must be known of a plan before it is made.
+struct Submittable<'a> {
+    under_way: UnderWay,
+    dependency: Option<&'a str>,
+}
+
+impl Sink for Submittable<'_> {
+    fn experiment(&mut self, _: &ExperimentRecord, _: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn run(&mut self, record: &RunRecord, _: &str) -> std::io::Result<()> {
+        self.under_way.run(record);
+        Ok(())
+    }
+    fn job(&mut self, record: &JobRecord) -> std::io::Result<()> {
+        self.under_way.job(record);
+        Ok(())
+    }
+}
+
+impl Gate for Submittable<'_> {
+    fn pass(&self, built: &Built) -> Result<(), Failure> {
+        let arrays = built.arrays.iter().map(|array| (array.record.num_parallel_jobs.is_some(), &array.slurm));
+        dependency::check(arrays, self.dependency)?;
+        let Some(told) = self.under_way.told() else { return Ok(()) };
+        Err(Failure::Usage(format!(
+            "nothing was planned or submitted: {told}; call this again when they have ended, or submit all of it now with \
+             `--again`"
+        )))
+    }
 }
 
 /// What is looked at must not change before what is submitted can be seen.
@@ -199,13 +237,13 @@ fn submit_one(
         superseded: false,
     });
     ledger.save()?;
+    let slurm = slurm_of(plan, array)?;
     // `num_parallel_jobs` holds for the plan as a whole: what was cut only for its length runs one array after the other.
-    let chain = array.num_parallel_jobs.and(previous).map(|job| format!("afterany:{job}"));
-    let dependency: Vec<_> = chain.into_iter().chain(args.dependency.clone()).collect();
+    let previous = array.num_parallel_jobs.and(previous);
     let options = SubmitOptions {
         hold: args.hold,
-        comment: comment(plan, array)?,
-        dependency: Some(dependency.join(",")).filter(|text| !text.is_empty()),
+        comment: comment(&slurm),
+        dependency: dependency::option(previous, args.dependency.as_deref(), &slurm),
     };
     let job = Client.submit(&plan.folder.join(&array.script), &token, &options)?;
     if let Some(submission) = ledger.content.submissions.last_mut() {
@@ -215,15 +253,19 @@ fn submit_one(
     Ok(job)
 }
 
+/// What an array asks of the cluster.
+fn slurm_of(plan: &Plan, array: &ArrayRecord) -> Result<Slurm, Failure> {
+    let Some((run, ..)) = plan.job_record(array.offset)?.reps.first().copied() else { return Ok(Slurm::default()) };
+    Ok(plan.experiment_record(plan.run_record(run)?.experiment)?.slurm)
+}
+
 /// The comment that the configuration gives an array's jobs.
-fn comment(plan: &Plan, array: &ArrayRecord) -> Result<Option<String>, Failure> {
-    let Some((run, ..)) = plan.job_record(array.offset)?.reps.first().copied() else { return Ok(None) };
-    let experiment = plan.experiment_record(plan.run_record(run)?.experiment)?;
-    let comment = experiment.slurm.sbatch_args.iter().find(|(key, _)| key == "comment");
-    Ok(comment.and_then(|(_, value)| match value {
+fn comment(slurm: &Slurm) -> Option<String> {
+    let comment = slurm.sbatch_args.iter().find(|(key, _)| key == "comment");
+    comment.and_then(|(_, value)| match value {
         SbatchArg::Values(values) => values.last().cloned(),
         SbatchArg::Flag => None,
-    }))
+    })
 }
 
 /// Asks about the scripts that would be written, in a place of their own: nothing is planned.

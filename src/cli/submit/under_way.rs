@@ -4,16 +4,13 @@
 use crate::cli::Failure;
 use crate::cli::choose;
 use crate::cli::draft;
-use crate::cli::freeze::Gate;
 use crate::cli::worker::hostname;
-use crate::plan::build::{Built, Sink};
-use crate::plan::record::{ExperimentRecord, JobRecord, RunRecord};
+use crate::plan::record::{JobRecord, RunRecord};
 use crate::run::standing::Standing;
 use crate::slurm::Element;
 use crate::store::plan::Plan;
 use crate::store::survey;
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// The repetitions that are under way, and how many of them a plan has, whose records are handed to it.
@@ -51,27 +48,14 @@ impl UnderWay {
     /// How many repetitions of a plan on disk are under way, in words.
     pub(super) fn of(mut self, plan: &Plan) -> Result<Option<String>, Failure> {
         if !self.reps.is_empty() {
-            plan.all_runs()?.iter().try_for_each(|run| self.run(run, ""))?;
-            plan.all_jobs()?.iter().try_for_each(|job| self.job(job))?;
+            plan.all_runs()?.iter().for_each(|run| self.run(run));
+            plan.all_jobs()?.iter().for_each(|job| self.job(job));
         }
         Ok(self.told())
     }
 
-    /// In words; `None` where there are none.
-    fn told(&self) -> Option<String> {
-        let are = if self.busy == 1 { "is" } else { "are" };
-        let reps = draft::count(self.busy, "repetition");
-        (self.busy > 0)
-            .then(|| format!("{reps} of it {are} queued or running already, of an earlier plan (see job {})", self.job))
-    }
-}
-
-impl Sink for UnderWay {
-    fn experiment(&mut self, _: &ExperimentRecord, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn run(&mut self, record: &RunRecord, _: &str) -> io::Result<()> {
+    /// Takes the plan's next run.
+    pub(super) fn run(&mut self, record: &RunRecord) {
         if !self.reps.is_empty() {
             let dir = self.root.join(&record.dir);
             if self.reps.contains_key(&dir) {
@@ -79,24 +63,22 @@ impl Sink for UnderWay {
             }
         }
         self.lines += 1;
-        Ok(())
     }
 
-    fn job(&mut self, record: &JobRecord) -> io::Result<()> {
+    /// Takes one of the plan's jobs.
+    pub(super) fn job(&mut self, record: &JobRecord) {
         for &(line, first, count) in &record.reps {
             let under_way = self.runs.get(&line).and_then(|dir| self.reps.get(dir));
             let planned = first..first.saturating_add(count);
             self.busy += under_way.map_or(0, |reps| planned.filter(|rep| reps.contains(rep)).count() as u64);
         }
-        Ok(())
     }
-}
 
-impl Gate for UnderWay {
-    fn pass(&self, _: &Built) -> Result<(), Failure> {
-        let Some(told) = self.told() else { return Ok(()) };
-        Err(Failure::Usage(format!(
-            "nothing was planned or submitted: {told}; call this again when they have ended, or submit all of it now with `--again`"
-        )))
+    /// What the plan has of them, in words; `None` where that is nothing.
+    pub(super) fn told(&self) -> Option<String> {
+        let are = if self.busy == 1 { "is" } else { "are" };
+        let reps = draft::count(self.busy, "repetition");
+        (self.busy > 0)
+            .then(|| format!("{reps} of it {are} queued or running already, of an earlier plan (see job {})", self.job))
     }
 }

@@ -141,6 +141,41 @@ fn the_limit_of_jobs_holds_over_several_arrays() {
 }
 
 #[test]
+fn the_limit_of_jobs_holds_with_other_dependencies() {
+    let Some(bed) = testbed() else { return };
+    let config = |dependency: &str| {
+        let keys = format!("time: 5\nnum_parallel_jobs: 2\nmax_array_size: 1\n{dependency}");
+        SWEEP.replace("time: 5", &keys)
+    };
+    let scene = Scene::with(&config(""));
+    let script = scene.write("first.sh", "#!/bin/bash\n#SBATCH --hold --output=/dev/null\n");
+    let waited = [bed.sbatch(&script), bed.sbatch(&script)];
+    let either = format!("afterany:{}?afterany:{}", waited[0], waited[1]);
+    // Slurm can join `,` with the arrays' own, but not `?`: the second array would not wait for the first.
+    let before = scene.tree();
+    let refused = bed.cw2(&scene, &format!("submit config.yml --dependency {either}")).run().expect(2);
+    refused.says([&*format!("the dependency `{either}` cannot be kept"), "`num_parallel_jobs`"]);
+    assert_eq!(scene.tree(), before);
+    scene.plan();
+    bed.cw2(&scene, &format!("submit out/plans/001 --dependency {either}")).run().expect(2).says(["cannot be kept"]);
+
+    // A configured one is the first array's, and the second's too.
+    scene.write("config.yml", config(&format!("sbatch_args: {{dependency: 'afterok:{}'}}", waited[0])));
+    let [first, second] = ids(&bed.cw2(&scene, "submit config.yml").run().expect(0))[..] else { panic!() };
+    let dependency = |job| bed.element(job, 0, "Dependency").replace("(unfulfilled)", "").replace("_*", "");
+    assert_eq!(dependency(first), format!("afterok:{}", waited[0]));
+    assert_eq!(dependency(second), format!("afterany:{first},afterok:{}", waited[0]));
+    bed.run("scancel", &[first, second].map(|job| job.to_string()).each_ref().map(String::as_str));
+
+    scene.write("config.yml", config(&format!("sbatch_args: {{dependency: '{either}'}}")));
+    bed.cw2(&scene, "submit config.yml --again").run().expect(2).says(["cannot be kept"]);
+    // One array needs no other.
+    scene.write("config.yml", scene.read("config.yml").replace("max_array_size: 1", ""));
+    let job = bed.cw2(&scene, "submit config.yml --again").run().expect(0).stdout;
+    bed.run("scancel", &[job.trim(), &waited[0].to_string(), &waited[1].to_string()]);
+}
+
+#[test]
 fn what_the_submitter_inherited_does_not_reach_the_job() {
     let Some(bed) = testbed() else { return };
     let scene = Scene::with(&SWEEP.replace("echo {{ rep }}", "env | grep -c SBATCH_PARTITION"));
