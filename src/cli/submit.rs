@@ -71,6 +71,7 @@ pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Resul
 
 fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
     let plan = Plan::open(&args.source)?;
+    refuse_moved(&plan)?;
     if args.test_only {
         let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
         return test(&plan.folder, scripts, args);
@@ -291,6 +292,17 @@ fn test<'a>(folder: &Path, scripts: impl Iterator<Item = &'a str>, args: &Submit
     }
     tell!("nothing was submitted");
     Ok(Exit::Done)
+}
+
+/// The scripts of a plan name where it was: its jobs would fail, or run in the place it was copied from.
+fn refuse_moved(plan: &Plan) -> Result<(), Failure> {
+    let Some(from) = plan.moved_from() else { return Ok(()) };
+    let folder = plan.folder.display();
+    Err(Failure::Usage(format!(
+        "plan `{folder}` was planned as `{}`, and its scripts name that place; `cw2 retry {folder}` writes new ones for all that \
+         is missing of it, or plan the configuration again, which leaves out what is finished",
+        from.display()
+    )))
 }
 
 /// A plan that is queued, or was submitted as a whole, is not submitted again by accident.

@@ -292,6 +292,12 @@ impl Plan {
         &self.manifest.folder
     }
 
+    /// The folder it was planned as, where it has been moved (or copied) from there: its scripts name that one.
+    pub fn moved_from(&self) -> Option<PathBuf> {
+        let planned = Path::new(&self.manifest.root);
+        (self.root != planned).then(|| planned.join(&self.manifest.folder))
+    }
+
     /// The plan made with `-o` from which on a repetition of this experiment counts as finished; see
     /// [`crate::run::decide::keeps`].
     pub fn overwrites_before<'a>(&'a self, experiment: &'a ExperimentRecord) -> Option<&'a str> {

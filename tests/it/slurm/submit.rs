@@ -186,6 +186,43 @@ fn what_the_submitter_inherited_does_not_reach_the_job() {
     bed.run("scancel", &[&job.to_string()]);
 }
 
+#[test]
+fn a_plan_that_was_moved_is_submitted_in_new_words() {
+    let Some(bed) = testbed() else { return };
+    for copied in [false, true] {
+        let scene = Scene::new();
+        let project = "experiment_copy_src: src\nexperiment_copy_dst: copy";
+        let command = "command: cat code >$CW2_REP_DIR/ran; pwd >>$CW2_REP_DIR/ran";
+        let config = SWEEP.replace("time: 5", &format!("time: 5\n{project}"));
+        scene.write("w/config.yml", config.replace("command: echo {{ rep }} >>ran", command));
+        scene.write("w/src/code", "old\n");
+        bed.cw2(&scene, "plan config.yml").current_dir(scene.path("w")).run().expect(0);
+        bed.cw2(&scene, "worker --plan w/out/plans/001 --index 0").run().expect(0);
+        if copied {
+            Call::new("cp", scene.root()).args(["-r", "w", "w2"]).run().expect(0);
+        } else {
+            std::fs::rename(scene.path("w"), scene.path("w2")).unwrap();
+        }
+        let here = |words: &str| bed.cw2(&scene, words).current_dir(scene.path("w2")).run();
+        for flag in ["", " --test-only"] {
+            let refused = here(&format!("submit out/plans/001{flag}")).expect(2).silent();
+            let (from, to) = (scene.path("w/out/plans/001"), scene.path("w2/out/plans/001"));
+            let was = format!("plan `{}` was planned as `{}`", to.display(), from.display());
+            refused.says([was, format!("`cw2 retry {}` writes new ones", to.display())]);
+        }
+        // What it advises, and in the frozen code.
+        scene.write("w2/src/code", "new\n");
+        here("retry out/plans/001").expect(0);
+        let [job] = ids(&here("submit out/plans/002").expect(0))[..] else { panic!() };
+        assert_eq!(last_states(bed.wait(job, SOON)), ["COMPLETED"]);
+        for (rep, place) in [(0, "w/copy"), (3, "w2/copy")] {
+            let ran = scene.read(format!("w2/out/e/log/rep_{rep:02}/ran"));
+            assert_eq!(ran, format!("old\n{}\n", scene.path(place).display()));
+        }
+        here("submit config.yml --nocodecopy").expect(0).silent().says(["nothing is left to do"]);
+    }
+}
+
 /// Puts a program named `sbatch` before the real one, which it finds as `$real`. It counts its calls in `calls`.
 fn wrap_sbatch(bed: &Testbed, scene: &Scene, body: &str) -> String {
     let real = bed.run("bash", &["-c", "command -v sbatch"]);
