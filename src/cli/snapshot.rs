@@ -30,6 +30,19 @@ pub(super) struct SnapshotArgs {
     skipsizecheck: bool,
 }
 
+impl SnapshotArgs {
+    /// The flags that were given.
+    pub(super) fn given(self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            ("--zip", self.zip),
+            ("--multicopy", self.multicopy),
+            ("--nocodecopy", self.nocodecopy),
+            ("--skipsizecheck", self.skipsizecheck),
+        ];
+        flags.into_iter().filter_map(|(flag, given)| given.then_some(flag))
+    }
+}
+
 /// The code snapshots a plan asks for.
 #[derive(Debug, Default)]
 pub(super) struct Code {

@@ -71,6 +71,7 @@ pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Resul
 
 fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
     let plan = Plan::open(&args.source)?;
+    refuse_frozen(args)?;
     refuse_moved(&plan)?;
     if args.test_only {
         let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
@@ -292,6 +293,30 @@ fn test<'a>(folder: &Path, scripts: impl Iterator<Item = &'a str>, args: &Submit
     }
     tell!("nothing was submitted");
     Ok(Exit::Done)
+}
+
+/// What says how a configuration is planned comes too late for a plan.
+fn refuse_frozen(args: &SubmitArgs) -> Result<(), Failure> {
+    let select = &args.select;
+    let flags = [
+        ("--experiments", !select.experiments.is_empty()),
+        ("--set", !select.set.is_empty()),
+        ("--strict", select.strict),
+        ("--debug", select.debug),
+        ("--debugall", select.debugall),
+        ("--overwrite", args.overwrite),
+    ];
+    let given = flags.into_iter().filter_map(|(flag, given)| given.then_some(flag)).chain(args.code.given());
+    let given: Vec<_> = given.map(|flag| format!("`{flag}`")).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let folder = args.source.display();
+    Err(Failure::Usage(format!(
+        "`{folder}` is a plan, and a plan is frozen: {} would change nothing; leave out what is only for a configuration, or give \
+         `cw2 submit` the configuration instead, which makes another plan",
+        given.join(", ")
+    )))
 }
 
 /// The scripts of a plan name where it was: its jobs would fail, or run in the place it was copied from.

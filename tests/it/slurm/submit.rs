@@ -355,6 +355,31 @@ fn a_test_only_submits_nothing() {
 }
 
 #[test]
+fn what_is_frozen_cannot_be_chosen_any_more() {
+    let scene = Scene::with(SWEEP);
+    scene.plan();
+    let before = scene.tree();
+    for flag in [
+        "--experiments e",
+        "--set params.a=1",
+        "--strict",
+        "--debug",
+        "--debugall",
+        "--overwrite",
+        "--zip",
+        "--multicopy",
+        "--nocodecopy",
+        "--skipsizecheck",
+    ] {
+        let name = flag.split(' ').next().unwrap_or_default();
+        let refused = scene.cw2(&format!("submit out/plans/001 {flag}")).expect(2).silent();
+        refused.says([format!("`out/plans/001` is a plan, and a plan is frozen: `{name}` would change nothing;")]);
+    }
+    scene.cw2("submit out/plans/001 -o -e e").expect(2).says(["`--experiments`, `--overwrite` would change"]);
+    assert_eq!(scene.tree(), before);
+}
+
+#[test]
 fn without_slurm_it_says_so() {
     let scene = Scene::with(SWEEP);
     let outcome = scene.call(["submit", "config.yml"]).env("PATH", scene.path("").as_os_str()).run().expect(3);
