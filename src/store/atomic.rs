@@ -5,7 +5,8 @@ use super::{Error, Result};
 use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Whether the new content must outlive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,19 @@ pub enum Durable {
 
 /// Replaces `path` by `bytes`: a reader sees the old content or the new one, never a part.
 pub fn replace(path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
+    stage(path, bytes)?.commit(durable)
+}
+
+/// A new content that is written, and has not taken the old one's place; it never does where this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Staged {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+/// Writes what is to replace `path` beside it.
+pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged> {
     let fail = |source| Error::new("write", path, source);
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -30,21 +44,30 @@ pub fn replace(path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
         .tempfile_in(folder)
         .map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
-    let wait = || {
-        if durable == Durable::Together {
-            gather();
+    Ok(Staged { file, path: path.to_owned() })
+}
+
+impl Staged {
+    /// Puts it into the place of the old content.
+    pub fn commit(self, durable: Durable) -> Result<()> {
+        let Staged { file, path } = self;
+        let fail = |source| Error::new("write", &path, source);
+        let wait = || {
+            if durable == Durable::Together {
+                gather();
+            }
+        };
+        if durable != Durable::No {
+            wait();
+            file.as_file().sync_data().map_err(fail)?;
         }
-    };
-    if durable != Durable::No {
-        wait();
-        file.as_file().sync_data().map_err(fail)?;
+        file.persist(&path).map_err(|error| fail(error.error))?;
+        if durable != Durable::No {
+            wait();
+            sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
     }
-    file.persist(path).map_err(|error| fail(error.error))?;
-    if durable != Durable::No {
-        wait();
-        sync_folder(folder)?;
-    }
-    Ok(())
 }
 
 /// Makes the names in a folder outlive a power cut.

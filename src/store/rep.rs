@@ -132,6 +132,21 @@ fn try_lock(file: &File) -> bool {
     }
 }
 
+/// A status that is written, and not yet the repetition's.
+#[derive(Debug)]
+#[must_use]
+pub struct StagedStatus {
+    staged: atomic::Staged,
+    durable: Durable,
+}
+
+impl StagedStatus {
+    /// Makes it the repetition's. A finished one is on the disk when this returns.
+    pub fn commit(self) -> Result<()> {
+        self.staged.commit(self.durable)
+    }
+}
+
 impl Owned {
     /// The directory.
     pub fn dir(&self) -> &Path {
@@ -150,12 +165,17 @@ impl Owned {
 
     /// Replaces the status. A finished one is on the disk when this returns.
     pub fn write_status(&self, status: &Status) -> Result<()> {
+        self.stage_status(status)?.commit()
+    }
+
+    /// Writes a status beside the present one.
+    pub fn stage_status(&self, status: &Status) -> Result<StagedStatus> {
         let path = self.dir.join(names::STATUS);
         let mut bytes = serde_json::to_vec_pretty(status)
             .map_err(|error| Error::new("write", &path, std::io::Error::other(error)))?;
         bytes.push(b'\n');
         let durable = if status.state.is_finished() { Durable::Together } else { Durable::No };
-        atomic::replace(&path, &bytes, durable)
+        Ok(StagedStatus { staged: atomic::stage(&path, &bytes)?, durable })
     }
 
     /// Removes the payload an earlier attempt left: it would count as this one's.

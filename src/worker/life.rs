@@ -147,8 +147,10 @@ impl Life<'_> {
             if status.state.is_finished() {
                 self.budget.learn(started.elapsed());
             }
+            // Before the next one starts, which may fill the disk; only the syncs are left to wait for.
+            let staged = owned.stage_status(&status);
             drop((under_way, turn));
-            owned.write_status(&status)?;
+            staged?.commit()?;
             return Ok(End::Ran(status.state, status.error.map(|error| error.message)));
         }
     }
