@@ -98,8 +98,8 @@ impl ClusterWork {
 
     /// Does what the command line says, and returns the exit code (`--help` lists them).
     ///
-    /// To be called first thing in `main`: `run` and `worker` take over the signals that ask a program to end, which works only
-    /// while there is no other thread.
+    /// To be called first thing in `main`: `run` and `worker` take over the signals that ask a program to end. Where there are
+    /// other threads by then, a stop that ends a `command` too may be seen only after its end, and be taken for a crash.
     ///
     /// ```no_run
     /// # struct E;
@@ -127,6 +127,8 @@ impl ClusterWork {
     }
 
     /// The same for a command line of one's own, whose first word is the program's name. Returns the exit code.
+    ///
+    /// It may be called again. The signals stay taken over: what comes between two calls is not heard.
     ///
     /// ```
     /// # struct E;

@@ -7,12 +7,19 @@
 //!
 //! Children inherit the mask, so it is lifted while one is started, with handlers that only set a flag: whatever the starting
 //! thread takes in that moment is noted before it goes on, and whoever judges a child waits for that.
+//!
+//! A thread that was there before the mask takes signals too. Its handler sets the same flag and wakes the listener through a
+//! pipe, so that none is lost; only that such a signal is known before a child's end is seen cannot be promised then.
+//!
+//! Signals are the process's, so there is one listener in it, however often a [`Control`] is made.
 
 use super::lock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::io::Read as _;
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
@@ -37,15 +44,18 @@ pub(super) enum Urgency {
 struct State {
     /// Grows with every signal, so that a wait knows whether it missed one.
     events: u64,
-    urgency: Urgency,
-    /// The first and the last signal that said stop.
-    stops: Option<(Signal, Signal)>,
+    /// The signals that said stop.
+    stops: Vec<Signal>,
+    /// How many of them came before the latest [`Control`].
+    old: usize,
 }
 
 /// The worker's view of the signals it got.
 #[derive(Debug, Clone)]
 pub struct Control {
     shared: Arc<Shared>,
+    /// So many signals that said stop were meant for what ran before.
+    old: usize,
 }
 
 #[derive(Debug)]
@@ -53,7 +63,9 @@ struct Shared {
     /// All that is taken over.
     mask: SigSet,
     signals: SignalFd,
-    /// What a thread took while it started a child.
+    /// Readable when a handler ran.
+    handled: UnixStream,
+    /// What a handler took: of a thread that starts a child, or that does not block the signals.
     taken: Vec<(Signal, Arc<AtomicBool>)>,
     /// Shared by those who start a child just now, exclusive for those who must know of every signal that came before.
     starts: RwLock<()>,
@@ -62,40 +74,24 @@ struct Shared {
 }
 
 impl Control {
-    /// Takes over SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGCHLD, for the rest of the process.
+    /// Takes over SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGCHLD, for the rest of the process. What was heard before is over.
     ///
-    /// To be called before any other thread is started: one that does not block the signals would be ended by them.
+    /// To be called before any other thread is started: only threads that come of this one block the signals.
     pub fn listen() -> std::io::Result<Self> {
-        let mut mask = SigSet::empty();
-        let mut taken = Vec::new();
-        for signal in STOPS.into_iter().chain([Signal::SIGCHLD]) {
-            mask.add(signal);
-            let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal as i32, Arc::clone(&flag))?;
-            taken.push((signal, flag));
-        }
-        mask.thread_block()?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        let control = Control {
-            shared: Arc::new(Shared {
-                mask,
-                signals,
-                taken,
-                starts: RwLock::default(),
-                state: Mutex::default(),
-                changed: Condvar::new(),
-            }),
+        static SHARED: Mutex<Option<Arc<Shared>>> = Mutex::new(None);
+        let mut known = lock(&SHARED);
+        let Some(shared) = &*known else {
+            let shared = Shared::start()?;
+            *known = Some(Arc::clone(&shared));
+            return Ok(Control { shared, old: 0 });
         };
-        let listener = control.clone();
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            loop {
-                let mut fds = [PollFd::new(listener.shared.signals.as_fd(), PollFlags::POLLIN)];
-                // An interrupted poll is only a look too many.
-                let _ = poll(&mut fds, PollTimeout::NONE);
-                drop(listener.state());
-            }
-        })?;
-        Ok(control)
+        let shared = Arc::clone(shared);
+        shared.mask.thread_block()?;
+        let mut state = shared.state();
+        state.old = state.stops.len();
+        let old = state.old;
+        drop(state);
+        Ok(Control { shared, old })
     }
 
     /// Starts a child, which gets none of the signals that are blocked here.
@@ -104,37 +100,13 @@ impl Control {
         self.shared.mask.thread_unblock()?;
         let child = command.spawn();
         self.shared.mask.thread_block()?;
-        let mut state = self.state();
-        let taken = self.shared.taken.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
-        let events = state.events;
-        taken.for_each(|(signal, _)| state.hear(*signal));
-        self.tell(&state, events);
+        drop(self.shared.state());
         child
-    }
-
-    /// The state, with every signal that has arrived.
-    fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = lock(&self.shared.state);
-        let events = state.events;
-        while let Ok(Some(info)) = self.shared.signals.read_signal() {
-            if let Some(signal) = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
-                state.hear(signal);
-            }
-        }
-        self.tell(&state, events);
-        state
-    }
-
-    /// Wakes those who wait, if there was a signal since `events`.
-    fn tell(&self, state: &State, events: u64) {
-        if state.events != events {
-            self.shared.changed.notify_all();
-        }
     }
 
     /// Whether nothing new may start.
     pub fn stopping(&self) -> bool {
-        self.state().urgency != Urgency::None
+        self.urgency().0 != Urgency::None
     }
 
     /// Whether nothing new may start, now or before `patience` is over.
@@ -153,29 +125,35 @@ impl Control {
 
     /// Whether it was the time limit that first said stop.
     pub fn stopped_by_time_limit(&self) -> bool {
-        self.state().stops.is_some_and(|(first, _)| first == Signal::SIGUSR1)
+        self.shared.state().stops.get(self.old) == Some(&Signal::SIGUSR1)
     }
 
     /// How urgent it is, and the last signal that said so.
     pub(super) fn urgency(&self) -> (Urgency, Option<Signal>) {
-        let state = self.state();
-        (state.urgency, state.stops.map(|(_, last)| last))
+        let state = self.shared.state();
+        let stops = state.stops.get(self.old..).unwrap_or_default();
+        let urgency = match stops.len() {
+            0 => Urgency::None,
+            1 => Urgency::Stop,
+            _ => Urgency::Kill,
+        };
+        (urgency, stops.last().copied())
     }
 
     /// How many signals there were; take it before looking at what [`Control::wait`] is to wait for.
     pub(super) fn events(&self) -> u64 {
-        self.state().events
+        self.shared.state().events
     }
 
     /// Wakes whoever waits, as a signal would, though there was none.
     pub(super) fn wake(&self) {
-        self.state().events += 1;
+        self.shared.state().events += 1;
         self.shared.changed.notify_all();
     }
 
     /// Waits until there was a signal since `events`, or until `deadline`.
     pub(super) fn wait(&self, events: u64, deadline: Option<Instant>) {
-        let mut state = self.state();
+        let mut state = self.shared.state();
         while state.events == events {
             state = match deadline {
                 None => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -190,18 +168,76 @@ impl Control {
     }
 }
 
+impl Shared {
+    /// Installs the handlers, and the thread that hears of the signals.
+    fn start() -> std::io::Result<Arc<Self>> {
+        let (handled, wake) = UnixStream::pair()?;
+        handled.set_nonblocking(true)?;
+        let mut mask = SigSet::empty();
+        let mut taken = Vec::new();
+        for signal in STOPS.into_iter().chain([Signal::SIGCHLD]) {
+            mask.add(signal);
+            let flag = Arc::new(AtomicBool::new(false));
+            // Run in this order: the flag is set when the listener wakes.
+            signal_hook::flag::register(signal as i32, Arc::clone(&flag))?;
+            signal_hook::low_level::pipe::register(signal as i32, wake.try_clone()?)?;
+            taken.push((signal, flag));
+        }
+        // For the calling thread, and those it starts.
+        mask.thread_block()?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let shared = Arc::new(Shared {
+            mask,
+            signals,
+            handled,
+            taken,
+            starts: RwLock::default(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let listener = Arc::clone(&shared);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            loop {
+                let [signals, handled] = [listener.signals.as_fd(), listener.handled.as_fd()];
+                let mut fds = [signals, handled].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+                // An interrupted poll is only a look too many.
+                let _ = poll(&mut fds, PollTimeout::NONE);
+                let _ = (&listener.handled).read(&mut [0; 64]);
+                drop(listener.state());
+            }
+        })?;
+        Ok(shared)
+    }
+
+    /// The state, with every signal that has arrived.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = lock(&self.state);
+        let events = state.events;
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            if let Some(signal) = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
+                state.hear(signal);
+            }
+        }
+        let taken = self.taken.iter().filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
+        taken.for_each(|(signal, _)| state.hear(*signal));
+        // Those who wait did not look since.
+        if state.events != events {
+            self.changed.notify_all();
+        }
+        state
+    }
+}
+
 impl State {
     fn hear(&mut self, signal: Signal) {
         self.events += 1;
         if signal == Signal::SIGCHLD {
             return;
         }
-        self.stops = Some((self.stops.map_or(signal, |(first, _)| first), signal));
-        if self.urgency == Urgency::None {
-            self.urgency = Urgency::Stop;
+        self.stops.push(signal);
+        if self.stops.len() == self.old + 1 {
             log::warn!("{}: ending what runs, starting nothing new (again to kill)", signal.as_str());
         } else {
-            self.urgency = Urgency::Kill;
             log::warn!("{} again: killing what runs", signal.as_str());
         }
     }

@@ -258,3 +258,30 @@ fn keys_of_a_command_are_refused_without_one() {
     let scene = sweep("done", "workdir: /tmp\n");
     call(&scene, "run config.yml").run().expect(2).says(["`workdir` is of no use without a `command`"]);
 }
+
+#[test]
+fn a_program_with_threads_of_its_own_may_run_several_configurations() {
+    let scene = sweep("done", "");
+    let command = |path: &str| format!("name: e\npath: {path}\nrepetitions: 4\ncommand: sleep 0.1\n");
+    scene.write("first.yml", command("first"));
+    scene.write("second.yml", command("second"));
+
+    call(&scene, "host first.yml config.yml second.yml").start().end().expect(0);
+
+    assert_eq!(scene.state(dir("done")), "completed");
+    assert_eq!(scene.state("second/e/log/rep_03"), "completed");
+}
+
+#[test]
+fn a_program_with_threads_of_its_own_hears_of_a_stop_and_may_go_on() {
+    let scene = sweep("done", "");
+    scene.write("first.yml", "name: e\npath: first\nrepetitions: 1\ncommand: echo started; exec sleep 60\n");
+    let running = call(&scene, "host first.yml config.yml").start();
+    wait_until("the first to run", || scene.lines("first/e/log/rep_00/out.log") == ["started"]);
+
+    running.signal(Signal::SIGTERM);
+
+    running.end().expect(75);
+    assert_eq!(scene.state("first/e/log/rep_00"), "interrupted");
+    assert_eq!(scene.state(dir("done")), "completed");
+}

@@ -130,9 +130,27 @@ impl Scheduler for Careless {
     }
 }
 
+/// A program that has a thread of its own and runs one configuration after another, as a test of a user's may.
+fn host(configs: &[String]) -> ExitCode {
+    std::thread::spawn(|| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let calls = configs.iter().map(|config| {
+        let args = ["every-ending", "run", "--quiet", config].map(Into::into);
+        ClusterWork::new(EveryEnding::default).call(args, scheduler::Planned)
+    });
+    ExitCode::from(calls.max().unwrap_or_default())
+}
+
 fn main() -> ExitCode {
     let program = ClusterWork::new(EveryEnding::default).logger(loggers::Csv::new).logger(loggers::Facade::new);
     let program = program.logger(|| Broken);
+    let args: Vec<_> = std::env::args().collect();
+    if args.get(1).is_some_and(|word| word == "host") {
+        return host(&args[2..]);
+    }
     match std::env::var("SCHEDULER").as_deref() {
         Ok("sequential") => program.run_with(scheduler::Sequential),
         Ok("parallel") => program.run_with(scheduler::Parallel),
