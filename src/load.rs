@@ -20,7 +20,7 @@ pub struct Loaded {
     pub rep: u32,
     /// Its directory, absolute.
     pub dir: PathBuf,
-    /// The parameters of its run.
+    /// The parameters it was started with; where it never was, those of its run in the latest plan.
     pub params: Value,
     /// How it stands; `None` where it was never started.
     pub state: Option<State>,
@@ -61,11 +61,18 @@ pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Vec<Loaded>> {
             let plan = survey.plans.get(seen.plan).context("a repetition without a plan")?;
             let run = survey.run(seen).context("a repetition without a run")?;
             let experiment = survey.experiment(seen).context("a repetition without an experiment")?;
-            let params = crate::config::read_json(&plan.params_json(seen.run)?)
-                .with_context(|| format!("the parameters of `{}` cannot be read", run.run))?;
             let status = match store::rep::status(&dir)? {
                 Found::Status(status) => Some(status),
                 Found::Nothing | Found::TooNew(_) => None,
+            };
+            // A later plan may give the same directory other parameters, and leave it as it is.
+            let planned = status.as_ref().is_some_and(|status| status.params_sha256 == run.params_sha256);
+            let own = if planned { None } else { store::rep::stored_params(&dir) };
+            let params = match own {
+                Some(params) => params,
+                None if planned || status.is_none() => crate::config::read_json(&plan.params_json(seen.run)?)
+                    .with_context(|| format!("the parameters of `{}` cannot be read", run.run))?,
+                None => anyhow::bail!("`{}` does not tell with which parameters it was run", dir.display()),
             };
             let records = metrics::read(&dir)?.into_iter().filter_map(|record| match record {
                 Value::Map(map) => Some(Metrics::from_map(map)),

@@ -39,7 +39,7 @@ pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnD
             }
             Found::Status(status) if status.state.is_finished() => {
                 if status.params_sha256 != params_sha256 {
-                    return Ok(OnDisk::Differs(dir.clone(), stored_params(&dir)));
+                    return Ok(OnDisk::Differs(dir.clone(), rep::stored_params(&dir)));
                 }
                 finished.insert(number);
             }
@@ -70,9 +70,4 @@ pub fn newest_plan(run_dir: &Path, repetitions: u32, plans: &Path) -> Result<u32
 fn number_in(plan: &Path, plans: &Path) -> Option<u32> {
     plan.parent().filter(|parent| *parent == plans)?;
     plan.file_name()?.to_str()?.parse().ok()
-}
-
-fn stored_params(dir: &Path) -> Option<Value> {
-    let text = std::fs::read_to_string(dir.join(names::CONFIG_JSON)).ok()?;
-    crate::config::read_json(&text).ok()?.get_path(&["params".to_owned()]).cloned()
 }

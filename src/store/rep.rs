@@ -9,6 +9,7 @@ use super::atomic::{self, Durable};
 use super::{Error, Result};
 use crate::plan::layout::{self, rep as names};
 use crate::run::status::{self, Found, Status};
+use crate::value::Value;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -90,6 +91,12 @@ pub struct Before {
     pub at: jiff::Timestamp,
     /// The parameters of that start, where it was written whole.
     pub params: Option<serde_json::Value>,
+}
+
+/// The parameters of the configuration in a repetition's directory, where it was written whole.
+pub fn stored_params(dir: &Path) -> Option<Value> {
+    let text = fs::read_to_string(dir.join(names::CONFIG_JSON)).ok()?;
+    crate::config::read_json(&text).ok()?.get_path(&["params".to_owned()]).cloned()
 }
 
 /// The parameters in the JSON form of a repetition's configuration.

@@ -285,3 +285,19 @@ fn a_program_with_threads_of_its_own_hears_of_a_stop_and_may_go_on() {
     assert_eq!(scene.state("first/e/log/rep_00"), "interrupted");
     assert_eq!(scene.state(dir("done")), "completed");
 }
+
+#[test]
+fn results_are_loaded_with_the_parameters_they_were_run_with() {
+    let config = |lr: f64| format!("name: e\npath: out\nrepetitions: 2\ncommand: 'true'\nparams: {{lr: {lr}}}\n");
+    let scene = Scene::with(&config(0.1));
+    scene.cw2("run config.yml").expect(0);
+    scene.write("config.yml", config(0.2));
+    scene.cw2("plan -o config.yml").expect(0);
+    std::fs::remove_dir_all(scene.path("out/e/log/rep_01")).unwrap();
+
+    let loaded = cw2::load(scene.path("out")).unwrap();
+
+    let told: Vec<_> = loaded.iter().map(|rep| (rep.state, rep.params.to_json())).collect();
+    let expected = [(Some(State::Completed), r#"{"lr":0.1}"#.to_owned()), (None, r#"{"lr":0.2}"#.to_owned())];
+    assert_eq!(told, expected);
+}
