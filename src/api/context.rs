@@ -8,8 +8,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Who a repetition is: its configuration, number, seed, directory and share of the machine.
 ///
@@ -169,10 +168,25 @@ pub(crate) trait Worker: Send + Sync {
 /// ```
 pub struct Context {
     rep: Repetition,
-    loggers: Mutex<LoggerArray>,
-    logged: AtomicU64,
+    records: Mutex<Records>,
     worker: Arc<dyn Worker>,
     logs: LogHandle,
+}
+
+/// What is logged, and how it is numbered.
+struct Records {
+    loggers: LoggerArray,
+    iter: Iter,
+    /// A metric that the stamp hides was told of.
+    warned: bool,
+}
+
+/// What `iter` of the next record is.
+enum Iter {
+    /// How many records there were before.
+    Records(u64),
+    /// The iteration under way, if one is.
+    Iteration(Option<u64>),
 }
 
 impl std::ops::Deref for Context {
@@ -191,11 +205,17 @@ impl fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(rep: Repetition, loggers: LoggerArray, worker: Arc<dyn Worker>, logs: LogHandle) -> Self {
-        Context { rep, loggers: Mutex::new(loggers), logged: AtomicU64::new(0), worker, logs }
+        let records = Records { loggers, iter: Iter::Records(0), warned: false };
+        Context { rep, records: Mutex::new(records), worker, logs }
     }
 
-    /// Hands metrics to the loggers, with the time (`ts`), the repetition's number (`rep`) and how many there were before
-    /// (`iter`) added. A logger that fails says so in the repetition's log; the experiment goes on.
+    /// Hands metrics to the loggers. A logger that fails says so in the repetition's log; the experiment goes on.
+    ///
+    /// Three are added, and take the place of any of these names:
+    /// - `ts`, the time (RFC 3339);
+    /// - `rep`, the repetition's number;
+    /// - `iter`: how many records of this attempt there were before. In an [`IterativeExperiment`](super::IterativeExperiment) it
+    ///   is the number of the iteration that is under way or whose state is saved, and null outside of one.
     ///
     /// ```
     /// use cw2::{Context, Metrics};
@@ -205,22 +225,37 @@ impl Context {
     /// ```
     pub fn log(&self, metrics: Metrics) {
         // Counted under the lock, so that lines are in the order of their numbers.
-        let mut loggers = self.loggers.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = self.logged.fetch_add(1, Ordering::Relaxed);
-        loggers.process_all(&metrics.stamped(self.rep.number, n));
+        let mut records = self.records();
+        if let Some(name) = metrics.hidden_by_stamp()
+            && !std::mem::replace(&mut records.warned, true)
+        {
+            log::warn!("a metric is named `{name}`: it is left out, cw2's own of that name takes its place");
+        }
+        let iter = match &mut records.iter {
+            Iter::Records(count) => {
+                *count += 1;
+                Some(*count - 1)
+            }
+            Iter::Iteration(iteration) => *iteration,
+        };
+        records.loggers.process_all(&metrics.stamped(self.rep.number, iter));
     }
 
-    /// Numbers what is logged from here on.
-    pub(crate) fn log_from(&self, first: u64) {
-        self.logged.store(first, Ordering::Relaxed);
+    /// What is logged from here on belongs to this iteration, or to none.
+    pub(crate) fn enter_iteration(&self, iteration: Option<u64>) {
+        self.records().iter = Iter::Iteration(iteration);
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn start_loggers(&self) {
-        self.loggers.lock().unwrap_or_else(PoisonError::into_inner).initialize_all(&self.rep);
+        self.records().loggers.initialize_all(&self.rep);
     }
 
     pub(crate) fn finish_loggers(&self) {
-        self.loggers.lock().unwrap_or_else(PoisonError::into_inner).finalize_all();
+        self.records().loggers.finalize_all();
     }
 
     /// Whether the experiment is to save what it needs and return: the worker was told to stop, or `timeout` is over.

@@ -163,6 +163,7 @@ pub struct Iterative<E>(pub E);
 
 impl<E: IterativeExperiment> Experiment for Iterative<E> {
     fn initialize(&mut self, cx: &Context) -> anyhow::Result<()> {
+        cx.enter_iteration(None);
         self.0.initialize(cx)
     }
 
@@ -171,12 +172,12 @@ impl<E: IterativeExperiment> Experiment for Iterative<E> {
             anyhow::anyhow!("the configuration of an iterative experiment needs `iterations`: how many there are")
         })?;
         let first = if cx.resume() { self.0.restore(cx)? } else { 0 };
-        cx.log_from(first);
         for n in first..iterations {
             // Before the first one too: it may be long. After the last there is nothing left to resume.
             if cx.stopping() {
                 return Ok(());
             }
+            cx.enter_iteration(Some(n));
             match self.0.iterate(cx, n) {
                 Ok(metrics) => {
                     cx.log(metrics);
@@ -190,11 +191,13 @@ impl<E: IterativeExperiment> Experiment for Iterative<E> {
                     return Err(error);
                 }
             }
+            cx.enter_iteration(None);
         }
         Ok(())
     }
 
     fn finalize(&mut self, cx: &Context, ending: &Ending) -> anyhow::Result<()> {
+        cx.enter_iteration(None);
         self.0.finalize(cx, ending)
     }
 }

@@ -6,7 +6,11 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// The results of one iteration, or any record of them: names and values, in order.
+/// What every record begins with.
+pub(super) const STAMP: [&str; 3] = ["ts", "rep", "iter"];
+
+/// The results of one iteration, or any record of them: names and values, in order. `ts`, `rep` and `iter` are not free: see
+/// [`Context::log`](super::Context::log).
 ///
 /// ```
 /// let metrics = cw2::Metrics::new().with("loss", 0.5).with("correct", 12).with("note", "warm-up");
@@ -69,12 +73,17 @@ impl Metrics {
         Metrics(map)
     }
 
+    /// A metric that [`Metrics::stamped`] takes the place of.
+    pub(super) fn hidden_by_stamp(&self) -> Option<&'static str> {
+        STAMP.into_iter().find(|name| self.0.contains_key(*name))
+    }
+
     /// With the time and place of the record, which come first and win.
-    pub(super) fn stamped(self, rep: u32, iter: u64) -> Self {
+    pub(super) fn stamped(self, rep: u32, iter: Option<u64>) -> Self {
         let now = jiff::Timestamp::now();
         let now = now.round(jiff::Unit::Microsecond).unwrap_or(now).to_string();
-        let stamp = [("ts", Value::from(now)), ("rep", Value::from(rep)), ("iter", Value::from(iter))];
-        let mut map = Map::with_capacity(self.0.len() + stamp.len());
+        let stamp = STAMP.into_iter().zip([now.into(), rep.into(), iter.map_or(Value::Null, Value::from)]);
+        let mut map = Map::with_capacity(self.0.len() + STAMP.len());
         map.extend(stamp.map(|(name, value)| (name.to_owned(), value)));
         for (name, value) in self.0 {
             map.entry(name).or_insert(value);

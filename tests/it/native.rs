@@ -301,3 +301,19 @@ fn results_are_loaded_with_the_parameters_they_were_run_with() {
     let expected = [(Some(State::Completed), r#"{"lr":0.1}"#.to_owned()), (None, r#"{"lr":0.2}"#.to_owned())];
     assert_eq!(told, expected);
 }
+
+#[test]
+fn records_tell_their_iteration() {
+    let scene = sweep("steps", "iterations: 5\n");
+    call(&scene, "run config.yml").env("STEPS", "1").run().expect(0);
+
+    let [rep] = cw2::load(scene.path("out")).unwrap().try_into().expect("one repetition");
+    let [iter, at] = ["iter", "at"].map(|name| {
+        let told: Vec<_> = rep.metrics.iter().map(|record| record.get(name).map(Value::to_json).unwrap()).collect();
+        told.join(" ").replace('"', "")
+    });
+    assert_eq!(at, "initialize within result within result within surrender finalize");
+    assert_eq!(iter, "null 0 0 1 1 2 2 null");
+    let errors = scene.read(format!("{}/err.log", dir("steps")));
+    assert_eq!(errors.matches("a metric is named `iter`").count(), 1, "{errors}");
+}

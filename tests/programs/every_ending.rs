@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use cw2::scheduler::{self, Jobs, Scheduler, Sharing};
-use cw2::{ClusterWork, Context, Ending, Experiment, Logger, Metrics, Surrender, loggers};
+use cw2::{ClusterWork, Context, Ending, Experiment, IterativeExperiment, Logger, Metrics, Surrender, loggers};
 use serde::Deserialize;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode};
@@ -104,6 +104,30 @@ impl Experiment for EveryEnding {
     }
 }
 
+/// An experiment of iterations; `params.how` says what is special about it.
+#[derive(Default)]
+struct Steps;
+
+impl IterativeExperiment for Steps {
+    fn initialize(&mut self, cx: &Context) -> anyhow::Result<()> {
+        cx.log(Metrics::new().with("at", "initialize"));
+        Ok(())
+    }
+
+    fn iterate(&mut self, cx: &Context, n: u64) -> anyhow::Result<Metrics> {
+        cx.log(Metrics::new().with("at", "within").with("iter", 99));
+        if n == 2 {
+            return Err(Surrender::with([("at", "surrender")]).into());
+        }
+        Ok(Metrics::new().with("at", "result"))
+    }
+
+    fn finalize(&mut self, cx: &Context, _: &Ending) -> anyhow::Result<()> {
+        cx.log(Metrics::new().with("at", "finalize"));
+        Ok(())
+    }
+}
+
 /// A logger that never works.
 struct Broken;
 
@@ -150,6 +174,9 @@ fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().collect();
     if args.get(1).is_some_and(|word| word == "host") {
         return host(&args[2..]);
+    }
+    if std::env::var_os("STEPS").is_some() {
+        return ClusterWork::iterative(Steps::default).main();
     }
     match std::env::var("SCHEDULER").as_deref() {
         Ok("sequential") => program.run_with(scheduler::Sequential),

@@ -1,8 +1,7 @@
 //! Metrics on standard output.
 
-use super::pairs;
+use super::line;
 use crate::api::{Logger, Metrics, Repetition};
-use crate::value::Value;
 use std::io::Write as _;
 
 /// Prints every record as one line, with the run's name and the repetition's number: lines of parallel repetitions do not
@@ -33,8 +32,7 @@ impl Logger for Console {
     }
 
     fn process(&mut self, metrics: &Metrics) -> anyhow::Result<()> {
-        let iter = metrics.get("iter").map(Value::to_json).unwrap_or_default();
-        let line = format!("{} iter {iter}: {}\n", self.rep, pairs(metrics));
+        let line = format!("{} {}\n", self.rep, line(metrics));
         Ok(std::io::stdout().write_all(line.as_bytes())?)
     }
 }

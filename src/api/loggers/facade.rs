@@ -1,8 +1,7 @@
 //! Metrics as records of the `log` facade.
 
-use super::pairs;
+use super::line;
 use crate::api::{Logger, Metrics};
-use crate::value::Value;
 
 /// Writes every record through `log::info!`, so that it stands in the repetition's `out.log` among what the experiment logs.
 ///
@@ -24,8 +23,7 @@ impl Facade {
 
 impl Logger for Facade {
     fn process(&mut self, metrics: &Metrics) -> anyhow::Result<()> {
-        let iter = metrics.get("iter").map(Value::to_json).unwrap_or_default();
-        log::info!(target: "metrics", "iter {iter}: {}", pairs(metrics));
+        log::info!(target: "metrics", "{}", line(metrics));
         Ok(())
     }
 }
