@@ -148,6 +148,9 @@ pub(crate) trait Worker: Send + Sync {
     /// Whether it is to stop.
     fn stopping(&self) -> bool;
 
+    /// All is done: a stop that the experiment first hears of from here on interrupts nothing.
+    fn done(&self);
+
     /// Starts a process that takes the signals which the worker's own threads do not.
     fn spawn(&self, command: &mut Command) -> std::io::Result<Child>;
 }
@@ -277,6 +280,11 @@ impl Context {
     /// ```
     pub fn stopping(&self) -> bool {
         self.worker.stopping()
+    }
+
+    /// Nothing is left that a stop could interrupt.
+    pub(crate) fn done(&self) {
+        self.worker.done();
     }
 
     /// Starts a process of this repetition.

@@ -127,7 +127,8 @@ pub trait IterativeExperiment {
     fn iterate(&mut self, cx: &Context, n: u64) -> anyhow::Result<Metrics>;
 
     /// Saves what [`restore`](IterativeExperiment::restore) needs. Called after every iteration, also after one that
-    /// surrendered.
+    /// surrendered. After the last one a stop interrupts nothing any more, though
+    /// [`stopping`](super::Context::stopping) still tells of it.
     ///
     /// # Errors
     /// As of [`Experiment::run`].
@@ -180,6 +181,9 @@ impl<E: IterativeExperiment> Experiment for Iterative<E> {
             cx.enter_iteration(Some(n));
             match self.0.iterate(cx, n) {
                 Ok(metrics) => {
+                    if n + 1 == iterations {
+                        cx.done();
+                    }
                     cx.log(metrics);
                     self.0.save_state(cx, n)?;
                 }

@@ -50,6 +50,8 @@ struct News {
     phase: &'static str,
     /// Why it was told to stop, if it was: only an experiment that knows of it was interrupted.
     told: Option<State>,
+    /// It did all there is to do: it is told of a stop, and not interrupted by it.
+    done: bool,
     /// What the thread has to say, until its watcher takes it.
     report: Option<Report>,
     /// The thread is over.
@@ -88,8 +90,15 @@ impl Worker for Shared {
             (false, true) => State::Interrupted,
             (false, false) => return false,
         };
-        lock(&self.news).told.get_or_insert(why);
+        let mut news = lock(&self.news);
+        if !news.done {
+            news.told.get_or_insert(why);
+        }
         true
+    }
+
+    fn done(&self) {
+        lock(&self.news).done = true;
     }
 
     fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {

@@ -317,3 +317,10 @@ fn records_tell_their_iteration() {
     let errors = scene.read(format!("{}/err.log", dir("steps")));
     assert_eq!(errors.matches("a metric is named `iter`").count(), 1, "{errors}");
 }
+
+#[test]
+fn after_the_last_iteration_a_stop_interrupts_nothing() {
+    let scene = sweep("steps", "iterations: 1\ntimeout: 0.1\n");
+    call(&scene, "run config.yml").env("STEPS", "1").run().expect(0);
+    assert_eq!(scene.state(dir("steps")), "completed");
+}

@@ -104,7 +104,8 @@ impl Experiment for EveryEnding {
     }
 }
 
-/// An experiment of iterations; `params.how` says what is special about it.
+/// An experiment of iterations, which surrenders in the third; where there is only one, its state is saved until the worker
+/// is to stop.
 #[derive(Default)]
 struct Steps;
 
@@ -120,6 +121,13 @@ impl IterativeExperiment for Steps {
             return Err(Surrender::with([("at", "surrender")]).into());
         }
         Ok(Metrics::new().with("at", "result"))
+    }
+
+    fn save_state(&mut self, cx: &Context, _: u64) -> anyhow::Result<()> {
+        while cx.iterations() == Some(1) && !cx.stopping() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     fn finalize(&mut self, cx: &Context, _: &Ending) -> anyhow::Result<()> {
