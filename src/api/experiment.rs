@@ -112,6 +112,25 @@ pub trait IterativeExperiment {
     /// Picks up what an interrupted attempt saved, and returns the iteration to go on with. Called after `initialize`, only
     /// where [`resume`](super::Repetition::resume) holds.
     ///
+    /// That attempt may have ended before its first iteration did: be ready to find nothing saved, and return 0 then.
+    ///
+    /// ```
+    /// # use cw2::{Context, IterativeExperiment, Metrics};
+    /// # struct Descent { x: f64 }
+    /// # impl IterativeExperiment for Descent {
+    /// #     fn iterate(&mut self, _: &Context, _: u64) -> anyhow::Result<Metrics> { Ok(Metrics::new()) }
+    /// fn restore(&mut self, cx: &Context) -> anyhow::Result<u64> {
+    ///     let saved = cx.dir().join("state.json");
+    ///     if !saved.exists() {
+    ///         return Ok(0);
+    ///     }
+    ///     let (next, x) = serde_json::from_str(&std::fs::read_to_string(saved)?)?;
+    ///     self.x = x;
+    ///     Ok(next)
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As of [`Experiment::initialize`].
     fn restore(&mut self, cx: &Context) -> anyhow::Result<u64> {
