@@ -287,7 +287,7 @@ impl Context {
         self.worker.done();
     }
 
-    /// Starts a process of this repetition.
+    /// Starts a process of this repetition. It ends by SIGKILL, with all it started, where it outlives the attempt.
     ///
     /// One that is started otherwise inherits that the program's threads leave SIGTERM, SIGINT, SIGHUP and SIGUSR1 to the worker:
     /// nothing but SIGKILL would end it.
@@ -304,7 +304,7 @@ impl Context {
     /// }
     /// ```
     pub fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
-        // The mark by which it is found should this worker die.
+        // The mark by which it is found when the attempt is over, or should this worker die.
         self.worker.spawn(command.env("CW2_REP_DIR", self.dir()))
     }
 

@@ -9,6 +9,7 @@ use super::attempt::FINALIZE_ON_STOP;
 use super::begun::Begun;
 use super::control::Control;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::ghosts;
 use super::life::Life;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use super::lock;
@@ -19,6 +20,7 @@ use crate::store::rep::Owned;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -40,6 +42,8 @@ pub(super) struct Native<'a> {
 /// What the thread and its watcher tell each other.
 struct Shared {
     control: Control,
+    /// The experiment started a process.
+    spawned: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     news: Mutex<News>,
 }
@@ -102,6 +106,7 @@ impl Worker for Shared {
     }
 
     fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
+        self.spawned.store(true, Ordering::Relaxed);
         self.control.spawn(command)
     }
 }
@@ -139,6 +144,7 @@ impl<'a> Native<'a> {
         route_panics();
         let shared = Arc::new(Shared {
             control: life.control.clone(),
+            spawned: AtomicBool::new(false),
             deadline: Mutex::new(None),
             news: Mutex::new(News { phase: "initialize", ..News::default() }),
         });
@@ -257,7 +263,7 @@ impl Execution for Native<'_> {
 }
 
 impl Drop for Native<'_> {
-    /// Not finalized: the next attempt starts when this one's object is gone.
+    /// Not finalized: the next attempt starts when this one's object is gone. None of its processes outlives it.
     fn drop(&mut self) {
         if self.go.take().is_some() {
             let grace = self.life.options.grace;
@@ -268,6 +274,11 @@ impl Drop for Native<'_> {
                 on_stop: OnStop::Hurry,
             };
             let _ = self.wait(limits);
+        }
+        if self.shared.spawned.load(Ordering::Relaxed) {
+            // The experiment may have waited for any of them, so that their numbers say nothing: found by their mark.
+            ghosts::end_ghosts(&self.life.rep.dir, Duration::ZERO, || true);
+            ghosts::end_orphans(&self.life.rep.dir);
         }
     }
 }

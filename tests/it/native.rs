@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::programs::program;
 use crate::project::counts;
 use crate::slurm::{SOON, last_states};
-use crate::support::{Call, Scene, wait_until};
+use crate::support::{Call, Scene, alive, wait_until};
 use crate::testbed::testbed;
 
 /// Calls the program whose experiment ends as `params.how` says.
@@ -107,6 +107,22 @@ fn a_thread_of_its_own_logs_into_the_repetitions_files() {
 fn a_process_of_an_experiment_takes_signals() {
     let scene = sweep("child", "");
     call(&scene, "run config.yml").run().expect(0);
+}
+
+#[test]
+fn a_process_of_an_experiment_does_not_outlive_the_attempt() {
+    let scene = sweep("background, polite", "retries: 1\nreps_per_job: 2\n");
+    let running = call(&scene, "run config.yml").start();
+    wait_until("the next repetition", || scene.has(&format!("{}/out.log", dir("polite"))));
+
+    // The worker lives on.
+    assert!(!alive(&scene.read(format!("{}/pid2", dir("background")))));
+    let out = scene.lines(&format!("{}/out.log", dir("background")));
+    let told: Vec<_> = out.iter().filter_map(|line| line.split_once("the first ")).map(|(_, state)| state).collect();
+    assert_eq!(told, ["runs", "is gone"], "{out:?}");
+
+    running.signal(Signal::SIGTERM);
+    running.end().expect(75);
 }
 
 #[test]

@@ -40,6 +40,15 @@ impl Experiment for EveryEnding {
                 anyhow::ensure!(status.signal() == Some(15), "{status}");
                 Ok(())
             }
+            "background" => {
+                let child = cx.spawn(Command::new("sh").args(["-c", "trap '' TERM; sleep 600 & wait"]))?;
+                std::fs::write(cx.dir().join(format!("pid{}", cx.attempt())), child.id().to_string())?;
+                let first = std::fs::read_to_string(cx.dir().join("pid1"))?;
+                let state = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap_or_default();
+                log::info!("the first {}", if state.is_empty() || state.contains(") Z") { "is gone" } else { "runs" });
+                anyhow::ensure!(cx.attempt() > 1, "once more");
+                Ok(())
+            }
             "thread" => {
                 let handle = cx.log_handle();
                 let join = std::thread::spawn(move || {
