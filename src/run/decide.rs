@@ -1,6 +1,6 @@
 //! What a worker does with a repetition it finds on disk.
 
-use crate::run::status::{Attempt, Found, SlurmIds, State};
+use crate::run::status::{Attempt, Found, SlurmIds, State, Status};
 use std::path::Path;
 
 /// The decision.
@@ -32,13 +32,16 @@ pub struct Own<'a> {
     pub plan: &'a str,
     /// Slurm's ids of this worker.
     pub slurm: Option<&'a SlurmIds>,
+    /// Its process.
+    pub pid: u32,
 }
 
 /// Decides from what the status file says.
 ///
 /// - What is finished is left alone, with `-o` only what [`keeps`] says. Finished with other parameters than the plan's is
 ///   never taken for this one.
-/// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry.
+/// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry. The
+///   worker it did so in may do as its scheduler likes.
 pub fn decide(found: Found, own: &Own<'_>) -> Decision {
     let status = match found {
         Found::Nothing => return Decision::Start { attempt: 1, resume: false, earlier: Vec::new() },
@@ -62,7 +65,9 @@ pub fn decide(found: Found, own: &Own<'_>) -> Decision {
                 )
             };
         }
-        State::Crashed | State::TimedOut if same_plan && same_element(status.slurm.as_ref(), own.slurm) => {
+        State::Crashed | State::TimedOut
+            if same_plan && same_element(status.slurm.as_ref(), own.slurm) && !same_worker(&status, own) =>
+        {
             let why = status.error.map(|error| error.message).unwrap_or_default();
             return Decision::Skip(status.state, Some(format!("{why} (before this element was requeued)")));
         }
@@ -95,10 +100,15 @@ fn same_element(a: Option<&SlurmIds>, b: Option<&SlurmIds>) -> bool {
     a.zip(b).is_some_and(|(a, b)| a.job_id == b.job_id && a.array_task_id == b.array_task_id)
 }
 
+/// Whether this very process wrote the status, for workers of the same element: a requeue is another start of it.
+fn same_worker(status: &Status, own: &Own<'_>) -> bool {
+    status.pid == own.pid && status.slurm.as_ref() == own.slurm
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::status::{FORMAT, Status};
+    use crate::run::status::FORMAT;
 
     #[test]
     fn overwriting_spares_its_own_and_later_work() {
@@ -141,7 +151,7 @@ mod tests {
         let (here, other) = (ids("8"), ids("9"));
         let own = |overwrite: bool, slurm| {
             let overwrites_before = overwrite.then_some("plans/002");
-            Own { params_sha256: "p", overwrites_before, plan: "plans/002", slurm: Some(slurm) }
+            Own { params_sha256: "p", overwrites_before, plan: "plans/002", slurm: Some(slurm), pid: 2 }
         };
         let word = |decision| match decision {
             Decision::Skip(..) => "skip",
@@ -167,6 +177,11 @@ mod tests {
         ] {
             let decision = decide(found(state, params, plan), &own(overwrite, slurm));
             assert_eq!(word(decision), expected, "{state:?} {params} {plan} {overwrite}");
+        }
+        let requeued = SlurmIds { restart_count: 1, ..ids("8") };
+        for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {
+            let own = Own { pid, ..own(false, slurm) };
+            assert_eq!(word(decide(found(State::Crashed, "p", "plans/002"), &own)), expected, "{own:?}");
         }
         assert_eq!(word(decide(Found::Nothing, &own(false, &here))), "begin");
         assert_eq!(word(decide(Found::TooNew(9), &own(false, &here))), "refuse");

@@ -67,6 +67,7 @@ impl Life<'_> {
             overwrites_before: self.plan.overwrites_before(self.experiment()),
             plan: self.plan.name(),
             slurm: self.options.slurm.as_ref(),
+            pid: std::process::id(),
         };
         decide(found, &own)
     }

@@ -257,6 +257,15 @@ fn a_scheduler_that_leaves_something_out_loses_nothing() {
 }
 
 #[test]
+fn a_scheduler_may_start_again_what_crashed_also_in_an_element() {
+    let scene = sweep("once", "");
+    call(&scene, "plan config.yml").run().expect(0);
+    let element = call(&scene, "worker --plan out/plans/001 --index 0").env("SCHEDULER", "careless");
+    element.env("SLURM_JOB_ID", "8").env("SLURM_ARRAY_JOB_ID", "7").env("SLURM_ARRAY_TASK_ID", "0").run().expect(0);
+    assert_eq!(scene.state(dir("once")), "completed");
+}
+
+#[test]
 fn a_scheduler_may_hand_the_jobs_to_slurm() {
     let Some(bed) = testbed() else { return };
     let scene = sweep("done, surrender, error", "");

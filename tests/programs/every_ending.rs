@@ -100,6 +100,7 @@ impl Experiment for EveryEnding {
                 }
                 Ok(())
             }
+            "once" if cx.attempt() < 2 => anyhow::bail!("not yet"),
             "flaky" if cx.attempt() < 3 => anyhow::bail!("not yet"),
             _ => Ok(()),
         }
