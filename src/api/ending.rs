@@ -1,6 +1,7 @@
 //! How a repetition ends: what an experiment returns to end early, and what its `finalize` is told.
 
 use crate::value::{Map, Value};
+use std::error::Error;
 use std::fmt;
 
 /// Ends a repetition early, on purpose: it counts as done, with this payload.
@@ -50,8 +51,10 @@ impl Surrender {
     /// assert!(cw2::Surrender::find(&anyhow::anyhow!("out of memory")).is_none());
     /// ```
     pub fn find(error: &anyhow::Error) -> Option<&Surrender> {
-        // The first finds one that is context, the second one that is wrapped in another error type.
-        error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
+        // The first finds one that is context, the second one that is wrapped in another error type, the last one of an error
+        // whose type was lost before.
+        let boxed = || error.downcast_ref::<Box<dyn Error + Send + Sync>>()?.downcast_ref();
+        error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref())).or_else(boxed)
     }
 }
 
@@ -68,7 +71,7 @@ impl fmt::Display for Surrender {
     }
 }
 
-impl std::error::Error for Surrender {}
+impl Error for Surrender {}
 
 /// How a repetition ended, for its `finalize`.
 ///
@@ -130,8 +133,8 @@ mod tests {
         }
     }
 
-    impl std::error::Error for Wrapper {
-        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+    impl Error for Wrapper {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
             Some(&self.0)
         }
     }
@@ -143,7 +146,10 @@ mod tests {
         let on_top = anyhow::anyhow!("cause").context(Surrender::default());
         let inside = anyhow::anyhow!("cause").context(Surrender::default()).context("more");
         let wrapped = anyhow::Error::from(Wrapper(Surrender::default())).context("more");
-        for error in [bare, below, on_top, inside, wrapped] {
+        let boxed = |error| anyhow::Error::from_boxed(error);
+        let lost = boxed(Surrender::default().into()).context("more");
+        let lost_and_wrapped = boxed(Wrapper(Surrender::default()).into());
+        for error in [bare, below, on_top, inside, wrapped, lost, lost_and_wrapped] {
             assert!(Surrender::find(&error).is_some(), "{error:?}");
         }
     }
