@@ -158,9 +158,11 @@ impl<'a> Native<'a> {
             let thread = std::thread::Builder::new().name(format!("rep-{}", rep.number)).stack_size(STACK);
             let work = move || {
                 let last = Last(shared);
-                body::body(&last.0, &factory, rep, &LogHandle::new(out, err), &wait);
-                // Its locks are freed before anyone hears that it is gone.
-                drop(owned);
+                let logs = LogHandle::new(out, err);
+                let report = body::body(&last.0, &factory, rep, &logs, &wait);
+                // Its locks are free before anyone hears that it is done: the repetition may be executed again at once.
+                drop((logs, owned));
+                last.0.tell(report);
             };
             thread.spawn(work).map(drop).map_err(|error| format!("cannot start a thread: {error}"))
         });

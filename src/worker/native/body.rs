@@ -12,8 +12,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-/// What the experiment's thread does.
-pub(super) fn body(shared: &Arc<Shared>, factory: &Factory, rep: Repetition, logs: &LogHandle, go: &Receiver<State>) {
+/// What the experiment's thread does; returns the end of `finalize`, when nothing is left of the experiment.
+pub(super) fn body(
+    shared: &Arc<Shared>,
+    factory: &Factory,
+    rep: Repetition,
+    logs: &LogHandle,
+    go: &Receiver<State>,
+) -> Report {
     let _guard = logs.enter();
     let worker: Arc<dyn Worker> = Arc::<Shared>::clone(shared);
     let cx = Context::new(rep, factory.loggers(), worker, logs.clone());
@@ -50,7 +56,7 @@ pub(super) fn body(shared: &Arc<Shared>, factory: &Factory, rep: Repetition, log
         ("finalize", one_line("finalize", error))
     });
     let state = if failure.is_some() { State::Crashed } else { State::Completed };
-    shared.tell(Report { state, failure, payload: None, cpu_seconds: cpu_seconds() });
+    Report { state, failure, payload: None, cpu_seconds: cpu_seconds() }
 }
 
 /// What a phase failed with.
