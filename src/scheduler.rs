@@ -56,8 +56,8 @@ pub trait Scheduler: Send + Sync {
     /// Runs the jobs; returns when all that it started is over.
     ///
     /// # Errors
-    /// Where it could not go on, which is told as a failure of the environment (exit code 3). What becomes of a repetition is
-    /// no error here.
+    /// Where it could not go on, which is told as a failure of the environment (exit code 3), as a panic is. What becomes of a
+    /// repetition is no error here.
     fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()>;
 
     /// Whether `run` on the command line hands its jobs to Slurm, as `submit` does. [`run`](Scheduler::run) is then only called

@@ -28,10 +28,12 @@ mod submit;
 mod surrender;
 mod worker;
 
-use crate::api::Factory;
+use crate::api::{Factory, panic_text};
 use crate::scheduler::{Planned, Scheduler};
+use crate::worker::{Jobs, Tally};
 use clap::{Args, Parser, Subcommand};
 pub use failure::{Exit, Failure};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 /// Runs parameter sweeps on Slurm: freezes a plan, writes the sbatch scripts, runs the repetitions.
@@ -126,6 +128,16 @@ impl Program {
     /// Whether this program knows what to run where the configuration does not say.
     fn command_optional(&self) -> bool {
         self.factory.is_some()
+    }
+
+    /// Lets the scheduler run the jobs to their end. What became of them is known also where it failed; a panic is a failure
+    /// like any other.
+    fn schedule(&self, jobs: Jobs<'_>) -> (Tally, anyhow::Result<()>) {
+        let run = AssertUnwindSafe(|| self.scheduler.run(&jobs));
+        let result =
+            catch_unwind(run).unwrap_or_else(|panic| Err(anyhow::anyhow!("the scheduler {}", panic_text(&*panic))));
+        crate::worker::end_strays();
+        (jobs.into_tally(), result)
     }
 }
 

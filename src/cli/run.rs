@@ -57,15 +57,13 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         factory: program.factory.as_ref(),
     };
     let jobs = Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time);
-    let result = program.scheduler.run(&jobs);
-    crate::worker::end_strays();
+    let (mut tally, result) = program.schedule(jobs);
     bar.bar.finish_and_clear();
-    result?;
-    let mut tally = jobs.into_tally();
     tally.total = usize::try_from(plan.manifest.counts.repetitions).unwrap_or(usize::MAX);
     if !quiet || tally.any_failed() {
         tell!("{}", tally.summary());
     }
+    result?;
     Ok(worker::exit(&tally))
 }
 

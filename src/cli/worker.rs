@@ -68,12 +68,11 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         factory: program.factory.as_ref(),
     };
     let jobs = Jobs::in_turn(setting, number..number + 1);
-    program.scheduler.run(&jobs)?;
-    let mut tally = jobs.into_tally();
+    let (mut tally, result) = program.schedule(jobs);
     // Also where the worker was told to stop before the job was given out.
     tally.total = repetitions;
-    worker::end_strays();
     log::info!("{}", tally.summary());
+    result?;
     if let Some(ids) = &options.slurm
         && tally.unfinished()
         && (control.stopped_by_time_limit() || (tally.out_of_time() && !control.stopping()))

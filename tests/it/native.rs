@@ -257,6 +257,20 @@ fn a_scheduler_that_leaves_something_out_loses_nothing() {
 }
 
 #[test]
+fn a_scheduler_that_panics_failed() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 4\nreps_per_job: 4\nparams: {how: done}\n");
+    for (words, summary) in [
+        ("run config.yml", "4 repetitions: 1 completed, 3 not started\n"),
+        ("worker --plan out/plans/001 --index 0", "4 repetitions: 3 not started, 1 finished before\n"),
+    ] {
+        let outcome = call(&scene, words).env("SCHEDULER", "panicking").run();
+        assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+        outcome.says([summary, "the scheduler panicked: no order at all\n"]);
+    }
+    assert_eq!(scene.states(), counts([("completed", 1), ("pending", 3)]));
+}
+
+#[test]
 fn a_scheduler_may_start_again_what_crashed_also_in_an_element() {
     let scene = sweep("once", "");
     call(&scene, "plan config.yml").run().expect(0);

@@ -186,6 +186,18 @@ fn host(configs: &[String]) -> ExitCode {
     ExitCode::from(calls.max().unwrap_or_default())
 }
 
+/// Panics after the first repetition.
+struct Panicking;
+
+impl Scheduler for Panicking {
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+        let job = jobs.next()?.context("no job")?;
+        let slots = job.slots(&jobs.lanes()[0], Sharing::One)?;
+        job.task(0).zip(slots.first()).map(|(task, slot)| task.execute(slot.turn()));
+        panic!("no order at all")
+    }
+}
+
 fn main() -> ExitCode {
     let program = ClusterWork::new(EveryEnding::default).logger(loggers::Csv::new).logger(loggers::Facade::new);
     let program = program.logger(|| Broken);
@@ -202,6 +214,7 @@ fn main() -> ExitCode {
         Ok("cpu-pinned") => program.run_with(scheduler::CpuPinned),
         Ok("gpu-splitting") => program.run_with(scheduler::GpuSplitting),
         Ok("slurm") => program.run_with(scheduler::SlurmSubmission(scheduler::Sequential)),
+        Ok("panicking") => program.run_with(Panicking),
         Ok("careless") => program.run_with(Careless),
         _ => program.main(),
     }
