@@ -64,11 +64,11 @@ impl ClusterWork {
     /// let program = cw2::ClusterWork::new(|| E);
     /// ```
     pub fn new<E: Experiment + 'static>(make: impl Fn() -> E + Send + Sync + 'static) -> Self {
-        let factory = Factory { experiment: Arc::new(move || Box::new(make())), loggers: Vec::new() };
+        let factory = Factory { experiment: Arc::new(move || Box::new(make())), loggers: Vec::new(), iterative: false };
         ClusterWork { factory }.logger(JsonLines::new)
     }
 
-    /// A program with this iterative experiment.
+    /// A program with this iterative experiment. A configuration without `iterations` (or a `command`) is refused.
     ///
     /// ```
     /// # use cw2::{Context, IterativeExperiment, Metrics};
@@ -79,7 +79,9 @@ impl ClusterWork {
     /// let program = cw2::ClusterWork::iterative(|| E);
     /// ```
     pub fn iterative<E: IterativeExperiment + 'static>(make: impl Fn() -> E + Send + Sync + 'static) -> Self {
-        Self::new(move || Iterative(make()))
+        let mut program = Self::new(move || Iterative(make()));
+        program.factory.iterative = true;
+        program
     }
 
     /// With one more logger; the closure is called once for every attempt at a repetition.

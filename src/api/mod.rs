@@ -27,6 +27,8 @@ use std::sync::Arc;
 pub(crate) struct Factory {
     pub experiment: Arc<dyn Fn() -> Box<dyn Experiment> + Send + Sync>,
     pub loggers: Vec<Arc<dyn Fn() -> Box<dyn Logger> + Send + Sync>>,
+    /// It needs `iterations`.
+    pub iterative: bool,
 }
 
 impl Factory {

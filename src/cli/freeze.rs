@@ -84,6 +84,9 @@ pub(super) fn prepare<'a>(
         .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
     let mut report = report_for(&config, &args.select);
     config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
+    if program.iterative() {
+        config.experiments.iter().filter_map(check::iterations).for_each(|diagnostic| report.push(diagnostic));
+    }
     if report.has_errors() {
         return Err(Failure::Config(Box::new(report)));
     }

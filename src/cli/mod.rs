@@ -130,6 +130,11 @@ impl Program {
         self.factory.is_some()
     }
 
+    /// Whether what it runs then needs `iterations`.
+    fn iterative(&self) -> bool {
+        self.factory.as_ref().is_some_and(|factory| factory.iterative)
+    }
+
     /// Lets the scheduler run the jobs to their end. What became of them is known also where it failed; a panic is a failure
     /// like any other.
     fn schedule(&self, jobs: Jobs<'_>) -> (Tally, anyhow::Result<()>) {

@@ -27,6 +27,16 @@ pub fn experiment(experiment: &Experiment) -> Vec<Diagnostic> {
     found
 }
 
+/// Whether an experiment tells how many iterations there are; for a program whose experiment consists of them.
+pub fn iterations(experiment: &Experiment) -> Option<Diagnostic> {
+    if experiment.command.is_some() || experiment.iterations.is_some() {
+        return None;
+    }
+    let at = experiment.origin.key_at("name").unwrap_or_default();
+    let diagnostic = Diagnostic::error(format!("the experiment `{}` has no `iterations`", experiment.name)).at(at);
+    Some(diagnostic.help("write how many iterations this program's experiment has, as in `iterations: 100`"))
+}
+
 /// What would have no effect: an experiment that is part of a Rust program starts no process.
 fn meaningless(experiment: &Experiment) -> Option<Diagnostic> {
     if experiment.command.is_some() {

@@ -363,3 +363,13 @@ fn after_the_last_iteration_a_stop_interrupts_nothing() {
     call(&scene, "run config.yml").env("STEPS", "1").run().expect(0);
     assert_eq!(scene.state(dir("steps")), "completed");
 }
+
+#[test]
+fn an_iterative_experiment_needs_iterations() {
+    let scene = sweep("steps", "");
+    let plan = |scene: &Scene| call(scene, "plan config.yml").env("STEPS", "1").run();
+    plan(&scene).expect(2).says(["the experiment `e` has no `iterations`"]).silent();
+    assert!(!scene.has("out"));
+    plan(&sweep("steps", "iterations: 1\n")).expect(0);
+    plan(&sweep("steps", "command: 'true'\n")).expect(0);
+}
