@@ -144,7 +144,8 @@ pub(crate) fn route_panics() {
                 let backtrace = std::backtrace::Backtrace::force_capture();
                 handle.error(&format!("{info}\nstack backtrace:\n{backtrace}\n"));
                 if let Some(place) = info.location() {
-                    PLACE.with_borrow_mut(|known| *known = Some(place.to_string()));
+                    let text = super::panic_text(info.payload());
+                    PLACE.set(Some((text, place.to_string())));
                 }
             }
             None => before(info),
@@ -153,11 +154,12 @@ pub(crate) fn route_panics() {
 }
 
 thread_local! {
-    /// Where this thread panicked last.
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// What this thread panicked with last, and where.
+    static PLACE: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Where the calling thread panicked since this was asked last: file, line and column.
-pub(crate) fn take_panic_place() -> Option<String> {
-    PLACE.take()
+/// Where the calling thread panicked with this text: file, line and column. A panic that came over from another thread has no
+/// place here, and the last one of this thread may have been caught long ago.
+pub(crate) fn take_panic_place(text: &str) -> Option<String> {
+    PLACE.take().filter(|(known, _)| known == text).map(|(_, place)| place)
 }

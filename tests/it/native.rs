@@ -61,6 +61,13 @@ fn every_ending_is_told_apart_and_the_next_repetition_starts() {
 }
 
 #[test]
+fn a_panic_of_another_thread_has_no_place_of_this_one() {
+    let scene = sweep("carried", "");
+    assert_eq!(call(&scene, "run config.yml").run().code, Some(1));
+    assert_eq!(scene.status(dir("carried"))["error"]["message"], "`run` failed: panicked: from another thread");
+}
+
+#[test]
 fn parallel_repetitions_do_not_mix_and_a_broken_logger_ends_nothing() {
     let scene = Scene::with(
         "name: e\npath: out\nrepetitions: 4\nreps_per_job: 4\nreps_in_parallel: 4\nparams: {how: mix}\noversubscribe: true\n",

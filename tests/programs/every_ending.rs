@@ -35,6 +35,12 @@ impl Experiment for EveryEnding {
             "surrender" => Err(Surrender::with([("reason", "enough")])).context("in vain"),
             "error" => Err(std::fs::read("/no/such/file").expect_err("there is none")).context("the data is missing"),
             "panic" => panic!("index {} of {}", 7, 3),
+            "carried" => {
+                // The broken logger panics before, on this thread.
+                cx.log(Metrics::new());
+                let other = std::thread::spawn(|| panic!("from another thread"));
+                other.join().or_else(|panic| std::panic::resume_unwind(panic))
+            }
             "child" => {
                 let status = cx.spawn(Command::new("sh").args(["-c", "kill -TERM $$"]))?.wait()?;
                 anyhow::ensure!(status.signal() == Some(15), "{status}");

@@ -82,7 +82,7 @@ fn caught(call: impl FnOnce() -> anyhow::Result<()>) -> Result<(), Failed> {
         Ok(result) => result.map_err(Failed::Error),
         Err(panic) => {
             let text = crate::api::panic_text(&*panic);
-            let place = take_panic_place().map(|place| format!(" at {place}")).unwrap_or_default();
+            let place = take_panic_place(&text).map(|place| format!(" at {place}")).unwrap_or_default();
             Err(Failed::Panic(anyhow::anyhow!("{}", text.replacen("panicked", &format!("panicked{place}"), 1))))
         }
     }
