@@ -44,7 +44,8 @@ use std::sync::Arc;
 /// - CPU time is that of the repetition's own thread, memory that of the process.
 /// - `env`, `workdir` and `launcher` mean nothing, and `CUDA_VISIBLE_DEVICES` is the job's: see
 ///   [`Repetition::gpus`](crate::Repetition::gpus).
-/// - Errors carry backtraces (`RUST_LIB_BACKTRACE` is set to 1 where it is not set; 0 keeps errors cheap).
+/// - Errors carry backtraces: `RUST_LIB_BACKTRACE` is set to 1 where it is not set (0 keeps errors cheap) and the program has
+///   no other thread yet, where it could not be set safely.
 /// - Records of the `log` facade go to `out.log`, warnings and errors to `err.log` too, unless the program set a logger of its
 ///   own before. Threads that the experiment starts need [`Context::log_handle`](crate::Context::log_handle).
 /// - What is printed, and not logged, goes where the program's own output goes.
@@ -124,7 +125,6 @@ impl ClusterWork {
     /// }
     /// ```
     pub fn run_with(self, scheduler: impl Scheduler + 'static) -> ExitCode {
-        want_backtraces();
         ExitCode::from(self.call(std::env::args_os(), scheduler))
     }
 
@@ -147,6 +147,7 @@ impl ClusterWork {
     /// # anyhow::Ok(())
     /// ```
     pub fn call(self, args: impl IntoIterator<Item = OsString>, scheduler: impl Scheduler + 'static) -> u8 {
+        want_backtraces();
         cli::call(args, &Program { factory: Some(self.factory), scheduler: Box::new(scheduler) })
     }
 }

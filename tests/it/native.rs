@@ -319,6 +319,14 @@ fn a_program_with_threads_of_its_own_may_run_several_configurations() {
 }
 
 #[test]
+fn a_command_line_of_ones_own_gives_backtraces_too() {
+    let scene = sweep("error", "");
+    assert_eq!(call(&scene, "host-alone config.yml").run().code, Some(1));
+    let error = scene.read(format!("{}/err.log", dir("error")));
+    assert!(error.contains("Stack backtrace:"), "{error}");
+}
+
+#[test]
 fn a_program_with_threads_of_its_own_hears_of_a_stop_and_may_go_on() {
     let scene = sweep("done", "");
     scene.write("first.yml", "name: e\npath: first\nrepetitions: 1\ncommand: echo started; exec sleep 60\n");

@@ -178,13 +178,15 @@ impl Scheduler for Careless {
     }
 }
 
-/// A program that has a thread of its own and runs one configuration after another, as a test of a user's may.
-fn host(configs: &[String]) -> ExitCode {
-    std::thread::spawn(|| {
-        loop {
-            std::thread::park();
-        }
-    });
+/// A program that runs one configuration after another, and may have a thread of its own, as a test of a user's has.
+fn host(configs: &[String], alone: bool) -> ExitCode {
+    if !alone {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
     let calls = configs.iter().map(|config| {
         let args = ["every-ending", "run", "--quiet", config].map(Into::into);
         ClusterWork::new(EveryEnding::default).call(args, scheduler::Planned)
@@ -208,8 +210,8 @@ fn main() -> ExitCode {
     let program = ClusterWork::new(EveryEnding::default).logger(loggers::Csv::new).logger(loggers::Facade::new);
     let program = program.logger(|| Broken);
     let args: Vec<_> = std::env::args().collect();
-    if args.get(1).is_some_and(|word| word == "host") {
-        return host(&args[2..]);
+    if let Some(word @ ("host" | "host-alone")) = args.get(1).map(String::as_str) {
+        return host(&args[2..], word == "host-alone");
     }
     if std::env::var_os("STEPS").is_some() {
         return ClusterWork::iterative(Steps::default).main();
