@@ -5,9 +5,10 @@ use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::{Plan, Rep};
 use crate::store::requeues;
-use crate::worker::{self, Control, End, Jobs, Observer, Options, Setting, Tally, TimeLimit};
+use crate::worker::{self, Control, End, Jobs, Observer, Options, Setting, Tally, TimeLimit, Tool};
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -129,7 +130,7 @@ pub(super) fn options(grace: Duration) -> Result<Options, Failure> {
         time_limit: TimeLimit::default(),
         host: hostname(),
         slurm: slurm_ids(),
-        program: std::env::current_exe().ok(),
+        tool: std::env::current_exe().ok().map(|program| Arc::new(Tool::new(program))),
     })
 }
 

@@ -6,6 +6,8 @@ use nix::unistd::{AccessFlags, access};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use tempfile::TempDir;
 
 /// What tells libraries how many threads to start; set to the slot's share unless the user set it.
 const THREADS: [&str; 5] =
@@ -31,7 +33,7 @@ impl Variables {
         for (name, value) in &slot.gpu_variables {
             variables.set(name, value);
         }
-        if let Some(path) = options.program.as_deref().and_then(Path::parent).and_then(with_folder) {
+        if let Some(path) = options.tool.as_ref().and_then(|tool| with_folders(tool.folders())) {
             variables.set("PATH", path);
         }
         variables
@@ -65,13 +67,50 @@ impl Variables {
     }
 }
 
-/// `PATH` with cw2's own folder at its end, so that `cw2 surrender` works in a repetition.
-fn with_folder(folder: &Path) -> Option<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
-    if folders.iter().any(|known| known == folder) {
-        return None;
+/// This program, for `cw2 surrender` in repetitions.
+#[derive(Debug)]
+pub struct Tool {
+    program: PathBuf,
+    /// Holds a link of that name, where the program itself has another one; made for the first command.
+    link: OnceLock<Option<TempDir>>,
+}
+
+impl Tool {
+    const NAME: &str = "cw2";
+
+    /// The program of this path.
+    pub fn new(program: PathBuf) -> Self {
+        Tool { program, link: OnceLock::new() }
     }
-    folders.push(folder.to_owned());
-    std::env::join_paths(folders).ok()
+
+    /// The folders in which it is found by either name.
+    fn folders(&self) -> impl Iterator<Item = &Path> {
+        let own = self.program.parent();
+        let named = self.program.file_name().is_some_and(|name| name == Self::NAME);
+        let link = if named { None } else { self.link.get_or_init(|| self.link()).as_ref().map(TempDir::path) };
+        link.into_iter().chain(own)
+    }
+
+    fn link(&self) -> Option<TempDir> {
+        let made = tempfile::Builder::new().prefix("cw2-").tempdir().and_then(|folder| {
+            std::os::unix::fs::symlink(&self.program, folder.path().join(Self::NAME))?;
+            Ok(folder)
+        });
+        // Most commands do not need it.
+        made.inspect_err(|error| log::warn!("repetitions will not find `{}`: cannot link to it: {error}", Self::NAME))
+            .ok()
+    }
+}
+
+/// `PATH` with these folders at its end.
+fn with_folders<'a>(folders: impl Iterator<Item = &'a Path>) -> Option<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut all: Vec<_> = std::env::split_paths(&path).collect();
+    let known = all.len();
+    for folder in folders {
+        if all.iter().all(|known| known != folder) {
+            all.push(folder.to_owned());
+        }
+    }
+    if all.len() == known { None } else { std::env::join_paths(all).ok() }
 }

@@ -21,6 +21,7 @@ mod work;
 pub use budget::TimeLimit;
 pub use control::Control;
 pub use devices::{Allowed, Sharing, Slot, Turn, allowed_cpus};
+pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
 pub use tally::{End, Tally};
 pub(crate) use work::Setting;
@@ -28,8 +29,7 @@ pub use work::{Job, Jobs, Lane, Task};
 
 use crate::run::status::SlurmIds;
 use crate::store::plan::Rep;
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What the caller decides, the same for every repetition of a job.
@@ -48,7 +48,7 @@ pub struct Options {
     /// Slurm's ids, inside an allocation.
     pub slurm: Option<SlurmIds>,
     /// This program, for `cw2 surrender` inside repetitions.
-    pub program: Option<PathBuf>,
+    pub tool: Option<Arc<Tool>>,
 }
 
 /// Hears of each repetition as it starts and ends; called from the slots' threads.

@@ -3,6 +3,7 @@
 use cw2::run::status::State;
 use cw2::value::Value;
 use nix::sys::signal::Signal;
+use std::path::Path;
 
 use crate::programs::program;
 use crate::project::counts;
@@ -221,6 +222,17 @@ fn a_command_runs_in_a_rust_program_too() {
     let scene = sweep("done", "command: 'echo {{ params.how }}'\n");
     call(&scene, "run config.yml").run().expect(0);
     assert_eq!(scene.read(format!("{}/out.log", dir("done"))), "done\n");
+}
+
+#[test]
+fn a_command_finds_cw2_in_a_rust_program_too() {
+    let surrender = r#"command -v cw2; command -v every-ending; cw2 surrender '{"reason": "enough"}'"#;
+    let scene = sweep("done", &format!("command: |\n  {surrender}\n"));
+    call(&scene, "run config.yml").env("PATH", "/usr/bin:/bin").run().expect(0);
+    assert_eq!(scene.state(dir("done")), "surrendered");
+    let [link, program] = scene.lines(&format!("{}/out.log", dir("done"))).try_into().unwrap();
+    assert!(program.ends_with("/examples/every-ending"), "{program}");
+    assert!(link.ends_with("/cw2") && !Path::new(&link).parent().unwrap().exists(), "{link}");
 }
 
 #[test]
