@@ -77,7 +77,7 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
         .map(|seen| survey.dir(seen))
         .collect();
     if chosen.is_empty() {
-        tell!("no repetition is chosen by these options; `cw2 status` tells how they stand");
+        tell!("no repetition is chosen by these options; `{} status` tells how they stand", super::me());
         return Ok(Exit::Done);
     }
     let unspecific = args.reps.all() && args.outcome.is_empty() && args.tail.is_none();
@@ -239,7 +239,7 @@ fn crashes(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Exit, Failu
     out.write_all(failures::render_lines(&groups).as_bytes())?;
     out.flush()?;
     if !quiet {
-        tell!("a whole log: `cw2 logs --err -r RUN --rep N`; more lines of each: `--tail N`");
+        tell!("a whole log: `{} logs --err -r RUN --rep N`; more lines of each: `--tail N`", super::me());
     }
     Ok(Exit::Done)
 }

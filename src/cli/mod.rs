@@ -34,7 +34,8 @@ use crate::worker::{Jobs, Tally};
 use clap::{Args, Parser, Subcommand};
 pub use failure::{Exit, Failure};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Runs parameter sweeps on Slurm: freezes a plan, writes the sbatch scripts, runs the repetitions.
 #[derive(Debug, Parser)]
@@ -151,8 +152,20 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     call(args, &Program { factory: None, scheduler: Box::new(Planned) })
 }
 
+/// What this program is called by, for advice to call it again.
+fn me() -> &'static str {
+    ME.get().map_or("cw2", String::as_str)
+}
+
+/// The file name of the first word of the command line.
+static ME: OnceLock<String> = OnceLock::new();
+
 /// The same for any program.
 pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: &Program) -> u8 {
+    let mut args = args.into_iter().peekable();
+    if let Some(name) = args.peek().and_then(|word| Path::new(word).file_name()) {
+        ME.get_or_init(|| name.to_string_lossy().into_owned());
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

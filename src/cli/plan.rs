@@ -33,7 +33,7 @@ pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Ex
             tell!("dry run: nothing was written");
         } else if let ([_, _, ..], Some(folder)) = (frozen.scripts.as_slice(), &frozen.folder) {
             // `sbatch` takes one script; it would take the others for that one's arguments.
-            tell!("submit each of them on its own, or all with `cw2 submit {}`", folder.display());
+            tell!("submit each of them on its own, or all with `{} submit {}`", super::me(), folder.display());
         }
     }
     Ok(Exit::Done)

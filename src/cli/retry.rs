@@ -100,7 +100,7 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
                 if mode == Mode::DryRun {
                     tell!("dry run: nothing was written");
                 } else if let ([_, _, ..], Some(folder)) = (frozen.scripts.as_slice(), &frozen.folder) {
-                    tell!("submit each of them on its own, or all with `cw2 submit {}`", folder.display());
+                    tell!("submit each of them on its own, or all with `{} submit {}`", super::me(), folder.display());
                 }
             }
         }

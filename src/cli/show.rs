@@ -14,7 +14,7 @@ use std::io::Write as _;
 pub(super) struct ShowArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The run, by name or by its number in `cw2 list` (from 0); the first where not given
+    /// The run, by name or by its number in `list` (from 0); the first where not given
     #[arg(short, long, value_name = "RUN")]
     run: Option<String>,
     /// The repetition's number
@@ -36,7 +36,9 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     };
     let Some(run) = outline.runs().find(wanted) else {
         return Err(Failure::Usage(match &args.run {
-            Some(name) => format!("there is no run `{name}`; `cw2 list {}` names them", args.config.config.display()),
+            Some(name) => {
+                format!("there is no run `{name}`; `{} list {}` names them", super::me(), args.config.config.display())
+            }
             None => "the configuration has no run".to_owned(),
         }));
     };

@@ -155,7 +155,7 @@ impl Gate for Submittable<'_> {
 
 /// What is looked at must not change before what is submitted can be seen.
 fn turn(plans: &Path) -> Result<Turn, Failure> {
-    let waiting = || tell!("waiting for another `cw2 submit` that submits plans of `{}`", plans.display());
+    let waiting = || tell!("waiting for another `{} submit` that submits plans of `{}`", super::me(), plans.display());
     Ok(Turn::take(plans, waiting)?)
 }
 
@@ -178,8 +178,9 @@ fn submit_arrays(
     if result.is_err() {
         let done = ledger.content.submissions.iter().filter(|submission| submission.current().is_some()).count();
         tell!(
-            "{done} of {} arrays are submitted; `cw2 submit {}` goes on with the rest",
+            "{done} of {} arrays are submitted; `{} submit {}` goes on with the rest",
             plan.manifest.arrays.len(),
+            super::me(),
             plan.folder.display()
         );
     }
@@ -311,10 +312,10 @@ fn refuse_frozen(args: &SubmitArgs) -> Result<(), Failure> {
     if given.is_empty() {
         return Ok(());
     }
-    let folder = args.source.display();
+    let (folder, me) = (args.source.display(), super::me());
     Err(Failure::Usage(format!(
         "`{folder}` is a plan, and a plan is frozen: {} would change nothing; leave out what is only for a configuration, or give \
-         `cw2 submit` the configuration instead, which makes another plan",
+         `{me} submit` the configuration instead, which makes another plan",
         given.join(", ")
     )))
 }
@@ -322,9 +323,9 @@ fn refuse_frozen(args: &SubmitArgs) -> Result<(), Failure> {
 /// The scripts of a plan name where it was: its jobs would fail, or run in the place it was copied from.
 fn refuse_moved(plan: &Plan) -> Result<(), Failure> {
     let Some(from) = plan.moved_from() else { return Ok(()) };
-    let folder = plan.folder.display();
+    let (folder, me) = (plan.folder.display(), super::me());
     Err(Failure::Usage(format!(
-        "plan `{folder}` was planned as `{}`, and its scripts name that place; `cw2 retry {folder}` writes new ones for all that \
+        "plan `{folder}` was planned as `{}`, and its scripts name that place; `{me} retry {folder}` writes new ones for all that \
          is missing of it, or plan the configuration again, which leaves out what is finished",
         from.display()
     )))
@@ -353,9 +354,10 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(
     if noted.len() == plan.manifest.arrays.len() {
         let jobs: Vec<_> = noted.iter().map(u64::to_string).collect();
         return Err(Failure::Usage(format!(
-            "plan `{folder}` was submitted already, as job {}; `cw2 status` tells how it goes, \
-             `cw2 plan` makes a plan of what is missing, `--again` submits all of it once more",
-            jobs.join(", ")
+            "plan `{folder}` was submitted already, as job {}; `{me} status` tells how it goes, \
+             `{me} plan` makes a plan of what is missing, `--again` submits all of it once more",
+            jobs.join(", "),
+            me = super::me()
         )));
     }
     Ok(())
@@ -367,9 +369,9 @@ fn refuse_under_way(plan: &Plan, queue: &[Element]) -> Result<(), Failure> {
     let others: Vec<Element> = queue.iter().filter(|element| !own.contains(&element.job)).cloned().collect();
     let plans = plan.folder.parent().unwrap_or(&plan.folder);
     let Some(told) = UnderWay::look(plans, &others, &plan.root)?.of(plan)? else { return Ok(()) };
-    let folder = plan.folder.display();
+    let (folder, me) = (plan.folder.display(), super::me());
     Err(Failure::Usage(format!(
-        "plan `{folder}` is not submitted: {told}; `cw2 submit {folder}` submits it when they have ended, \
-         `cw2 retry` plans only what is not under way, `--again` submits all of it now"
+        "plan `{folder}` is not submitted: {told}; `{me} submit {folder}` submits it when they have ended, \
+         `{me} retry` plans only what is not under way, `--again` submits all of it now"
     )))
 }

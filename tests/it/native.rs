@@ -400,3 +400,10 @@ fn an_iterative_experiment_needs_iterations() {
     plan(&sweep("steps", "iterations: 1\n")).expect(0);
     plan(&sweep("steps", "command: 'true'\n")).expect(0);
 }
+
+#[test]
+fn advice_names_the_program() {
+    let scene = sweep("done", "");
+    call(&scene, "show config.yml --run no").run().expect(2).says(["`every-ending list config.yml` names them"]);
+    scene.cw2("show config.yml --run no").expect(2).says(["`cw2 list config.yml` names them"]);
+}
