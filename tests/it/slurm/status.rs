@@ -16,7 +16,7 @@ path: out
 repetitions: 4
 command: |
   echo hello {{ rep }}
-  until [ -e go ]; do sleep 0.05; done
+  until [ -e go ] || ! [ -e config.yml ]; do sleep 0.05; done
 ";
 
 impl Testbed {
