@@ -248,7 +248,7 @@ fn submit_one(
         comment: comment(&slurm),
         dependency: dependency::option(previous, args.dependency.as_deref(), &slurm),
     };
-    let job = Client.submit(&plan.folder.join(&array.script), &token, &options)?;
+    let job = Client.submit(&plan.folder.join(&array.script), &token, &options, ledger.turn.lock())?;
     if let Some(submission) = ledger.content.submissions.last_mut() {
         submission.job = Some(job);
     }

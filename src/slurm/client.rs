@@ -4,6 +4,7 @@ use super::element::{Element, ElementState, parse_indices};
 use super::{Cluster, Error, SubmitOptions};
 use crate::config::{SlurmTime, slurm_time};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -31,12 +32,14 @@ const GLANCE: Duration = Duration::from_secs(20);
 pub struct Client;
 
 impl Cluster for Client {
-    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions) -> Result<u64, Error> {
+    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions, turn: &File) -> Result<u64, Error> {
         let mut arguments = vec!["--parsable".to_owned(), format!("--comment={}", comment(token, options))];
         arguments.extend(submit_arguments(script, options));
         let mut waits = BACK_OFF.iter();
         loop {
-            let error = match call("sbatch", &arguments) {
+            // It reads nothing there: its standard input is only how it gets hold of the lock.
+            let stdin = turn.try_clone().map_or_else(|_| Stdio::null(), Stdio::from);
+            let error = match call_with("sbatch", &arguments, stdin) {
                 // `id` or `id;cluster`.
                 Ok((out, _)) => {
                     let id = out.trim().split(';').next().and_then(|id| id.parse().ok());
@@ -207,8 +210,12 @@ pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Erro
 
 /// Calls a program; returns what it wrote to standard output and standard error.
 fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Result<(String, String), Error> {
+    call_with(program, arguments, Stdio::null())
+}
+
+fn call_with<S: AsRef<str>>(program: &'static str, arguments: &[S], stdin: Stdio) -> Result<(String, String), Error> {
     let mut command = Command::new(program);
-    command.args(arguments.iter().map(AsRef::as_ref)).stdin(Stdio::null());
+    command.args(arguments.iter().map(AsRef::as_ref)).stdin(stdin);
     for (name, _) in std::env::vars_os() {
         // Inside a job these would become options of the new one; an inherited SLURM_CPU_BIND slows every child down.
         let text = name.to_string_lossy();

@@ -10,12 +10,15 @@ pub use client::{Client, patiently, time_left};
 pub use element::{Element, ElementState, TOKEN, element_names, parse_indices};
 
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 
 /// What cw2 asks of a cluster.
 pub trait Cluster {
     /// Submits a script; returns the job's id. `token` marks the submission, so that it is found again in the queue.
-    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions) -> Result<u64, Error>;
+    /// `turn` is a lock's open file, which sbatch holds too: where this process is killed, the lock is free when nothing can be
+    /// submitted any more.
+    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions, turn: &File) -> Result<u64, Error>;
     /// Asks whether and when a script could start; submits nothing. Returns Slurm's answer.
     fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, Error>;
     /// The elements of this user and of `users` (numbers) that Slurm still knows (asked once; see [`patiently`]): queued,

@@ -79,7 +79,7 @@ pub fn read(plan: &Path) -> Result<Submissions> {
 pub struct Turn {
     /// The folder of plans, without symbolic links.
     pub plans: PathBuf,
-    _lock: File,
+    lock: File,
     // After the lock's file, which `drop` removes where the folder got no plan.
     _made: MadeFolders,
 }
@@ -112,9 +112,16 @@ impl Turn {
                 fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
             };
             if tries == TRIES || lock.metadata().is_ok_and(is_there) {
-                return Ok(Turn { plans: super::canonical(plans)?, _lock: lock, _made: made });
+                return Ok(Turn { plans: super::canonical(plans)?, lock, _made: made });
             }
         }
+    }
+}
+
+impl Turn {
+    /// The file whose lock it is: it ends with the last process that has it open.
+    pub fn lock(&self) -> &File {
+        &self.lock
     }
 }
 
@@ -145,13 +152,14 @@ pub struct Ledger<'a> {
     path: PathBuf,
     /// What is in it.
     pub content: Submissions,
-    _turn: &'a Turn,
+    /// What makes this process the only one.
+    pub turn: &'a Turn,
 }
 
 impl<'a> Ledger<'a> {
     /// The submissions of a plan of the folder.
     pub fn open(plan: &Path, turn: &'a Turn) -> Result<Self> {
-        Ok(Ledger { path: plan.join(FILE), content: read(plan)?, _turn: turn })
+        Ok(Ledger { path: plan.join(FILE), content: read(plan)?, turn })
     }
 
     /// Writes the content to the disk.

@@ -271,7 +271,11 @@ fn an_answer_that_was_lost_does_not_submit_twice() {
 fn a_submit_that_is_killed_is_continued_not_repeated() {
     let Some(bed) = testbed() else { return };
     let scene = Scene::with(SWEEP);
-    let path = wrap_sbatch(bed, &scene, r#""$real" "$@" >/dev/null; touch "$(dirname "$0")/../got"; sleep 600"#);
+    let path = wrap_sbatch(
+        bed,
+        &scene,
+        r#""$real" "$@" >/dev/null; touch "$(dirname "$0")/../got"; exec sleep 600 </dev/null"#,
+    );
     let call = bed.cw2(&scene, "submit --hold config.yml").env("PATH", path);
     let submit = call.start();
     eventually("sbatch has submitted", SOON, || scene.has("got"));
@@ -281,6 +285,26 @@ fn a_submit_that_is_killed_is_continued_not_repeated() {
     let continued = bed.cw2(&scene, "submit out/plans/001").run().expect(0);
     assert_eq!((ids(&continued), bed.jobs_of(&scene)), (before.clone(), before.clone()));
     bed.run("scancel", &[&before[0].to_string()]);
+}
+
+#[test]
+fn a_submit_that_is_killed_before_sbatch_was_heard_is_waited_for() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    let path =
+        wrap_sbatch(bed, &scene, r#"until [ -e "$(dirname "$0")/../go" ]; do sleep 0.02; done; exec "$real" "$@""#);
+    let submit = bed.cw2(&scene, "submit --hold config.yml").env("PATH", path).start();
+    eventually("it calls sbatch", SOON, || !scene.lines("calls").is_empty());
+    submit.signal(nix::sys::signal::Signal::SIGKILL);
+    drop(submit.end());
+    let line = format!("'{CW2}' submit out/plans/001 --hold 2>said");
+    let next = Call::new("sh", scene.root()).args(["-c", &line]).env("SLURM_CONF", bed.conf()).start();
+    eventually("the next one waits", SOON, || scene.lines("said").iter().any(|line| line.starts_with("waiting for")));
+    assert_eq!(bed.jobs_of(&scene), Vec::<u64>::new());
+    scene.write("go", "");
+    let [job] = ids(&next.end().expect(0))[..] else { panic!() };
+    assert_eq!(bed.jobs_of(&scene), [job]);
+    bed.run("scancel", &[&job.to_string()]);
 }
 
 #[test]
