@@ -124,6 +124,11 @@ impl Prepared<'_> {
         &self.draft.plans
     }
 
+    /// Whether writing it changes more than that there is one plan more: what counts as finished, or copies of code.
+    pub(super) fn replaces(&self) -> bool {
+        self.draft.overwrite || self.draft.code.is_copied()
+    }
+
     /// Keeps the plan from a number up to this one.
     pub(super) fn number_above(&self, number: u32) {
         self.draft.above.set(self.draft.above.get().max(number));

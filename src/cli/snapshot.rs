@@ -102,6 +102,11 @@ impl Code {
         Ok(code)
     }
 
+    /// Whether code is copied.
+    pub(super) fn is_copied(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
     /// For `retry`: jobs run in the code they were first planned with.
     pub(super) fn of_earlier(root: &Path) -> Self {
         Code { root: root.to_owned(), earlier: true, ..Code::default() }

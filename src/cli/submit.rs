@@ -11,7 +11,7 @@ use super::{ConfigArgs, Exit, Failure, Program, SelectArgs};
 use crate::config::{SbatchArg, Slurm};
 use crate::plan::build::{Built, Sink};
 use crate::plan::record::{ArrayRecord, ExperimentRecord, JobRecord, RunRecord};
-use crate::slurm::{Client, Cluster, Element, ElementState, SubmitOptions, TOKEN, patiently};
+use crate::slurm::{Client, Cluster, Element, ElementState, Error, SubmitOptions, TOKEN, patiently};
 use crate::store;
 use crate::store::plan::Plan;
 use crate::store::submissions::{Ledger, Submission, Turn};
@@ -103,12 +103,15 @@ fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Ex
     let queue = patiently(|| choose::queue_of(prepared.plans()))?;
     // Its script would be taken for that of an earlier plan, which was removed while its jobs wait.
     prepared.number_above(queue.iter().filter_map(|element| number_of(element, &turn.plans)).max().unwrap_or(0));
-    let mut under_way = UnderWay::default();
-    if !args.again {
-        under_way = UnderWay::look(&turn.plans, &queue, prepared.root())?;
+    let submittable = || -> Result<_, Failure> {
+        let under_way =
+            if args.again { UnderWay::default() } else { UnderWay::look(&turn.plans, &queue, prepared.root())? };
+        Ok(Submittable { under_way, dependency: args.dependency.as_deref() })
+    };
+    if prepared.replaces() {
+        probe(&prepared, args, &mut submittable()?)?;
     }
-    let mut submittable = Submittable { under_way, dependency: args.dependency.as_deref() };
-    let frozen = prepared.write(Mode::Write, &mut submittable)?;
+    let frozen = prepared.write(Mode::Write, &mut submittable()?)?;
     if !quiet {
         tell!("{}", draft::summary(&frozen.built));
         frozen.notes.iter().for_each(|note| tell!("{note}"));
@@ -271,6 +274,25 @@ fn comment(slurm: &Slurm) -> Option<String> {
     })
 }
 
+/// What Slurm refuses must not have taken the place of anything: asks about the first script before there is a plan.
+fn probe(prepared: &Prepared<'_>, args: &SubmitArgs, gate: &mut dyn Gate) -> Result<(), Failure> {
+    let frozen = prepared.write(Mode::DryRun, gate)?;
+    let Some((script, _)) = frozen.scripts.first() else { return Ok(()) };
+    let folder = store::scratch(&frozen.scripts)?;
+    match Client.test(&folder.path().join(script), &test_options(args)) {
+        Err(error @ Error::Refused { .. }) => {
+            tell!("nothing was planned or submitted");
+            Err(error.into())
+        }
+        // What passes is for the submission, which tries again.
+        _ => Ok(()),
+    }
+}
+
+fn test_options(args: &SubmitArgs) -> SubmitOptions {
+    SubmitOptions { hold: args.hold, comment: None, dependency: args.dependency.clone() }
+}
+
 /// Asks about the scripts that would be written, in a place of their own: nothing is planned.
 fn test_config(prepared: &Prepared<'_>, args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
     let frozen = prepared.write(Mode::DryRun, &mut Nowhere)?;
@@ -287,7 +309,7 @@ fn test_config(prepared: &Prepared<'_>, args: &SubmitArgs, quiet: bool) -> Resul
 
 /// Asks Slurm about the scripts of a folder.
 fn test<'a>(folder: &Path, scripts: impl Iterator<Item = &'a str>, args: &SubmitArgs) -> Result<Exit, Failure> {
-    let options = SubmitOptions { hold: args.hold, comment: None, dependency: args.dependency.clone() };
+    let options = test_options(args);
     for script in scripts {
         let answer = Client.test(&folder.join(script), &options)?;
         tell!("{script}: {answer}");

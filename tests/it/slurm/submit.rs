@@ -91,7 +91,7 @@ fn a_refused_submit_changes_nothing() {
     scene.write("p/main.sh", "echo new\n");
     // What every submit takes its turn by.
     scene.write("p/out/plans/submit.lock", "");
-    scene.write_program("bin/sbatch", "#!/bin/sh\necho sbatch >>\"$HOME/calls\"; exit 1\n");
+    scene.write_program("bin/sbatch", "#!/bin/sh\necho sbatch >>\"$HOME/calls\"; [ \"$1\" = --test-only ]\n");
     let (status, before) = (cluster("status out").expect(0).stdout, scene.tree());
     cluster("submit config.yml -o").expect(2).says(["nothing was planned or submitted: 2 repetitions", "see job 7"]);
     assert_eq!(scene.tree(), before);
@@ -409,4 +409,17 @@ fn without_slurm_it_says_so() {
     let outcome = scene.call(["submit", "config.yml"]).env("PATH", scene.path("").as_os_str()).run().expect(3);
     assert!(outcome.stderr.contains("`squeue` is not on this machine"), "{}", outcome.stderr);
     assert_eq!(scene.tree(), ["config.yml"]);
+}
+
+#[test]
+fn what_slurm_refuses_takes_the_place_of_nothing() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(SWEEP);
+    scene.cw2("run config.yml").expect(0);
+    let before = scene.tree();
+    let submit = bed.cw2(&scene, "submit config.yml -o --dependency banana");
+    submit.run().expect(3).says(["nothing was planned or submitted", "dependency"]);
+    let mut after = scene.tree();
+    after.retain(|name| name != "out/plans/submit.lock");
+    assert_eq!(after, before);
 }
