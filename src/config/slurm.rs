@@ -98,15 +98,14 @@ fn one_line(reader: &mut Reader<'_>, key: &str, text: &Template) -> bool {
 fn sh_lines(reader: &mut Reader<'_>) -> Vec<String> {
     let Some(node) = reader.node("sh_lines") else { return Vec::new() };
     let texts = reader.texts_of(node, "sh_lines").unwrap_or_default();
-    // Slurm would read them in a script, cw2's own options included; it still knows those of LSF and PBS.
-    let read_by_slurm =
-        |line: &str| ["#SBATCH", "#BSUB", "#PBS"].iter().any(|word| line.trim_start().starts_with(word));
-    for text in texts.iter().filter(|text| text.text.lines().any(read_by_slurm)) {
-        let diagnostic =
-            Diagnostic::error("`sh_lines` holds an option for Slurm, not a line for the shell").at(text.at);
-        reader
-            .report
-            .push(diagnostic.help("give it a key of its own, or put it into `sbatch_args` as `option: value`"));
+    // Up to the first command Slurm reads them in a script, against cw2's own; it still knows those of LSF and PBS.
+    let read_by_slurm = |line: &str| ["#SBATCH", "#BSUB", "#PBS"].iter().any(|word| line.starts_with(word));
+    let lines = texts.iter().flat_map(|text| text.text.lines().map(move |line| (text.at, line.trim())));
+    let mut comments = lines.take_while(|(_, line)| line.is_empty() || line.starts_with('#'));
+    if let Some((at, line)) = comments.find(|(_, line)| read_by_slurm(line)) {
+        let message = format!("`sh_lines` holds an option for Slurm, not a line for the shell: `{}`", brief(line));
+        let help = "give it a key of its own, or put it into `sbatch_args` as `option: value`";
+        reader.report.push(Diagnostic::error(message).at(at).help(help));
     }
     texts.iter().flat_map(|text| text.text.lines().map(str::to_owned)).collect()
 }

@@ -49,6 +49,11 @@ impl SlurmChange {
             return Err(Box::new(report));
         }
         let args = map.get("sbatch_args").and_then(|(_, node)| node.as_map());
+        // Nothing takes an option back, also where a document would make a flag of it.
+        let mut values = values;
+        values
+            .sbatch_args
+            .retain(|(option, _)| args.and_then(|args| args.get(option)).is_some_and(|(_, node)| !node.is_null()));
         Ok(SlurmChange {
             keys: map.keys().cloned().collect(),
             args: args.map(|args| args.keys().cloned().collect()),
@@ -71,7 +76,9 @@ impl SlurmChange {
         let new = self.values.clone();
         // `sbatch_args` would win over the key, as the later line of a script does.
         let replaced: Vec<_> = self.keys.iter().flat_map(|key| options(key)).collect();
-        slurm.sbatch_args.retain(|(option, _)| !replaced.contains(&&option.as_str()));
+        // sbatch takes long options cut short.
+        let names = |long: &str, given: &str| long == given || given.len() > 3 && long.starts_with(given);
+        slurm.sbatch_args.retain(|(given, _)| !replaced.iter().any(|long| names(long, given)));
         for key in &self.keys {
             match key.as_str() {
                 "partition" => slurm.partition.clone_from(&new.partition),
@@ -193,6 +200,11 @@ mod tests {
         assert_eq!(slurm.sbatch_args, [("c".to_owned(), values("2")), ("qos".to_owned(), values("low"))]);
         parse(&["cpus-per-task=4", "sbatch_args.c=5"]).unwrap().apply(&mut slurm);
         assert_eq!(slurm.sbatch_args, [("qos".to_owned(), values("low")), ("c".to_owned(), values("5"))]);
+        slurm.sbatch_args = vec![("mem-per-c".to_owned(), values("1G")), ("time-min".to_owned(), values("1"))];
+        parse(&["time=5", "mem-per-cpu=2G"]).unwrap().apply(&mut slurm);
+        assert_eq!(slurm.sbatch_args, [("time-min".to_owned(), values("1"))]);
+        parse(&["sbatch_args.time-min="]).unwrap().apply(&mut slurm);
+        assert_eq!(slurm.sbatch_args, []);
     }
 
     #[test]

@@ -33,20 +33,20 @@ command: ./run
 ---
 name: SLURM
 sh_lines:
-- module load x
 - |
-  export A=1
+  # why
   #SBATCH --array=0-3
+  export A=1
 ";
     assert_eq!(
         errors(text, &request()),
-        "error: `sh_lines` holds an option for Slurm, not a line for the shell
-  --> c.yml:10:3
-   |
-10 |   export A=1
-   |   ^^^^^^^^^^
-   |
-   = help: give it a key of its own, or put it into `sbatch_args` as `option: value`"
+        "error: `sh_lines` holds an option for Slurm, not a line for the shell: `#SBATCH --array=0-3`
+ --> c.yml:9:3
+  |
+9 |   # why
+  |   ^^^^^
+  |
+  = help: give it a key of its own, or put it into `sbatch_args` as `option: value`"
     );
 }
 

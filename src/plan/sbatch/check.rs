@@ -16,19 +16,25 @@ pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: 
             "the script never starts the worker; write `{{ worker }}` on a line of its own, at the end".to_owned(),
         );
     }
-    let Some((number, array)) = rendered.lines().enumerate().find_map(|(number, line)| Some((number, array_of(line)?)))
-    else {
-        return fail(
-            "no `#SBATCH` line has the array; write `{{ sbatch }}` below the first line, or `#SBATCH --array={{ array }}`"
-                .to_owned(),
-        );
-    };
-    if let Some(command) = rendered.lines().take(number).find(|line| is_command(line)) {
-        return fail(format!(
-            "Slurm reads no `#SBATCH` line below the first command, which is `{}`; write the command below them",
-            command.trim()
-        ));
+    // What Slurm reads: the lines above the first command. Where there are several arrays, the last one counts.
+    let header = || rendered.lines().take_while(|line| !is_command(line));
+    if let Some(line) = header().find(|line| line.starts_with([' ', '\t']) && line.trim().starts_with("#SBATCH")) {
+        return fail(format!("Slurm reads no option in `{}`: the line must begin with `#SBATCH`", line.trim_end()));
     }
+    let Some(array) = header().filter_map(array_of).last() else {
+        let command = rendered
+            .lines()
+            .find(|line| is_command(line))
+            .filter(|_| rendered.lines().any(|line| array_of(line).is_some()));
+        return fail(match command {
+            Some(command) => format!(
+                "Slurm reads no `#SBATCH` line below the first command, which is `{}`; write the command below them",
+                command.trim()
+            ),
+            None => "no `#SBATCH` line has the array; write `{{ sbatch }}` below the first line, or `#SBATCH --array={{ array }}`"
+                .to_owned(),
+        });
+    };
     let last = script.array.record.jobs.saturating_sub(1);
     let (range, _) = array.split_once('%').unwrap_or((array, ""));
     if range != format!("0-{last}") && !(last == 0 && range == "0") {
@@ -39,11 +45,11 @@ pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: 
     Ok(())
 }
 
-/// Whether what begins at this place of a text stands behind a `#` that begins its line.
+/// Whether what begins at this place of a text stands behind a `#` that begins its line, or a word of it.
 fn is_comment(text: &str, at: usize) -> bool {
-    text.get(..at).and_then(|before| before.lines().next_back()).is_some_and(|line| {
-        !text.get(..at).is_some_and(|before| before.ends_with('\n')) && line.trim_start().starts_with('#')
-    })
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    line.starts_with('#') || line.contains(" #") || line.contains("\t#")
 }
 
 fn is_command(line: &str) -> bool {
@@ -54,16 +60,16 @@ fn is_command(line: &str) -> bool {
 /// The array that a `#SBATCH` line asks for.
 fn array_of(line: &str) -> Option<&str> {
     let mut options = line.strip_prefix("#SBATCH")?.split_whitespace();
+    let mut found = None;
     while let Some(option) = options.next() {
         let value = match option {
             "--array" | "-a" => options.next(),
             _ => option.strip_prefix("--array=").or_else(|| option.strip_prefix("-a")),
         };
-        if let Some(value) = value {
-            return Some(value.trim_matches(['"', '\'']));
-        }
+        // The last one counts.
+        found = value.map(|value| value.trim_matches(['"', '\''])).or(found);
     }
-    None
+    found
 }
 
 #[cfg(test)]
@@ -75,6 +81,7 @@ mod tests {
         for (line, expected) in [
             ("#SBATCH --array=0-3%2", Some("0-3%2")),
             ("#SBATCH --time=5 --array 0-3", Some("0-3")),
+            ("#SBATCH --array=0-3 --array=5", Some("5")),
             ("#SBATCH -a0-3", Some("0-3")),
             ("#SBATCH -a 0-3", Some("0-3")),
             ("#SBATCH --array=\"0-3\"", Some("0-3")),
@@ -88,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_comment_is_only_its_own_line() {
-        for (before, expected) in [("# ", true), ("#\n", false), ("# a\n  # ", true), ("# a\nb # ", false), ("", false)]
+        for (before, expected) in
+            [("# ", true), ("#\n", false), ("# a\n  # ", true), ("# a\nb # ", true), ("a#", false), ("", false)]
         {
             assert_eq!(is_comment(&format!("{before}exec"), before.len()), expected, "{before:?}");
         }

@@ -182,6 +182,18 @@ fn a_template_that_cannot_work_is_refused() {
             "own.sh: Slurm reads no `#SBATCH` line below the first command, which is `set -e`; write the command below them",
         ),
         (
+            "#!/bin/bash\n  {{ sbatch }}\n{{ worker }}\n",
+            "own.sh: Slurm reads no option in `  #SBATCH --job-name=mnist`: the line must begin with `#SBATCH`",
+        ),
+        (
+            "#!/bin/bash\n{{ sbatch }}\ntrue # {{ worker }}\n",
+            "own.sh: the script never starts the worker; write `{{ worker }}` on a line of its own, at the end",
+        ),
+        (
+            "#!/bin/bash\n{{ sbatch }}\n#SBATCH --array=0-77\n{{ worker }}\n",
+            "own.sh: `#SBATCH` asks for the array `0-77`, but the jobs are 0-23; write `#SBATCH --array={{ array }}`",
+        ),
+        (
             "#!/bin/bash\n#SBATCH --array=0-77\n{{ worker }}\n",
             "own.sh: `#SBATCH` asks for the array `0-77`, but the jobs are 0-23; write `#SBATCH --array={{ array }}`",
         ),
