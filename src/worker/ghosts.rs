@@ -222,6 +222,15 @@ impl<'a> Mark<'a> {
     fn is_log(&self, fd: &Path) -> bool {
         let Ok(target) = std::fs::read_link(fd) else { return false };
         let log = self.logs.iter().find(|(name, _)| target.file_name() == Some(OsStr::new(name)));
-        log.is_some_and(|(_, id)| id.is_some() && file_id(fd) == *id)
+        log.is_some_and(|(_, id)| id.is_some() && file_id(fd) == *id) && writes(fd)
     }
+}
+
+/// Whether a descriptor of a process (`/proc/PID/fd/N`) is open for writing: whoever reads a log is somebody else.
+fn writes(fd: &Path) -> bool {
+    let (Some(number), Some(process)) = (fd.file_name(), fd.parent().and_then(Path::parent)) else { return false };
+    let info = std::fs::read_to_string(process.join("fdinfo").join(number)).unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    // The access mode is the last two bits (open(2)); /proc tells them in octal.
+    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & 0o3 != 0)
 }

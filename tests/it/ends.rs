@@ -195,3 +195,20 @@ command:
     running.end().expect(0).says(["1 surrendered"]);
     assert!(!scene.has("ran"));
 }
+
+#[test]
+fn whoever_only_reads_a_log_is_not_taken_for_a_ghost() {
+    let scene = Scene::with(
+        "name: a\npath: out\nrepetitions: 1\ncommand: '[ $CW2_ATTEMPT != 1 ] || { kill -KILL $PPID; exec sleep 1000; }'\n",
+    );
+    scene.plan();
+    let worker =
+        |scene: &Scene| scene.call(["worker", "--plan", "out/plans/001", "--index", "0", "--grace", "0.1"]).run();
+    assert_eq!(worker(&scene).signal, Some(9));
+    let log = std::fs::File::open(scene.path("out/a/log/rep_00/out.log")).expect("its log");
+    let mut reader = std::process::Command::new("sleep").arg("1000").stdin(log).spawn().expect("a reader");
+    worker(&scene).expect(0).says(["ended 1 process"]);
+    assert!(reader.try_wait().expect("a child of this process").is_none(), "the reader was ended");
+    reader.kill().expect("a child of this process");
+    reader.wait().expect("a child of this process");
+}
