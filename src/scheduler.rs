@@ -150,7 +150,10 @@ ready! {
 fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
     let failure = Mutex::new(None);
     let soft = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _)| soft);
-    let most = threads_within(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_AS), jobs.lanes().len());
+    // Threads count as processes of the user, who has others.
+    let processes = usize::try_from(soft(Resource::RLIMIT_NPROC)).unwrap_or(usize::MAX) / 16;
+    let most =
+        threads_within(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_AS), jobs.lanes().len()).min(processes);
     let work = |lane: &Lane| -> anyhow::Result<()> {
         while let Some(job) = jobs.next()? {
             run_job(&job, &job.slots(lane, sharing)?, most)?;
@@ -217,10 +220,11 @@ fn run_job(job: &Job<'_>, slots: &[Slot], most: usize) -> anyhow::Result<()> {
         });
         match done {
             Ok(()) => return Ok(()),
-            // None of them has begun. The ends wait for each other then, which costs time only.
+            // None of them has begun. The ends wait for each other then, which costs time only; what the repetitions
+            // start needs the room (`ulimit -u`).
             Err(error) if threads > 1 => {
                 log::debug!("job {}: {threads} threads a slot cannot be started: {error}", job.number());
-                threads /= 2;
+                threads = 1;
             }
             Err(error) => return Err(error.into()),
         }
