@@ -26,8 +26,10 @@ pub struct Loaded {
     pub state: Option<State>,
     /// All that is known of its attempts: times (RFC 3339), seconds, CPU seconds, memory (bytes), error, payload.
     pub status: Option<Box<Status>>,
-    /// Its metrics, in the order they were logged: the lines of `metrics.jsonl`. Those that are no JSON object are left out.
+    /// Its metrics, in the order they were logged: the lines of `metrics.jsonl` that are JSON objects.
     pub metrics: Vec<Metrics>,
+    /// The other lines, each as its number and what is wrong with it: a line that its writer died over, or no metrics at all.
+    pub metrics_unread: Vec<String>,
 }
 
 /// Loads the repetitions of a sweep: of a plan's folder (`results/plans/001`), or of all plans of a results folder
@@ -35,7 +37,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Where there is no plan, or a file cannot be read or was written by a newer cw2. A repetition that never ran is no error, nor
-/// is a torn line of metrics.
+/// is a torn line of metrics ([`Loaded::metrics_unread`] and the log tell of it).
 ///
 /// ```no_run
 /// use cw2::run::status::State;
@@ -70,14 +72,11 @@ pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Vec<Loaded>> {
             let own = if planned { None } else { store::rep::stored_params(&dir) };
             let params = match own {
                 Some(params) => params,
-                None if planned || status.is_none() => crate::config::read_json(&plan.params_json(seen.run)?)
+                None if planned || status.is_none() => Value::from_json(&plan.params_json(seen.run)?)
                     .with_context(|| format!("the parameters of `{}` cannot be read", run.run))?,
                 None => anyhow::bail!("`{}` does not tell with which parameters it was run", dir.display()),
             };
-            let records = metrics::read(&dir)?.into_iter().filter_map(|record| match record {
-                Value::Map(map) => Some(Metrics::from_map(map)),
-                _ => None,
-            });
+            let metrics::Records { records, others } = metrics::read(&dir)?;
             anyhow::Ok(Loaded {
                 experiment: experiment.name.clone(),
                 run: run.run.clone(),
@@ -85,7 +84,8 @@ pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Vec<Loaded>> {
                 params,
                 state: status.as_ref().map(|status| status.state),
                 status,
-                metrics: records.collect(),
+                metrics: records.into_iter().map(Metrics::from_map).collect(),
+                metrics_unread: others,
                 dir,
             })
         })

@@ -1,14 +1,17 @@
 //! The value tree of a configuration: what YAML, JSON and templates have in common.
 //!
-//! Owns the type and its text forms: JSON as Python's `json` module writes it, block YAML that any
-//! YAML 1.1 or 1.2 reader understands alike, and Python's `str`, which run names are made of.
+//! Owns the type and its text forms: JSON (in [`json`]), block YAML that any YAML 1.1 or 1.2 reader understands alike, and
+//! Python's `str`, which run names are made of.
 //! It must not know positions (that is [`crate::config::Node`]) nor read files.
 
+mod json;
 mod typed;
 
+pub use json::JsonError;
 pub use typed::TypeError;
 
 use indexmap::IndexMap;
+use json::write_json_string;
 use std::fmt::{self, Write as _};
 
 /// A mapping, in document order.
@@ -67,63 +70,6 @@ impl Value {
                 pattern.iter().all(|(key, wanted)| map.get(key).is_some_and(|value| value.matches(wanted)))
             }
             _ => self.same(pattern),
-        }
-    }
-
-    /// Compact JSON, keys in document order; non-finite numbers as Python's `json` writes them (`Infinity`, `NaN`).
-    pub fn to_json(&self) -> String {
-        let mut out = String::new();
-        self.write_json(&mut out, false);
-        out
-    }
-
-    /// Canonical JSON: sorted keys, no spaces. The same text as Python's
-    /// `json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`, so that anyone can recompute a hash of it.
-    pub fn to_canonical_json(&self) -> String {
-        let mut out = String::new();
-        self.write_json(&mut out, true);
-        out
-    }
-
-    fn write_json(&self, out: &mut String, canonical: bool) {
-        match self {
-            Value::Null => out.push_str("null"),
-            Value::Bool(true) => out.push_str("true"),
-            Value::Bool(false) => out.push_str("false"),
-            Value::Int(int) => push(out, format_args!("{int}")),
-            Value::BigInt(digits) => out.push_str(digits),
-            Value::Float(float) if float.is_nan() => out.push_str("NaN"),
-            Value::Float(float) if float.is_infinite() => {
-                out.push_str(if *float > 0.0 { "Infinity" } else { "-Infinity" });
-            }
-            Value::Float(float) => out.push_str(&python_float(*float)),
-            Value::String(text) => write_json_string(text, out),
-            Value::List(items) => {
-                out.push('[');
-                for (i, item) in items.iter().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    item.write_json(out, canonical);
-                }
-                out.push(']');
-            }
-            Value::Map(map) => {
-                out.push('{');
-                let mut entries: Vec<_> = map.iter().collect();
-                if canonical {
-                    entries.sort_by_key(|(key, _)| key.as_str());
-                }
-                for (i, (key, value)) in entries.into_iter().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    write_json_string(key, out);
-                    out.push(':');
-                    value.write_json(out, canonical);
-                }
-                out.push('}');
-            }
         }
     }
 
@@ -258,24 +204,6 @@ fn python_quoted(text: &str) -> String {
 fn push(out: &mut String, text: fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = out.write_fmt(text);
-}
-
-fn write_json_string(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if u32::from(c) < 0x20 => push(out, format_args!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 fn write_yaml_map(map: &Map, indent: usize, first_inline: bool, out: &mut String) {

@@ -2,6 +2,7 @@
 
 use super::{Exit, Failure};
 use crate::store::atomic::{self, Durable};
+use crate::value::Value;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -18,11 +19,11 @@ pub(super) fn surrender(args: &SurrenderArgs) -> Result<Exit, Failure> {
             "`cw2 surrender` works inside a repetition only: `CW2_SURRENDER` is not set".to_owned(),
         ));
     };
-    let payload: serde_json::Value = serde_json::from_str(&args.payload).map_err(|error| {
+    let payload = Value::from_json(&args.payload).map_err(|error| {
         Failure::Usage(format!(
-            "the payload is not JSON: {error}; write e.g. `cw2 surrender '{{\"reason\": \"converged\"}}'`"
+            "the payload is not JSON: {error}; write it like this: `cw2 surrender '{{\"reason\": \"converged\"}}'`"
         ))
     })?;
-    atomic::replace(&path, format!("{payload}\n").as_bytes(), Durable::No)?;
+    atomic::replace(&path, format!("{}\n", payload.to_json()).as_bytes(), Durable::No)?;
     Ok(Exit::Done)
 }

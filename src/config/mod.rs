@@ -9,7 +9,6 @@ mod duration;
 mod error;
 mod fields;
 mod import;
-mod json;
 mod keys;
 mod load;
 mod merge;
@@ -28,7 +27,6 @@ mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
 pub use error::{Diagnostic, Report, Severity};
-pub use json::{JsonError, read_json};
 pub use keys::{KEYS, Key, Scope, reference_markdown};
 pub use load::load;
 pub use node::{At, Node, NodeKind};

@@ -1,6 +1,5 @@
 //! How the parts of [`Slurm`](super::Slurm) that serde cannot carry by itself lie in a plan.
 
-use super::json::read_json;
 use crate::value::Value;
 use serde::ser::Serializer;
 use std::path::PathBuf;
@@ -16,7 +15,7 @@ pub(super) fn path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Resu
 
 /// Free values as JSON texts: they may hold numbers that no JSON library keeps.
 pub(super) mod values {
-    use super::{Serializer, Value, read_json};
+    use super::{Serializer, Value};
     use serde::de::{Deserialize as _, Deserializer, Error as _};
     use std::collections::BTreeMap;
 
@@ -26,7 +25,7 @@ pub(super) mod values {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Value>, D::Error> {
         let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
-        let read = |(key, text): (String, String)| Ok((key, read_json(&text).map_err(D::Error::custom)?));
+        let read = |(key, text): (String, String)| Ok((key, Value::from_json(&text).map_err(D::Error::custom)?));
         texts.into_iter().map(read).collect()
     }
 }

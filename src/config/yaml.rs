@@ -16,8 +16,6 @@ use std::collections::HashMap;
 
 /// Sequences and mappings may lie this deep in each other.
 pub(super) const MAX_DEPTH: usize = 128;
-/// JSON of our own making holds a value a few levels deeper than its file did; the parser itself stops at 255.
-const MAX_JSON_DEPTH: usize = 200;
 /// Nodes that aliases may add to all documents of a file.
 const MAX_EXPANDED: usize = 1_000_000;
 
@@ -32,21 +30,7 @@ pub(super) fn parse(text: &str, file: u32, traps: &mut Traps) -> Result<Vec<Node
         let message = format!("the control character U+{:04X} may not stand in a YAML file", u32::from(c));
         return Err(Box::new(Diagnostic::error(message).at(at).help("write it as an escape in double quotes")));
     }
-    Builder::new(positions, traps, false).run(without_bom(text))
-}
-
-/// The one value of a JSON text, whose numbers may be `NaN` and infinite.
-pub(super) fn parse_json(text: &str) -> Result<Node> {
-    let mut traps = Traps::default();
-    if let Some(offset) = text.find('\0') {
-        let at = Positions::new(text, 0).at_bytes(offset, offset + 1);
-        return Err(Box::new(Diagnostic::error("the control character U+0000 may not stand in JSON").at(at)));
-    }
-    let mut documents = Builder::new(Positions::new(text, 0), &mut traps, true).run(text)?;
-    match (documents.pop(), documents.is_empty()) {
-        (Some(document), true) => Ok(document),
-        _ => Err(Box::new(Diagnostic::error("one JSON value is wanted"))),
-    }
+    Builder::new(positions, traps).run(without_bom(text))
 }
 
 /// A sequence or mapping whose end is still to come.
@@ -78,7 +62,6 @@ struct Anchored {
 struct Builder<'a> {
     positions: Positions<'a>,
     traps: &'a mut Traps,
-    json: bool,
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
     documents: Vec<Node>,
@@ -86,9 +69,9 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(positions: Positions<'a>, traps: &'a mut Traps, json: bool) -> Self {
+    fn new(positions: Positions<'a>, traps: &'a mut Traps) -> Self {
         let (stack, anchors, documents) = (Vec::new(), HashMap::new(), Vec::new());
-        Builder { positions, traps, json, stack, anchors, documents, expanded: 0 }
+        Builder { positions, traps, stack, anchors, documents, expanded: 0 }
     }
 
     fn run(mut self, text: &str) -> Result<Vec<Node>> {
@@ -135,7 +118,7 @@ impl<'a> Builder<'a> {
             let message = "a sequence or mapping cannot be a key";
             return Err(Box::new(Diagnostic::error(message).at(open.at).help("write a text as the key")));
         }
-        if self.stack.len() >= if self.json { MAX_JSON_DEPTH } else { MAX_DEPTH } {
+        if self.stack.len() >= MAX_DEPTH {
             return Err(too_deep(open.at));
         }
         self.stack.push(open);
@@ -189,7 +172,7 @@ impl<'a> Builder<'a> {
             self.anchors.insert(anchor, Anchored { node, text, size: 1, depth: 0 });
         }
         if self.wants_key() {
-            let merge = plain && tag.is_none() && text == "<<" && !self.json;
+            let merge = plain && tag.is_none() && text == "<<";
             return self.key(text.into_owned(), &value, merge, at);
         }
         self.place(Node::scalar(value, at));
@@ -197,14 +180,6 @@ impl<'a> Builder<'a> {
     }
 
     fn plain(&mut self, text: &str, at: At) -> Value {
-        if self.json {
-            match text {
-                "NaN" => return Value::Float(f64::NAN),
-                "Infinity" => return Value::Float(f64::INFINITY),
-                "-Infinity" => return Value::Float(f64::NEG_INFINITY),
-                _ => {}
-            }
-        }
         let (value, trap) = scalar::plain(text);
         // A key is its text, whatever it looks like.
         if let Some(trap) = trap.filter(|_| !self.wants_key()) {
@@ -262,7 +237,7 @@ impl<'a> Builder<'a> {
     /// Puts a finished node where it belongs.
     fn place(&mut self, node: Node) {
         let Some(open) = self.stack.last_mut() else {
-            if !node.is_null() || self.json {
+            if !node.is_null() {
                 self.documents.push(node);
             }
             return;

@@ -7,6 +7,7 @@ mod expand;
 mod name;
 
 pub use expand::{Assignment, Error, Expansion, LIMIT, Run};
+pub(crate) use name::params_sha256;
 pub use name::{MAX_NAME, component, part, seed};
 pub(crate) use name::{hex, with_hash};
 

@@ -115,6 +115,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// The identity of a run's parameters: the SHA-256 of their canonical JSON, in hexadecimal.
+pub(crate) fn params_sha256(params: &Value) -> String {
+    hex(&Sha256::digest(params.to_canonical_json().as_bytes()))
+}
+
 /// The random seed of a repetition, the same on every machine and in every plan that holds it.
 ///
 /// It is the first four bytes, big-endian, of the SHA-256 of `<experiment>/<run>/rep_<two digits>`; `identity` is the part

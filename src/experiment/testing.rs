@@ -5,22 +5,7 @@ use crate::value::{Map, Value};
 
 /// A value from JSON.
 pub(crate) fn value(json: &str) -> Value {
-    from_json(&serde_json::from_str(json).unwrap())
-}
-
-fn from_json(json: &serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(bool) => Value::Bool(*bool),
-        serde_json::Value::Number(number) => {
-            number.as_i128().map_or_else(|| Value::Float(number.as_f64().unwrap()), Value::Int)
-        }
-        serde_json::Value::String(text) => Value::String(text.clone()),
-        serde_json::Value::Array(items) => Value::List(items.iter().map(from_json).collect()),
-        serde_json::Value::Object(map) => {
-            Value::Map(map.iter().map(|(key, value)| (key.clone(), from_json(value))).collect())
-        }
-    }
+    Value::from_json(json).unwrap()
 }
 
 /// A value as a node that no line holds.

@@ -5,11 +5,12 @@
 //! what is decided it hands to a [`Sink`].
 
 use super::bundle::{self, Bundler, PlannedArray};
-use super::outline::{self, Outline, PlannedRun, params_sha256};
+use super::outline::{self, Outline, PlannedRun};
 use super::record::{Counts, ExperimentRecord, JobRecord, RunRecord};
 use super::settings;
 use super::template::Template;
 use crate::config::Experiment;
+use crate::experiment::params_sha256;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -183,7 +184,7 @@ pub fn build(
         let mut bundler = Bundler::new(experiment.reps_per_job);
         let mut written = 0;
         while let Some(run) = runs.next_if(|run| run.experiment_index == index) {
-            let sha256 = params_sha256(&run.run);
+            let sha256 = params_sha256(&run.run.params);
             let finished = oracle.finished_reps(&run, &sha256).map_err(Error::Oracle)?;
             let dir = run.dir.to_string_lossy().into_owned();
             let record = RunRecord { experiment: index, run: run.name, dir, params_sha256: sha256 };

@@ -5,7 +5,7 @@
 
 use super::layout;
 use crate::config::Experiment;
-use crate::experiment::{self, Expansion, LIMIT, Run, component, hex, with_hash};
+use crate::experiment::{self, Expansion, LIMIT, Run, component, params_sha256, with_hash};
 use crate::value::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
@@ -216,7 +216,7 @@ impl<'e> Outline<'e> {
     /// The hash a run's name must end in, where its directory would clash.
     fn suffix(&self, placed: &Placed<'_>, run: &Run<'_>) -> Option<String> {
         let clash = !self.shared.is_empty() && self.shared.contains(&hash(&placed.key, run.name.as_deref()));
-        clash.then(|| params_sha256(run))
+        clash.then(|| params_sha256(&run.params))
     }
 
     /// What identifies each run's directory, with what is known of clashes so far.
@@ -239,11 +239,6 @@ impl<'e> Outline<'e> {
         let (first, dir) = dir.unwrap_or_default();
         Error::Twice { first, second, dir }
     }
-}
-
-/// SHA-256 of a run's parameters in canonical JSON, in hexadecimal.
-pub fn params_sha256(run: &Run<'_>) -> String {
-    hex(&Sha256::digest(run.params.to_canonical_json().as_bytes()))
 }
 
 fn describe(run: &PlannedRun<'_>) -> String {
@@ -304,6 +299,7 @@ fn identity(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::hex;
     use crate::experiment::testing::{experiment, sweep};
 
     fn root() -> &'static Path {

@@ -3,7 +3,7 @@
 use super::atomic::{self, Durable};
 use super::{Error, Result};
 use crate::plan::layout::rep as names;
-use crate::value::Value;
+use crate::value::{Map, Value};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -52,11 +52,31 @@ pub fn append(dir: &Path) -> Result<Appender> {
     Appender::open(dir.join(names::METRICS))
 }
 
-/// The records of `metrics.jsonl`, in order; none where there is no file. Lines that are no JSON (torn ones) are left out.
-pub fn read(dir: &Path) -> Result<Vec<Value>> {
+/// What `metrics.jsonl` holds.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// The records, in order.
+    pub records: Vec<Map>,
+    /// The lines that are no record (a torn one, a word of another program), each with what is wrong.
+    pub others: Vec<String>,
+}
+
+/// Reads `metrics.jsonl` whole; nothing where there is no such file. The log tells of lines that are no records.
+pub fn read(dir: &Path) -> Result<Records> {
     let text = read_or_empty(&dir.join(names::METRICS))?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    Ok(lines.filter_map(|line| crate::config::read_json(line).ok()).collect())
+    let mut read = Records::default();
+    for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+        match Value::from_json(line) {
+            Ok(Value::Map(record)) => read.records.push(record),
+            Ok(_) => read.others.push(format!("line {number}: not a JSON object")),
+            Err(error) => read.others.push(format!("line {number}, column {}: {}", error.column, error.message)),
+        }
+    }
+    if let Some(first) = read.others.first() {
+        let (count, path) = (read.others.len(), dir.join(names::METRICS));
+        log::warn!("{}: {count} lines are not JSON objects and were left out ({first})", path.display());
+    }
+    Ok(read)
 }
 
 fn read_or_empty(path: &Path) -> Result<String> {
@@ -167,9 +187,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(names::METRICS), "{\"a\":1}\n{\"a\":").unwrap();
         append(dir.path()).unwrap().line(r#"{"a":NaN}"#).unwrap();
-        let read: Vec<_> = read(dir.path()).unwrap().iter().map(Value::to_json).collect();
-        assert_eq!(read, [r#"{"a":1}"#, r#"{"a":NaN}"#]);
-        assert!(super::read(&dir.path().join("nowhere")).unwrap().is_empty());
+        let found = read(dir.path()).unwrap();
+        let records: Vec<_> = found.records.into_iter().map(|record| Value::Map(record).to_json()).collect();
+        assert_eq!(records, [r#"{"a":1}"#, r#"{"a":NaN}"#]);
+        assert_eq!(found.others, ["line 2, column 6: a value is missing"]);
+        assert!(read(&dir.path().join("nowhere")).unwrap().records.is_empty());
     }
 
     #[test]

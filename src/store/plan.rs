@@ -423,7 +423,7 @@ impl Plan {
     }
 
     fn value(&self, reader: &Reader, line: u64, name: &str) -> Result<Value> {
-        crate::config::read_json(&reader.line(line)?)
+        Value::from_json(&reader.line(line)?)
             .map_err(|error| Error::corrupt(&self.folder.join(name), format!("line {}: {error}", line + 1)))
     }
 }

@@ -7,6 +7,7 @@
 
 use super::atomic::{self, Durable};
 use super::{Error, Result};
+use crate::experiment::params_sha256;
 use crate::plan::layout::{self, rep as names};
 use crate::run::status::{self, Found, Status};
 use crate::value::Value;
@@ -89,20 +90,18 @@ pub struct Owned {
 pub struct Before {
     /// When it was written.
     pub at: jiff::Timestamp,
-    /// The parameters of that start, where it was written whole.
-    pub params: Option<serde_json::Value>,
+    /// The hash of that start's parameters, as a status has it, where they were written whole.
+    pub params_sha256: Option<String>,
 }
 
 /// The parameters of the configuration in a repetition's directory, where it was written whole.
 pub fn stored_params(dir: &Path) -> Option<Value> {
-    let text = fs::read_to_string(dir.join(names::CONFIG_JSON)).ok()?;
-    crate::config::read_json(&text).ok()?.get_path(&["params".to_owned()]).cloned()
+    params_of(&fs::read_to_string(dir.join(names::CONFIG_JSON)).ok()?)
 }
 
-/// The parameters in the JSON form of a repetition's configuration.
-pub fn params_of(config: &str) -> Option<serde_json::Value> {
-    let mut config: serde_json::Value = serde_json::from_str(config).ok()?;
-    config.get_mut("params").map(serde_json::Value::take)
+fn params_of(config: &str) -> Option<Value> {
+    let Value::Map(mut config) = Value::from_json(config).ok()? else { return None };
+    config.swap_remove("params")
 }
 
 /// Takes a repetition's directory, creating it.
@@ -202,7 +201,7 @@ impl Owned {
         let mut text = String::new();
         // Half a configuration tells no parameters.
         let params = file.read_to_string(&mut text).ok().and_then(|_| params_of(&text));
-        Some(Before { at, params })
+        Some(Before { at, params_sha256: params.as_ref().map(params_sha256) })
     }
 
     /// Sets the metrics of an attempt aside: those of the next one begin anew.
@@ -282,7 +281,9 @@ impl Owned {
         let mut text = String::new();
         match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
             Ok(_) if text.trim().is_empty() => Ok(Some(serde_json::Value::Null)),
-            Ok(_) => Ok(Some(serde_json::from_str(&text).unwrap_or_else(|_| text.trim().into()))),
+            Ok(_) => {
+                Ok(Some(Value::from_json(&text).map_or_else(|_| text.trim().into(), |value| value.to_serde_json())))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::new("read", &path, error)),
         }

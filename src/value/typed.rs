@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn value(text: &str) -> Value {
-        crate::config::read_json(text).unwrap()
+        Value::from_json(text).unwrap()
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Life<'_> {
         // Under the lock: what was read before may be old.
         let found = owned.status()?;
         let before = owned.begun_before();
+        let own_params = &self.rep.run.record.params_sha256;
         let died = match &found {
             Found::Status(status) => status.state == State::Running && status.host == self.options.host,
             Found::Nothing => before.is_some(),
@@ -107,7 +108,7 @@ impl Life<'_> {
         };
         // Only what both tell to be of these parameters is picked up: the state of an attempt is written before its
         // configuration, and the worker may have ended in between.
-        let same = before.as_ref().is_none_or(|before| before.params == self.params_as_json());
+        let same = before.as_ref().is_none_or(|before| before.params_sha256.as_ref() == Some(own_params));
         let (attempt, mut resume, earlier) = match (self.decide(found), before) {
             (Decision::Skip(state, why), _) => return Ok(End::Skipped(state, why)),
             (Decision::Refuse(why), _) => return Ok(End::Refused(why)),
@@ -267,11 +268,6 @@ impl Life<'_> {
         config.insert("seed".to_owned(), Value::Int(self.seed().into()));
         config.insert("params".to_owned(), run.params.clone());
         Value::Map(config)
-    }
-
-    /// The parameters as `config.json` tells them.
-    fn params_as_json(&self) -> Option<serde_json::Value> {
-        rep::params_of(&self.config().to_json())
     }
 
     pub(super) fn seed(&self) -> u32 {

@@ -16,7 +16,7 @@ command:
     echo $CW2_REP >> ran
     case $CW2_REP in
     1) exit 1 ;;
-    3) cw2 surrender '{"reason": "converged", "at": [1, 2.5]}' ;;
+    3) cw2 surrender '{"reason": "converged", "at": [1, 2.5], "loss": NaN}' ;;
     4) kill -KILL $$ ;;
     5) exec sleep 1000 ;;
     6) cw2 surrender '{"then": "crashed"}'; exit 1 ;;
@@ -39,7 +39,7 @@ fn finalize_runs_once_whatever_happened() {
             "0 completed ",
             "1 crashed ",
             "2 crashed ",
-            "3 surrendered {\"reason\":\"converged\",\"at\":[1,2.5]}",
+            "3 surrendered {\"reason\":\"converged\",\"at\":[1,2.5],\"loss\":NaN}",
             "4 crashed ",
             "5 timed_out ",
             "6 crashed {\"then\":\"crashed\"}",
@@ -50,7 +50,7 @@ fn finalize_runs_once_whatever_happened() {
     assert_eq!(scene.lines("initialized").len(), 9);
     assert_eq!(scene.lines("ran"), ["0", "1", "3", "4", "5", "6", "7", "8"]);
     let surrendered = scene.status(rep(3));
-    assert_eq!(surrendered["payload"], json!({"reason": "converged", "at": [1, 2.5]}));
+    assert_eq!(surrendered["payload"], json!({"reason": "converged", "at": [1, 2.5], "loss": "NaN"}));
     assert_eq!(surrendered.get("error"), None);
     assert_eq!(scene.status(rep(2))["error"]["phase"], "initialize");
     assert_eq!(scene.status(rep(4))["exit"], json!({"signal": 9}));

@@ -143,3 +143,42 @@ fn an_index_that_lies_is_no_catastrophe() {
     let outcome = scene.worker(PLAN, 0).silent().says(["jobs.jsonl"]);
     assert_eq!((outcome.code, outcome.signal), (Some(3), None), "{}", outcome.stderr);
 }
+
+#[test]
+fn every_line_of_metrics_is_read_or_named() {
+    let scene = Scene::with("name: a\npath: out\nrepetitions: 1\ncommand: cp metrics $CW2_METRICS\n");
+    scene.write(
+        "metrics",
+        r#"{"text": "\ud83d\ude00", "half": "\ud83d"}
+{"loss": 1, "loss": 2}
+{"loss": NaN, "big": 340282366920938463463374607431768211456}
+
+{loss: 1.0}
+yes
+0x10
+[1]
+{"loss": 3
+"#,
+    );
+    scene.cw2("run config.yml").expect(0);
+    let [rep] = cw2::load(scene.path("out")).unwrap().try_into().expect("one repetition");
+    let read: Vec<_> = rep.metrics.iter().map(cw2::Metrics::to_json).collect();
+    assert_eq!(
+        read,
+        [
+            "{\"text\":\"\u{1f600}\",\"half\":\"\u{fffd}\"}",
+            r#"{"loss":2}"#,
+            r#"{"loss":NaN,"big":340282366920938463463374607431768211456}"#
+        ]
+    );
+    assert_eq!(
+        rep.metrics_unread,
+        [
+            "line 5, column 2: a key in double quotes is wanted here",
+            "line 6, column 1: this is not a JSON value",
+            "line 7, column 2: something stands behind the JSON value",
+            "line 8: not a JSON object",
+            "line 9, column 11: a mapping wants a `,` or its `}` here",
+        ]
+    );
+}

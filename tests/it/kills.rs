@@ -278,16 +278,26 @@ exec sleep 1000 > /dev/null 2>&1
 
 #[test]
 fn what_was_begun_unnoted_with_other_parameters_is_not_resumed() {
-    let config =
-        |lr| format!("name: a\npath: out\nrepetitions: 1\nparams: {{lr: {lr}}}\ncommand: echo resume $CW2_RESUME\n");
-    let scene = Scene::with(&config(1));
+    let config = |lr: &str| {
+        format!("name: a\npath: out\nrepetitions: 1\nparams: {{lr: {lr}}}\ncommand: echo resume $CW2_RESUME\n")
+    };
+    let scene = Scene::with(&config("1"));
     scene.plan();
     call(&scene, 0).run().expect(0);
-    for (lr, resume) in [(1, "resume 1"), (2, "resume 0")] {
+    for (lr, resume) in [("1", "resume 1"), ("2", "resume 0")] {
         fs::remove_file(scene.path("out/a/log/rep_00/status.json")).expect("a status");
         scene.write("config.yml", config(lr));
         scene.cw2("run config.yml").expect(0);
         assert_eq!(scene.lines("out/a/log/rep_00/out.log").last().expect("a line"), resume);
+    }
+    // Numbers that JSON itself does not have tell parameters apart as well.
+    for (lr, resume) in
+        [("{a: .inf, b: 1}", "resume 0"), ("{a: .inf, b: 1}", "resume 1"), ("{a: .inf, b: 2}", "resume 0")]
+    {
+        fs::remove_file(scene.path("out/a/log/rep_00/status.json")).expect("a status");
+        scene.write("config.yml", config(lr));
+        scene.cw2("run config.yml").expect(0);
+        assert_eq!(scene.lines("out/a/log/rep_00/out.log").last().expect("a line"), resume, "{lr}");
     }
 }
 

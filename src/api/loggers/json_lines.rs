@@ -41,6 +41,6 @@ impl Logger for JsonLines {
     }
 
     fn load(&self, dir: &Path) -> anyhow::Result<Option<Value>> {
-        Ok(Some(Value::List(metrics::read(dir)?)))
+        Ok(Some(Value::List(metrics::read(dir)?.records.into_iter().map(Value::Map).collect())))
     }
 }

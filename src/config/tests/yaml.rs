@@ -341,14 +341,3 @@ fn places_cover_what_is_written() {
     assert_eq!(slice(items[2].get("d").unwrap().at), "\"é\"");
     assert_eq!(slice(experiment.params.at), "ünï: [a, 'b c', {d: \"é\"}]");
 }
-
-#[test]
-fn json_that_is_none() {
-    for text in ["", "{", "[1", "1\n---\n2", "{\"a\":1,\"a\":2}", "\0"] {
-        assert!(read_json(text).is_err(), "{text}");
-    }
-    let error = read_json("{\"a\":\n [1,\n}").unwrap_err();
-    assert_eq!((error.line, error.column), (3, 1));
-    assert_eq!(read_json("null").unwrap(), Value::Null);
-    assert_eq!(read_json(r#"["NaN",NaN,-Infinity]"#).unwrap().to_json(), r#"["NaN",NaN,-Infinity]"#);
-}
