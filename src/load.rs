@@ -63,9 +63,10 @@ pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Vec<Loaded>> {
             let plan = survey.plans.get(seen.plan).context("a repetition without a plan")?;
             let run = survey.run(seen).context("a repetition without a run")?;
             let experiment = survey.experiment(seen).context("a repetition without an experiment")?;
-            let status = match store::rep::status(&dir)? {
+            let status = match store::rep::status(&dir) {
                 Found::Status(status) => Some(status),
-                Found::Nothing | Found::TooNew(_) => None,
+                Found::Nothing => None,
+                Found::Unreadable(why) => anyhow::bail!(why),
             };
             // A later plan may give the same directory other parameters, and leave it as it is.
             let planned = status.as_ref().is_some_and(|status| status.params_sha256 == run.params_sha256);

@@ -1,6 +1,7 @@
 //! Which plans and which of their repetitions a command speaks of: PATH and PLAN arguments, `-e`, `-r`, `--rep`.
 
 use super::Failure;
+use crate::report::human;
 use crate::slurm::{self, Client, Cluster as _, Element, ElementState};
 use crate::store::plan::Plan;
 use crate::store::plans;
@@ -133,6 +134,23 @@ impl RepArgs {
         names.sort_unstable();
         names.dedup();
         Err(Failure::Usage(format!("no experiment of these plans is named `{unknown}`; they are {}", names.join(", "))))
+    }
+}
+
+/// Names the states that cannot be read: each may tell of a finished repetition, so nothing is done about it.
+pub(super) fn tell_unreadable(unreadable: &[String]) {
+    const NAMED: usize = 5;
+    for why in unreadable.iter().take(NAMED) {
+        tell!("warning: {why}");
+    }
+    let named = if unreadable.len() > NAMED { format!(" ({NAMED} of them are named above)") } else { String::new() };
+    match unreadable.len() as u64 {
+        0 => {}
+        1 => tell!("warning: 1 repetition is unreadable: it counts neither as finished nor as missing"),
+        more => tell!(
+            "warning: {} repetitions are unreadable{named}: they count neither as finished nor as missing",
+            human::count(more)
+        ),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn load(path: &Path, select: &SelectArgs, command_optional: bool) -> 
         hostname: hostname(),
         command_optional,
     };
-    match config::load(&Files, path, &request) {
+    match config::load(&Files { main: path }, path, &request) {
         Ok((config, report)) => {
             if !report.is_empty() {
                 tell!("{}", report.render(super::color()));

@@ -70,6 +70,7 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
         return crashes(args, plans, quiet);
     }
     let survey = look(args, plans, quiet)?;
+    choose::tell_unreadable(&survey.unreadable);
     let chosen: Vec<PathBuf> = survey
         .reps
         .iter()
@@ -169,9 +170,10 @@ fn follow(args: &LogsArgs, dir: &Path, quiet: bool) -> Result<(), Failure> {
     let mut waits = false;
     loop {
         // Asked before the log is read: what was written before the end is then read too.
-        let state = match rep::status(dir)? {
+        let state = match rep::status(dir) {
             Found::Status(status) => Some(status.state),
-            Found::Nothing | Found::TooNew(_) => None,
+            Found::Nothing => None,
+            Found::Unreadable(why) => return Err(Failure::Environment(why)),
         };
         if log.renewed()? && !quiet {
             tell!("{name} was written anew");
@@ -218,6 +220,7 @@ fn crashes(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Exit, Failu
     let lines = usize::try_from(args.tail.unwrap_or(LAST_LINES)).unwrap_or(usize::MAX);
     let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
     let survey = survey_of(plans, None, &hostname(), &wanted)?;
+    choose::tell_unreadable(&survey.unreadable);
     let failed = survey.reps.iter().filter(|seen| matches!(seen.standing, Standing::Crashed | Standing::TimedOut));
     let failed = failed.filter_map(|seen| {
         let error = seen.status.as_deref()?.error.as_ref()?;

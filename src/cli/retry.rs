@@ -85,10 +85,11 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
         places => Some(freeze(args, &survey, places, &change, (root, folder), mode, &picked)?),
     };
     match &frozen {
-        _ if args.json => print_json(frozen.as_ref(), &picked)?,
+        _ if args.json => print_json(frozen.as_ref(), &picked, &survey.unreadable)?,
         Some(frozen) => frozen.print(mode)?,
         None => {}
     }
+    choose::tell_unreadable(&survey.unreadable);
     if !quiet {
         tell!("{}", picked.summary());
         match &frozen {
@@ -353,8 +354,8 @@ fn used_templates(templates: Vec<Template>, groups: &[Group]) -> Vec<Template> {
     templates.into_iter().filter(|template| named.contains(&*template.copy()) && seen.insert(template.copy())).collect()
 }
 
-/// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}}`.
-fn print_json(frozen: Option<&Frozen>, picked: &Picked) -> Result<(), Failure> {
+/// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}, "unreadable": […]}`.
+fn print_json(frozen: Option<&Frozen>, picked: &Picked, unreadable: &[String]) -> Result<(), Failure> {
     use std::io::Write as _;
     let folder = frozen.and_then(|frozen| frozen.folder.as_ref());
     let scripts: Vec<String> = match (frozen, folder) {
@@ -372,6 +373,7 @@ fn print_json(frozen: Option<&Frozen>, picked: &Picked) -> Result<(), Failure> {
         "jobs": frozen.map_or(0, |frozen| frozen.built.counts.jobs),
         "retried": counts(picked.retried()),
         "left_out": counts(picked.left_out()),
+        "unreadable": unreadable,
     });
     let mut out = std::io::stdout().lock();
     writeln!(out, "{json}")?;

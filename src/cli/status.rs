@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The bar: `#` finished, `!` failed or lost, `>` running, `.` not done. DONE IN assumes that as many repetitions as now run side \
+The bar: `#` finished, `!` failed, lost or unreadable, `>` running, `.` not done. DONE IN assumes that as many repetitions as now run side \
 by side, and take as long as the finished ones did. Slurm is asked once. The exit code is 0 whenever it could tell, whatever \
 it tells.
 
---json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), total, experiments[] (path, \
-experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, pending, seconds, \
+--json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), unreadable (status files that cannot be read, and why), total, experiments[] (path, \
+experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, pending, unreadable, seconds, \
 cpu_seconds, estimate (done, stopped, known, unknown), estimate_seconds, estimate_unknown), and with their options runs[] (the \
 same and run), failed[] (outcome, reason, count, example), advice[] (requested, used, fits, notes).")]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
@@ -109,6 +109,7 @@ struct View {
     failed: Vec<Group>,
     advice: Vec<Advice>,
     waiting: Vec<(String, u64)>,
+    unreadable: Vec<String>,
 }
 
 impl View {
@@ -145,6 +146,7 @@ impl View {
             failed: if args.failed { failures::group(failed(&survey, queue).into_iter()) } else { Vec::new() },
             advice: if args.advice { usages(&survey).iter().map(advice::advise).collect() } else { Vec::new() },
             waiting: waiting(&survey, queue),
+            unreadable: survey.unreadable,
             experiments: experiments.rows(known),
             runs: runs.map(|runs| runs.rows(known)).unwrap_or_default(),
         })
@@ -162,6 +164,7 @@ impl View {
                 failed: args.failed.then_some(&self.failed),
                 advice: args.advice.then_some(&self.advice),
                 waiting: &self.waiting,
+                unreadable: &self.unreadable,
             };
             writeln!(out, "{}", status_json::render(&report))?;
         } else {
@@ -181,6 +184,7 @@ impl View {
             out.write_all(text.as_bytes())?;
         }
         out.flush()?;
+        choose::tell_unreadable(&self.unreadable);
         if let (Some(error), true, false) = (&self.cluster_error, self.unsure, quiet) {
             tell!("note: Slurm cannot be asked, so what is queued or lost is not known: {error}");
         }
@@ -192,6 +196,7 @@ impl View {
 fn is_open(seen: &crate::store::survey::Seen) -> bool {
     match seen.standing {
         Standing::Running => seen.status.as_deref().is_some_and(|status| status.slurm.is_some()),
+        Standing::Unreadable => false,
         standing => !standing.is_finished(),
     }
 }

@@ -45,11 +45,7 @@ pub struct Own<'a> {
 pub fn decide(found: Found, own: &Own<'_>) -> Decision {
     let status = match found {
         Found::Nothing => return Decision::Start { attempt: 1, resume: false, earlier: Vec::new() },
-        Found::TooNew(format) => {
-            return Decision::Refuse(format!(
-                "its status.json has format {format}, written by a newer cw2: use that one"
-            ));
-        }
+        Found::Unreadable(why) => return Decision::Refuse(why),
         Found::Status(status) => status,
     };
     let same_plan = status.plan == own.plan;
@@ -184,6 +180,6 @@ mod tests {
             assert_eq!(word(decide(found(State::Crashed, "p", "plans/002"), &own)), expected, "{own:?}");
         }
         assert_eq!(word(decide(Found::Nothing, &own(false, &here))), "begin");
-        assert_eq!(word(decide(Found::TooNew(9), &own(false, &here))), "refuse");
+        assert_eq!(word(decide(Found::Unreadable(String::new()), &own(false, &here))), "refuse");
     }
 }

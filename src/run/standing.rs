@@ -24,11 +24,13 @@ pub enum Standing {
     Lost,
     /// Nothing was done about it, and nothing is under way.
     Pending,
+    /// Its status file is there and cannot be read: it may be finished, so nobody runs it.
+    Unreadable,
 }
 
 impl Standing {
     /// All, in the order they are told.
-    pub const ALL: [Standing; 9] = [
+    pub const ALL: [Standing; 10] = [
         Standing::Completed,
         Standing::Surrendered,
         Standing::Crashed,
@@ -38,6 +40,7 @@ impl Standing {
         Standing::Queued,
         Standing::Lost,
         Standing::Pending,
+        Standing::Unreadable,
     ];
 
     /// The word users read.
@@ -52,6 +55,7 @@ impl Standing {
             Standing::Queued => "queued",
             Standing::Lost => "lost",
             Standing::Pending => "pending",
+            Standing::Unreadable => "unreadable",
         }
     }
 
@@ -70,7 +74,7 @@ impl Standing {
 
     /// It will not go on by itself: what `retry` picks up.
     pub fn is_missing(self) -> bool {
-        !self.is_finished() && !matches!(self, Standing::Running | Standing::Queued)
+        !self.is_finished() && !matches!(self, Standing::Running | Standing::Queued | Standing::Unreadable)
     }
 }
 

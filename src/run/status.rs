@@ -1,7 +1,7 @@
 //! `status.json`: the truth about one repetition, and the only thing that says it is finished.
 //!
 //! The file is replaced as a whole. What cannot be read as a whole (missing, empty, torn) means "not finished".
-//! A newer format than [`FORMAT`] is refused rather than guessed at.
+//! What is there and cannot be read (a newer format than [`FORMAT`], no permission, no regular file) is left alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -210,8 +210,8 @@ impl Status {
 pub enum Found {
     /// No file, an empty or a torn one: nothing is known, so nothing is finished.
     Nothing,
-    /// Written by a newer cw2: it must be left alone.
-    TooNew(u32),
+    /// Something is there that cannot be read, for this reason: it must be left alone, as it may be finished.
+    Unreadable(String),
     /// A whole status.
     Status(Box<Status>),
 }
@@ -226,7 +226,10 @@ pub fn parse(bytes: &[u8]) -> Found {
     match serde_json::from_slice::<Status>(bytes) {
         Ok(status) if status.format <= FORMAT => Found::Status(Box::new(status)),
         _ => match serde_json::from_slice::<Head>(bytes) {
-            Ok(head) if head.format > FORMAT => Found::TooNew(head.format),
+            Ok(head) if head.format > FORMAT => Found::Unreadable(format!(
+                "it has format {}, written by a newer cw2 than this one (which reads up to {FORMAT})",
+                head.format
+            )),
             _ => Found::Nothing,
         },
     }

@@ -2,7 +2,7 @@
 
 use super::{Error, Result, rep};
 use crate::plan::build::Finished;
-use crate::plan::layout::{self, rep as names};
+use crate::plan::layout;
 use crate::run::status::Found;
 use crate::value::Value;
 use std::io::ErrorKind;
@@ -30,13 +30,12 @@ pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnD
         }
         Err(error) => return Err(Error::new("read", &log, error)),
     }
+    let mut unreadable = Vec::new();
     for number in 0..repetitions {
         let dir = layout::rep_dir(run_dir, number);
-        match rep::status(&dir)? {
-            Found::TooNew(format) => {
-                let what = format!("it has format {format}, written by a newer cw2 than this one");
-                return Err(Error::corrupt(&dir.join(names::STATUS), what));
-            }
+        match rep::status(&dir) {
+            // It may be finished, so no worker will run it as long as that is so; nor is it lost, as the plan holds it.
+            Found::Unreadable(why) => unreadable.push(why),
             Found::Status(status) if status.state.is_finished() => {
                 if status.params_sha256 != params_sha256 {
                     return Ok(OnDisk::Differs(dir.clone(), rep::stored_params(&dir)));
@@ -45,6 +44,13 @@ pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnD
             }
             Found::Status(_) | Found::Nothing => {}
         }
+    }
+    if let Some(first) = unreadable.first() {
+        let others = match unreadable.len() - 1 {
+            0 => String::new(),
+            others => format!(" (and {others} more of this run)"),
+        };
+        log::warn!("{first}{others}: planned as not finished, but no worker runs it before that is mended");
     }
     Ok(OnDisk::Finished(finished))
 }
@@ -57,7 +63,7 @@ pub fn newest_plan(run_dir: &Path, repetitions: u32, plans: &Path) -> Result<u32
         return Ok(newest);
     }
     for number in 0..repetitions {
-        if let Found::Status(status) = rep::status(&layout::rep_dir(run_dir, number))?
+        if let Found::Status(status) = rep::status(&layout::rep_dir(run_dir, number))
             && status.state.is_finished()
         {
             newest = newest.max(number_in(Path::new(&status.plan), plans).unwrap_or(0));

@@ -1,7 +1,7 @@
 //! Files of lines that are found by number: `name.jsonl` and, beside it, `name.idx` with the end of each line as a
 //! little-endian 64-bit offset. Reading line `n` takes two reads whatever the file's length.
 
-use super::{Error, Result};
+use super::{Error, Result, files};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -69,7 +69,7 @@ pub struct Reader {
 impl Reader {
     /// Opens the file and its index.
     pub fn open(path: &Path) -> Result<Self> {
-        let open = |path: &Path| File::open(path).map_err(|source| Error::new("open", path, source));
+        let open = |path: &Path| files::open(path).map_err(|source| Error::new("open", path, source));
         Ok(Reader { path: path.to_owned(), lines: open(path)?, index: open(&index_path(path))? })
     }
 
@@ -86,7 +86,7 @@ impl Reader {
 
     /// The whole text, for those who want every line.
     pub fn text(&self) -> Result<String> {
-        std::fs::read_to_string(&self.path).map_err(|source| Error::new("read", &self.path, source))
+        files::read_text(&self.path, files::cap::NONE).map_err(|source| Error::new("read", &self.path, source))
     }
 
     /// The `n`th line, from 0, without its line break.

@@ -1,6 +1,6 @@
 //! Reading logs: whole, from the end, and while they grow. Bytes, for a log need not be text.
 
-use super::{Error, Result};
+use super::{Error, Result, files};
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -20,15 +20,11 @@ pub enum CopyError {
 
 /// The length of a log; `None` where there is none.
 pub fn length(path: &Path) -> Result<Option<u64>> {
-    match std::fs::metadata(path) {
+    match files::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) => Ok(Some(metadata.len())),
-        Err(error) if missing(&error) => Ok(None),
+        Err(error) if files::is_missing(&error) => Ok(None),
         Err(error) => Err(Error::new("read", path, error)),
     }
-}
-
-fn missing(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// A log that is read from where the last look ended.
@@ -51,9 +47,9 @@ impl Log {
     }
 
     fn reopen(&mut self) -> Result<()> {
-        match File::open(&self.path) {
+        match files::open(&self.path) {
             Ok(file) => (self.file, self.at) = (Some(file), 0),
-            Err(error) if missing(&error) => {}
+            Err(error) if files::is_missing(&error) => {}
             Err(error) => return Err(Error::new("open", &self.path, error)),
         }
         Ok(())
@@ -67,7 +63,7 @@ impl Log {
         };
         let now = match std::fs::metadata(&self.path) {
             Ok(now) => now,
-            Err(error) if missing(&error) => return Ok(false),
+            Err(error) if files::is_missing(&error) => return Ok(false),
             Err(error) => return Err(Error::new("read", &self.path, error)),
         };
         let open = file.metadata().map_err(|source| Error::new("read", &self.path, source))?;

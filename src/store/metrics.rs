@@ -1,11 +1,11 @@
 //! The metrics of a repetition: lines appended while it runs, read back whole.
 
 use super::atomic::{self, Durable};
-use super::{Error, Result};
+use super::{Error, Result, files};
 use crate::plan::layout::rep as names;
 use crate::value::{Map, Value};
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A file that lines are appended to.
@@ -20,7 +20,7 @@ pub struct Appender {
 impl Appender {
     fn open(path: PathBuf) -> Result<Self> {
         let fail = |source| Error::new("open", &path, source);
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(fail)?;
+        let mut file = files::append(&path).map_err(fail)?;
         let torn = ends_torn(&mut file).map_err(|source| Error::new("read", &path, source))?;
         Ok(Appender { path, file, torn })
     }
@@ -80,11 +80,8 @@ pub fn read(dir: &Path) -> Result<Records> {
 }
 
 fn read_or_empty(path: &Path) -> Result<String> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Error::new("read", path, error)),
-    }
+    let bytes = files::read_if_there(path, files::cap::NONE)?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// `metrics.csv` while it grows.
@@ -185,7 +182,7 @@ mod tests {
     #[test]
     fn a_torn_line_spoils_no_other() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(names::METRICS), "{\"a\":1}\n{\"a\":").unwrap();
+        std::fs::write(dir.path().join(names::METRICS), "{\"a\":1}\n{\"a\":").unwrap();
         append(dir.path()).unwrap().line(r#"{"a":NaN}"#).unwrap();
         let found = read(dir.path()).unwrap();
         let records: Vec<_> = found.records.into_iter().map(|record| Value::Map(record).to_json()).collect();

@@ -6,6 +6,7 @@
 
 pub mod atomic;
 mod error;
+pub mod files;
 pub mod finished;
 mod gather;
 pub mod git;
@@ -25,19 +26,26 @@ pub use error::{Error, Result};
 
 use std::path::{Path, PathBuf};
 
-/// The real file system as a configuration's source.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Files;
+/// The real file system as the source of the configuration that a person named, and of what it imports.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The configuration: a pipe too, as it is the person who gave it.
+    pub main: &'a Path,
+}
 
-impl crate::config::Source for Files {
+impl crate::config::Source for Files<'_> {
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        std::fs::read(path)
+        if path == self.main {
+            files::read_given(path, files::cap::WRITTEN)
+        } else {
+            files::read(path, files::cap::WRITTEN)
+        }
     }
 }
 
-/// Reads a whole file.
+/// Reads a whole file, such as a person or cw2 writes.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::new("read", path, source))
+    files::read(path, files::cap::RECORD).map_err(|source| Error::new("read", path, source))
 }
 
 /// The path without symbolic links and dots, where it exists.

@@ -156,7 +156,10 @@ fn remove_abandoned(plans: &Path) {
             let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?.elapsed().ok()?;
             (age > ABANDONED_AFTER).then_some(())
         };
-        if unfinished && old().is_some() && File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok()) {
+        if unfinished
+            && old().is_some()
+            && super::files::open_folder(&path).is_ok_and(|folder| folder.try_lock().is_ok())
+        {
             // Only room on the disk is at stake.
             let _ = fs::remove_dir_all(&path);
         }
@@ -178,7 +181,7 @@ pub fn next_number(plans: &Path, above: u32) -> Result<u32> {
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
-    File::create(path)
+    super::files::create(path)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
         .map_err(|source| Error::new("write", path, source))
 }

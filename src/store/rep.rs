@@ -6,24 +6,36 @@
 //!   last process of the repetition is gone, even when its worker died before it.
 
 use super::atomic::{self, Durable};
+use super::files::{self, cap};
 use super::{Error, Result};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, rep as names};
 use crate::run::status::{self, Found, Status};
 use crate::value::Value;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the status file of a repetition's directory says.
-pub fn status(dir: &Path) -> Result<Found> {
+pub fn status(dir: &Path) -> Found {
     let path = dir.join(names::STATUS);
-    match fs::read(&path) {
-        Ok(bytes) => Ok(status::parse(&bytes)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Found::Nothing),
-        Err(error) => Err(Error::new("read", &path, error)),
+    let mut bytes = Vec::new();
+    let read = files::open(&path).and_then(|file| files::read_into(&file, cap::RECORD, &mut bytes));
+    found(read, &bytes, || path)
+}
+
+/// What came of reading a status file. That it cannot be read is no failure of the one who looks: others can.
+fn found(read: std::io::Result<()>, bytes: &[u8], path: impl FnOnce() -> PathBuf) -> Found {
+    match read {
+        Ok(()) => match status::parse(bytes) {
+            Found::Unreadable(why) => Found::Unreadable(Error::corrupt(&path(), why).to_string()),
+            found => found,
+        },
+        Err(error) if files::is_missing(&error) => Found::Nothing,
+        Err(error) => Found::Unreadable(Error::new("read", &path(), error).to_string()),
     }
 }
 
@@ -31,37 +43,31 @@ pub fn status(dir: &Path) -> Result<Found> {
 #[derive(Debug)]
 pub struct Siblings {
     log: PathBuf,
-    folder: Option<File>,
+    folder: std::io::Result<File>,
     buffer: Vec<u8>,
 }
 
 impl Siblings {
     /// Opens the folder of the run in `run_dir`. Where it does not exist, no repetition has a status.
-    pub fn open(run_dir: &Path) -> Result<Self> {
+    pub fn open(run_dir: &Path) -> Self {
         let log = layout::rep_dir(run_dir, 0).parent().map(Path::to_owned).unwrap_or_default();
-        let folder = match File::open(&log) {
-            Ok(folder) => Some(folder),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
-            Err(error) => return Err(Error::new("open", &log, error)),
-        };
-        Ok(Siblings { log, folder, buffer: Vec::with_capacity(8192) })
+        Siblings { folder: files::open_folder(&log), log, buffer: Vec::with_capacity(8192) }
     }
 
     /// What the status file of a repetition says.
-    pub fn status(&mut self, rep: u32) -> Result<Found> {
-        let Some(folder) = &self.folder else { return Ok(Found::Nothing) };
+    pub fn status(&mut self, rep: u32) -> Found {
+        let folder = match &self.folder {
+            Ok(folder) => folder,
+            Err(error) if files::is_missing(error) => return Found::Nothing,
+            // The error itself can be told only once; its kind is what counts.
+            Err(error) => return Found::Unreadable(Error::new("open", &self.log, error.kind().into()).to_string()),
+        };
         let below = layout::rep_dir(Path::new(""), rep);
         let below = Path::new(below.file_name().unwrap_or_default()).join(names::STATUS);
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         self.buffer.clear();
-        let read = rustix::fs::openat(folder, &below, flags, rustix::fs::Mode::empty())
-            .map_err(std::io::Error::from)
-            .and_then(|file| File::from(file).take(u64::MAX).read_to_end(&mut self.buffer));
-        match read {
-            Ok(_) => Ok(status::parse(&self.buffer)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Found::Nothing),
-            Err(error) => Err(Error::new("read", &self.log.join(below), error)),
-        }
+        let file = files::open_at(folder.as_fd(), &below);
+        let read = file.and_then(|file| files::read_into(&file, cap::RECORD, &mut self.buffer));
+        found(read, &self.buffer, || self.log.join(below))
     }
 }
 
@@ -96,11 +102,11 @@ pub struct Before {
 
 /// The parameters of the configuration in a repetition's directory, where it was written whole.
 pub fn stored_params(dir: &Path) -> Option<Value> {
-    params_of(&fs::read_to_string(dir.join(names::CONFIG_JSON)).ok()?)
+    params_of(&files::read(&dir.join(names::CONFIG_JSON), cap::RECORD).ok()?)
 }
 
-fn params_of(config: &str) -> Option<Value> {
-    let Value::Map(mut config) = Value::from_json(config).ok()? else { return None };
+fn params_of(config: &[u8]) -> Option<Value> {
+    let Value::Map(mut config) = Value::from_json(str::from_utf8(config).ok()?).ok()? else { return None };
     config.swap_remove("params")
 }
 
@@ -109,8 +115,7 @@ pub fn claim(dir: &Path) -> Result<Claim> {
     fs::create_dir_all(dir).map_err(|source| Error::new("create", dir, source))?;
     let open = |name: &str| {
         let path = dir.join(name);
-        let file = OpenOptions::new().append(true).read(true).create(true).open(&path);
-        file.map_err(|source| Error::new("open", &path, source))
+        files::append(&path).map_err(|source| Error::new("open", &path, source))
     };
     let owner = open(names::ERR)?;
     if !try_lock(&owner) {
@@ -165,7 +170,7 @@ impl Owned {
     }
 
     /// What the status file says, now that no one else writes it.
-    pub fn status(&self) -> Result<Found> {
+    pub fn status(&self) -> Found {
         status(&self.dir)
     }
 
@@ -195,12 +200,12 @@ impl Owned {
 
     /// The traces of a worker that got as far as writing the configuration, if one did.
     pub fn begun_before(&self) -> Option<Before> {
-        let mut file = File::open(self.dir.join(names::CONFIG_JSON)).ok()?;
+        let file = files::open(&self.dir.join(names::CONFIG_JSON)).ok()?;
         let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
         let at = modified.and_then(|time| jiff::Timestamp::try_from(time).ok()).unwrap_or_default();
-        let mut text = String::new();
+        let mut text = Vec::new();
         // Half a configuration tells no parameters.
-        let params = file.read_to_string(&mut text).ok().and_then(|_| params_of(&text));
+        let params = files::read_into(&file, cap::RECORD, &mut text).ok().and_then(|()| params_of(&text));
         Some(Before { at, params_sha256: params.as_ref().map(params_sha256) })
     }
 
@@ -234,7 +239,7 @@ impl Owned {
     /// The same where there may be one already: what it says is not torn on a full disk to be written once more.
     pub fn renew_config(&self, yaml: &str, json: &str) -> Result<()> {
         for (name, text) in [(names::CONFIG_YAML, yaml), (names::CONFIG_JSON, json)] {
-            if !fs::read(self.dir.join(name)).is_ok_and(|old| old == text.as_bytes()) {
+            if !files::read(&self.dir.join(name), cap::RECORD).is_ok_and(|old| old == text.as_bytes()) {
                 self.write_text(name, text)?;
             }
         }
@@ -243,7 +248,9 @@ impl Owned {
 
     fn write_text(&self, name: &str, text: &str) -> Result<()> {
         let path = self.dir.join(name);
-        fs::write(&path, text).map_err(|source| Error::new("write", &path, source))
+        files::create(&path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|source| Error::new("write", &path, source))
     }
 
     /// Standard output and standard error for a process of this repetition.
@@ -278,14 +285,13 @@ impl Owned {
     /// The payload of a surrender, where the experiment left one: JSON, or its text as a JSON string.
     pub fn surrender(&self) -> Result<Option<serde_json::Value>> {
         let path = self.dir.join(names::SURRENDER);
-        let mut text = String::new();
-        match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
-            Ok(_) if text.trim().is_empty() => Ok(Some(serde_json::Value::Null)),
-            Ok(_) => {
-                Ok(Some(Value::from_json(&text).map_or_else(|_| text.trim().into(), |value| value.to_serde_json())))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new("read", &path, error)),
-        }
+        let Some(bytes) = files::read_if_there(&path, cap::SURRENDER)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.trim();
+        Ok(Some(if text.is_empty() {
+            serde_json::Value::Null
+        } else {
+            Value::from_json(text).map_or_else(|_| text.into(), |value| value.to_serde_json())
+        }))
     }
 }

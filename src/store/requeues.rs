@@ -4,7 +4,7 @@
 //! writer: the element's worker.
 
 use super::atomic::{self, Durable};
-use super::{Error, Result};
+use super::{Error, Result, files};
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "requeues";
@@ -12,7 +12,7 @@ const FOLDER: &str = "requeues";
 /// What is noted of an element (`12_3`, or a job's id); 0 where nothing is.
 pub fn noted(plan: &Path, element: &str) -> Result<u32> {
     let path = file(plan, element);
-    match std::fs::read_to_string(&path) {
+    match files::read_text(&path, files::cap::RECORD) {
         Ok(text) => text.trim().parse().map_err(|_| Error::corrupt(&path, "it holds no number")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(Error::new("read", &path, error)),

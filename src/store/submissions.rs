@@ -5,9 +5,9 @@
 
 use super::atomic::{self, Durable};
 use super::made::MadeFolders;
-use super::{Error, Result};
+use super::{Error, Result, files};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -60,11 +60,7 @@ impl Default for Submissions {
 /// Reads a plan's submissions; none where nothing was submitted by cw2.
 pub fn read(plan: &Path) -> Result<Submissions> {
     let path = plan.join(FILE);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Submissions::default()),
-        Err(error) => return Err(Error::new("read", &path, error)),
-    };
+    let Some(bytes) = files::read_if_there(&path, files::cap::RECORD)? else { return Ok(Submissions::default()) };
     let found: Submissions =
         serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, error.to_string()))?;
     if found.format > FORMAT {
@@ -92,7 +88,7 @@ impl Turn {
             tries += 1;
             let made = MadeFolders::make(plans)?;
             let path = plans.join(LOCK);
-            let lock = match open_lock(&path) {
+            let lock = match files::lockable(&path) {
                 Ok(lock) => lock,
                 // Another process made the folder, and took it away again.
                 Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
@@ -133,14 +129,6 @@ impl Drop for Turn {
         if matches!(others, Ok(false)) {
             let _ = fs::remove_file(self.plans.join(LOCK));
         }
-    }
-}
-
-/// A lock needs no right to write, where another user made the file; network file systems want it open for writing.
-fn open_lock(path: &Path) -> std::io::Result<File> {
-    match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path).map_err(|_| error),
-        result => result,
     }
 }
 

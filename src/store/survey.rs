@@ -4,7 +4,7 @@
 
 use super::plan::Plan;
 use super::rep::Siblings;
-use super::{Error, Result, submissions};
+use super::{Result, submissions};
 use crate::plan::layout::{self, rep as names};
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::run::decide::keeps;
@@ -31,6 +31,8 @@ pub struct Survey {
     pub runs: Vec<Vec<RunRecord>>,
     /// Whether the cluster could be asked.
     pub cluster_known: bool,
+    /// Why the status files that cannot be read cannot: a sentence each, in the order of their paths.
+    pub unreadable: Vec<String>,
 }
 
 /// A repetition and how it stands.
@@ -97,13 +99,17 @@ pub fn survey_of(plans: Vec<Plan>, queue: Option<&[Element]>, host: &str, wanted
         experiments: plans.iter().map(Plan::all_experiments).collect::<Result<_>>()?,
         runs: plans.iter().map(Plan::all_runs).collect::<Result<_>>()?,
         cluster_known: queue.is_some(),
+        unreadable: Vec::new(),
         plans,
     };
     let elements = survey.plans.iter().map(|plan| by_job(plan, queue)).collect::<Result<Vec<_>>>()?;
     let places = places(&survey, queue, &elements, wanted)?;
     let looker = Looker { survey: &survey, queue, by_id: queue.map(by_id), locks: Locks::read(), host };
-    let looks = neighbours(&places).into_par_iter().map(|places| looker.look(places)).collect::<Result<Vec<_>>>()?;
+    let looks: Vec<_> = neighbours(&places).into_par_iter().map(|places| looker.look(places)).collect();
+    let (looks, unreadable): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
     survey.reps = looks.into_iter().flatten().collect();
+    survey.unreadable = unreadable.into_iter().flatten().collect();
+    survey.unreadable.sort_unstable();
     Ok(survey)
 }
 
@@ -195,21 +201,23 @@ struct Looker<'a> {
 }
 
 impl Looker<'_> {
-    /// Looks at some repetitions of one run.
-    fn look(&self, places: &[Place]) -> Result<Vec<Seen>> {
-        let Some(first) = places.first() else { return Ok(Vec::new()) };
+    /// Looks at some repetitions of one run; what cannot be read is told beside them.
+    fn look(&self, places: &[Place]) -> (Vec<Seen>, Vec<String>) {
+        let mut unreadable = Vec::new();
+        let Some(first) = places.first() else { return (Vec::new(), unreadable) };
         let run = self.survey.runs.get(first.plan).and_then(|runs| runs.get(first.run as usize));
-        let (Some(plan), Some(run)) = (self.survey.plans.get(first.plan), run) else { return Ok(Vec::new()) };
+        let (Some(plan), Some(run)) = (self.survey.plans.get(first.plan), run) else { return (Vec::new(), unreadable) };
         let run_dir = plan.root.join(&run.dir);
-        let mut siblings = Siblings::open(&run_dir)?;
+        let mut siblings = Siblings::open(&run_dir);
         let seen = places.iter().map(|place| {
-            let status = match siblings.status(place.rep)? {
+            let Place { plan, run: line, rep, job, element } = *place;
+            let status = match siblings.status(place.rep) {
                 Found::Nothing => None,
                 Found::Status(status) => Some(status),
-                Found::TooNew(format) => {
-                    let path = layout::rep_dir(&run_dir, place.rep).join(names::STATUS);
-                    let what = format!("it has format {format}, written by a newer cw2 than this one");
-                    return Err(Error::corrupt(&path, what));
+                Found::Unreadable(why) => {
+                    unreadable.push(why);
+                    let standing = Standing::Unreadable;
+                    return Seen { plan, run: line, rep, job, element, standing, status: None };
                 }
             };
             let known = status.as_deref();
@@ -219,10 +227,9 @@ impl Looker<'_> {
             };
             let counts = known.filter(|status| self.survey.counts(first.plan, run, status));
             let standing = standing(counts.map(|status| status.state), self.element(place, known), worker);
-            let Place { plan, run, rep, job, element } = *place;
-            Ok(Seen { plan, run, rep, job, element, standing, status })
+            Seen { plan, run: line, rep, job, element, standing, status }
         });
-        seen.collect()
+        (seen.collect(), unreadable)
     }
 
     fn element(&self, place: &Place, status: Option<&Status>) -> Cluster {

@@ -79,7 +79,7 @@ impl Life<'_> {
             (None, None) => return Ok(End::Refused(OTHER_PROGRAM.to_owned())),
         };
         // Looked at without the lock first: a finished repetition costs one read.
-        match self.decide(rep::status(&self.rep.dir)?) {
+        match self.decide(rep::status(&self.rep.dir)) {
             Decision::Skip(state, why) => return Ok(End::Skipped(state, why)),
             Decision::Refuse(why) => return Ok(End::Refused(why)),
             Decision::Start { .. } if !self.budget.allows_another() => return Ok(End::NoTime),
@@ -98,13 +98,13 @@ impl Life<'_> {
             }
         };
         // Under the lock: what was read before may be old.
-        let found = owned.status()?;
+        let found = owned.status();
         let before = owned.begun_before();
         let own_params = &self.rep.run.record.params_sha256;
         let died = match &found {
             Found::Status(status) => status.state == State::Running && status.host == self.options.host,
             Found::Nothing => before.is_some(),
-            Found::TooNew(_) => false,
+            Found::Unreadable(_) => false,
         };
         // Only what both tell to be of these parameters is picked up: the state of an attempt is written before its
         // configuration, and the worker may have ended in between.

@@ -109,11 +109,11 @@ fn a_status_of_a_newer_version_is_refused_and_left_alone() {
     let text = raise_format(&scene, &name);
     scene.worker(PLAN, 0).expect(1).says(["1 refused", &rep(2), "format 2", "newer cw2", "3 completed"]);
     assert_eq!(scene.read(&name), text);
-    for words in ["plan config.yml", "run config.yml", "plan -n config.yml"] {
-        scene.cw2(words).expect(3).silent().says(["status.json", "format 2", "newer cw2"]);
+    // It may be finished or not: planned, so that it is not lost, and not run, so that nothing is.
+    for (words, code) in [("plan config.yml", 0), ("run config.yml", 1), ("plan -n config.yml", 0)] {
+        scene.cw2(words).expect(code).says(["status.json", "format 2", "newer cw2"]);
     }
     assert_eq!(scene.read(&name), text);
-    assert!(!scene.has("out/plans/002"));
 }
 
 #[test]

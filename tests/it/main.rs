@@ -11,6 +11,7 @@ mod ends;
 mod errors;
 mod examples;
 mod fake;
+mod files;
 mod formats;
 mod git;
 mod kills;

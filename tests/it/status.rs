@@ -36,8 +36,18 @@ fn status_json(scene: &Scene, words: &str, squeue: &str) -> Value {
 }
 
 fn counts(row: &Value) -> Vec<(String, u64)> {
-    let keys =
-        ["completed", "surrendered", "crashed", "timed_out", "interrupted", "running", "queued", "lost", "pending"];
+    let keys = [
+        "completed",
+        "surrendered",
+        "crashed",
+        "timed_out",
+        "interrupted",
+        "running",
+        "queued",
+        "lost",
+        "pending",
+        "unreadable",
+    ];
     let count = |key: &str| (key.to_owned(), row[key].as_u64().expect("every count is there"));
     keys.into_iter().map(count).filter(|(_, count)| *count > 0).collect()
 }
@@ -169,7 +179,7 @@ fn torn_and_foreign_status_files_are_nobodys_success() {
     scene.write("out/e/log/rep_02", "a file where a folder is expected");
     assert_eq!(counts(&status_json(&scene, "", "")["total"]), [("pending".to_owned(), 4)]);
     scene.write("out/e/log/rep_03/status.json", "{\"format\": 99}");
-    scene.cw2("status").expect(3).says(["rep_03/status.json", "newer cw2"]);
+    scene.cw2("status").expect(0).says(["rep_03/status.json", "newer cw2", "1 repetition is unreadable"]);
 }
 
 #[test]

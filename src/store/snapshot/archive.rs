@@ -1,6 +1,6 @@
 //! A tree as a ZIP archive: for the record only, no job runs in it.
 
-use super::super::{Error, Result};
+use super::super::{Error, Result, files};
 use super::tree::{Entry, Kind, Tree};
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -37,7 +37,7 @@ fn add(archive: &mut Archive, tree: &Tree, entry: &Entry) -> Result<zip::result:
         Kind::File(size) => *size,
     };
     let path = tree.source.join(&entry.path);
-    let mut file = match File::open(&path) {
+    let mut file = match files::open(&path) {
         Ok(file) => file,
         // Somebody's temporary file, gone since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),

@@ -81,7 +81,7 @@ fn folder(path: &Path) -> Result<()> {
 }
 
 fn file(entry: &Entry, from: &Path, to: &Path, sharing: &Sharing) -> Result<()> {
-    let mut original = match File::open(from) {
+    let mut original = match super::super::files::open(from) {
         Ok(file) => file,
         // Somebody's temporary file, gone since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
