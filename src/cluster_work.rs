@@ -23,7 +23,7 @@ use std::sync::Arc;
 ///
 /// impl Experiment for MyExperiment {
 ///     fn run(&mut self, cx: &Context) -> anyhow::Result<()> {
-///         let lr: f64 = cx.params_value().get_path(&["lr".to_owned()]).map_or(Ok(0.1), |lr| lr.to())?;
+///         let lr = cx.params_value()["lr"].as_f64().unwrap_or(0.1);
 ///         log::info!("learning at {lr}");
 ///         Ok(())
 ///     }

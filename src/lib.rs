@@ -100,3 +100,4 @@ pub use api::{
 };
 pub use cluster_work::ClusterWork;
 pub use load::{Loaded, load};
+pub use value::Value;

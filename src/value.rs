@@ -4,6 +4,7 @@
 //! Python's `str`, which run names are made of.
 //! It must not know positions (that is [`crate::config::Node`]) nor read files.
 
+mod convert;
 mod json;
 mod typed;
 
@@ -135,19 +136,6 @@ impl Value {
                 format!("{{{}}}", items.join(", "))
             }
         }
-    }
-}
-
-/// A mapping whose keys are not yet written out: [`Value::Map`] borrowed, for callers that hold only the map.
-impl From<Map> for Value {
-    fn from(map: Map) -> Self {
-        Value::Map(map)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Value::String(text.to_owned())
     }
 }
 

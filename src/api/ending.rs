@@ -1,6 +1,8 @@
 //! How a repetition ends: what an experiment returns to end early, and what its `finalize` is told.
 
-use crate::value::{Map, Value};
+use crate::value::{Map, TypeError, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::fmt;
 
@@ -43,6 +45,31 @@ impl Surrender {
     /// ```
     pub fn with<K: Into<String>, V: Into<Value>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         Surrender { payload: Value::from_pairs(pairs) }
+    }
+
+    /// A surrender whose payload is anything that serde can write.
+    ///
+    /// # Errors
+    /// Where serde cannot write it.
+    ///
+    /// ```
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Best { epoch: u32, loss: f64 }
+    /// let surrender = cw2::Surrender::of(&Best { epoch: 7, loss: 0.5 })?;
+    /// assert_eq!(surrender.payload.to_json(), r#"{"epoch":7,"loss":0.5}"#);
+    /// assert_eq!(surrender.payload::<Best>()?.epoch, 7);
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn of<T: Serialize + ?Sized>(payload: &T) -> anyhow::Result<Self> {
+        Ok(Surrender { payload: Value::of(payload)? })
+    }
+
+    /// The payload as a type of the user's.
+    ///
+    /// # Errors
+    /// Where it is not of that type, with the path to the part that is not.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, TypeError> {
+        self.payload.to()
     }
 
     /// The surrender in an error's chain, where there is one.

@@ -2,6 +2,7 @@
 
 use super::Repetition;
 use crate::value::{Map, Value};
+use serde::{Serialize, Serializer};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -32,11 +33,31 @@ impl Metrics {
         self
     }
 
+    /// The fields of a struct, or the entries of a mapping.
+    ///
+    /// # Errors
+    /// Where serde cannot write it, or it is no mapping.
+    ///
+    /// ```
+    /// #[derive(serde::Serialize)]
+    /// struct Epoch { loss: f64, correct: u32 }
+    /// let metrics = cw2::Metrics::of(&Epoch { loss: f64::NAN, correct: 3 })?;
+    /// assert_eq!(metrics.to_json(), r#"{"loss":NaN,"correct":3}"#);
+    /// # anyhow::Ok(())
+    /// ```
+    pub fn of<T: Serialize + ?Sized>(values: &T) -> anyhow::Result<Self> {
+        match Value::of(values)? {
+            Value::Map(map) => Ok(Metrics(map)),
+            other => anyhow::bail!("metrics are names and their values, not `{other}`"),
+        }
+    }
+
     /// One of them.
     ///
     /// ```
-    /// use cw2::{Metrics, value::Value};
-    /// assert_eq!(Metrics::new().with("loss", 0.5).get("loss"), Some(&Value::Float(0.5)));
+    /// use cw2::Metrics;
+    /// let metrics: Metrics = [("loss", 0.5), ("accuracy", 0.9)].into_iter().collect();
+    /// assert_eq!(metrics.get("loss").and_then(|loss| loss.as_f64()), Some(0.5));
     /// ```
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
@@ -89,6 +110,19 @@ impl Metrics {
             map.entry(name).or_insert(value);
         }
         Metrics(map)
+    }
+}
+
+impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for Metrics {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(metrics: I) -> Self {
+        Metrics(metrics.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// A mapping.
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.0)
     }
 }
 

@@ -205,43 +205,6 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     }
 }
 
-macro_rules! from {
-    ($($type:ty => $make:expr),* $(,)?) => {$(
-        impl From<$type> for Value {
-            fn from(value: $type) -> Self {
-                let make: fn($type) -> Value = $make;
-                make(value)
-            }
-        }
-    )*};
-}
-
-from! {
-    bool => Value::Bool,
-    f64 => Value::Float,
-    f32 => |value| Value::Float(value.into()),
-    i32 => |value| Value::Int(value.into()),
-    i64 => |value| Value::Int(value.into()),
-    u32 => |value| Value::Int(value.into()),
-    u64 => |value| Value::Int(value.into()),
-    // Not more than 64 bits on any machine.
-    usize => |value| Value::Int(value as i128),
-    String => Value::String,
-    () => |()| Value::Null,
-}
-
-impl<T: Into<Value>> From<Vec<T>> for Value {
-    fn from(items: Vec<T>) -> Self {
-        Value::List(items.into_iter().map(Into::into).collect())
-    }
-}
-
-impl<T: Into<Value>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Value::Null, Into::into)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
