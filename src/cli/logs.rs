@@ -7,6 +7,7 @@ use crate::plan::layout::rep as names;
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::report::failures::{self, Failed};
 use crate::report::human;
+use crate::report::printable::{self, Printable};
 use crate::run::standing::Standing;
 use crate::run::status::{Found, State};
 use crate::store::log::{self, CopyError, Log};
@@ -14,7 +15,7 @@ use crate::store::plan::Plan;
 use crate::store::rep;
 use crate::store::survey::{Survey, survey_of};
 use clap::Args;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,9 @@ pub(super) struct LogsArgs {
     /// Go on as the log grows, until the repetition ends
     #[arg(short, long)]
     follow: bool,
+    /// Byte for byte to a terminal too: colours, and whatever else the program does to it
+    #[arg(long, conflicts_with = "failed")]
+    raw: bool,
     /// The last lines of standard error of all that crashed or timed out, like ones together, the most frequent first
     #[arg(long, conflicts_with_all = ["follow", "err", "out", "outcome"])]
     failed: bool,
@@ -100,7 +104,7 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
                 writeln!(std::io::stdout(), "{gap}==> {}{file} <==", choose::shown(dir))?;
             }
             if !args.follow {
-                print(&dir.join(name), args.tail)?;
+                print(args, &dir.join(name))?;
             }
         }
         if args.follow {
@@ -140,9 +144,15 @@ fn look(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Survey, Failur
     Ok(survey_of(plans, queue.as_deref(), &hostname(), &wanted)?)
 }
 
-fn print(path: &Path, tail: Option<u64>) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    Log::open(path, tail)?.copy(&mut out)?;
+/// Where logs go: as they are, except to a person's terminal, which would obey what a program wrote.
+fn output(args: &LogsArgs) -> Box<dyn Write> {
+    let out = std::io::stdout().lock();
+    if out.is_terminal() && !args.raw { Box::new(Printable::new(out)) } else { Box::new(out) }
+}
+
+fn print(args: &LogsArgs, path: &Path) -> Result<(), Failure> {
+    let mut out = output(args);
+    Log::open(path, args.tail)?.copy(&mut out)?;
     Ok(out.flush()?)
 }
 
@@ -165,7 +175,7 @@ fn hint(args: &LogsArgs, dir: &Path) -> Result<(), Failure> {
 fn follow(args: &LogsArgs, dir: &Path, quiet: bool) -> Result<(), Failure> {
     let name = if args.err { names::ERR } else { names::OUT };
     let mut log = Log::open(&dir.join(name), args.tail)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = output(args);
     let mut last_news = Instant::now();
     let mut waits = false;
     loop {
@@ -228,7 +238,7 @@ fn crashes(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Exit, Failu
         let gap = if last.is_empty() { "" } else { "\n" };
         Some(Failed {
             standing: seen.standing,
-            text: format!("{}{gap}{last}", error.message),
+            text: format!("{}{gap}{last}", printable::line(&error.message)),
             dir: choose::shown(&survey.dir(seen)),
             run: survey.run(seen).map(|run| run.run.clone()).unwrap_or_default(),
         })

@@ -1,6 +1,6 @@
 //! Failures that are alike: what differs from one to the next (numbers, addresses, the repetition's own folder) does not count.
 
-use super::human;
+use super::{human, printable};
 use crate::plan::layout;
 use crate::run::standing::Standing;
 use crate::run::status::Status;
@@ -93,16 +93,49 @@ pub fn reason(standing: Standing, status: Option<&Status>, slurm: Option<&str>) 
         };
     }
     let Some(error) = status.and_then(|status| status.error.as_ref()) else { return standing.word().to_owned() };
+    let message = printable::line(&error.message);
     match last_lines(&error.stderr_tail, 1) {
-        last if last.is_empty() || error.message.contains(&last) => error.message.clone(),
-        last => format!("{}: {last}", error.message),
+        // What ended without a process of its own tells its error itself.
+        last if last.is_empty() || status.is_some_and(|status| status.exit.is_none()) || message.contains(&last) => {
+            message
+        }
+        last => format!("{message}: {last}"),
     }
 }
 
-/// The last `count` lines that are not blank at the end; of a line that was drawn over (a progress bar), what was drawn last.
+/// The last `count` lines that are not blank at the end and no backtrace of a Rust program; of a line that was drawn over (a
+/// progress bar), what was drawn last.
 pub fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<_> = text.trim_end().lines().rev().take(count).map(drawn_last).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    let lines: Vec<_> = without_backtrace(text).lines().rev().take(count).map(drawn_last).collect();
+    printable::escaped(&lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
+}
+
+/// What stands above a Rust program's backtrace at the end: the error itself.
+fn without_backtrace(text: &str) -> &str {
+    let mut rest = text.trim_end();
+    loop {
+        let (above, last) = rest.rsplit_once('\n').unwrap_or(("", rest));
+        if !is_of_backtrace(last) {
+            return rest;
+        }
+        // A text of nothing else still tells more than none.
+        if above.trim().is_empty() {
+            return text.trim_end();
+        }
+        rest = above.trim_end();
+    }
+}
+
+/// `  12: std::rt::lang_start`, `     at /rustc/…/rt.rs:1:2`, its heading, and the note below it.
+fn is_of_backtrace(line: &str) -> bool {
+    let frame = line.trim_start();
+    let number = frame.trim_start_matches(|c: char| c.is_ascii_digit());
+    let indented = frame.len() < line.len();
+    (indented && number.len() < frame.len() && number.starts_with(": "))
+        || (indented && frame.starts_with("at ") && frame.contains(".rs:"))
+        || frame.eq_ignore_ascii_case("stack backtrace:")
+        || frame.starts_with("note: run with `RUST_BACKTRACE")
+        || frame.starts_with("note: Some details are omitted, run with `RUST_BACKTRACE")
 }
 
 fn drawn_last(line: &str) -> &str {
@@ -176,7 +209,7 @@ fn number(chars: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::status::Failure;
+    use crate::run::status::{Exit, Failure};
     use proptest::prelude::*;
 
     #[test]
@@ -210,8 +243,17 @@ mod tests {
         let failure = |message: &str, tail: &str| {
             Some(Failure { phase: "run".to_owned(), message: message.to_owned(), stderr_tail: tail.to_owned() })
         };
+        status.exit = Some(Exit::Code(1));
         status.error = failure("exit status 1", "Traceback\nValueError: no\n");
         assert_eq!(reason(Standing::Crashed, Some(&status), None), "exit status 1: ValueError: no");
+        let rust = "thread 'main' (7) panicked at src/main.rs:2:5:\nno value\nstack backtrace:\n   0: __rustc::rust_begin_unwind\n             at /rustc/59/library/std/src/panicking.rs:689:5\n  10: main\nnote: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.\n";
+        status.error = failure("exit status 101", rust);
+        assert_eq!(reason(Standing::Crashed, Some(&status), None), "exit status 101: no value");
+        status.error = failure("exit status 1", "\u{1b}]0;x\u{7}no");
+        assert_eq!(reason(Standing::Crashed, Some(&status), None), "exit status 1: \\u{1b}]0;x\\u{7}no");
+        status.exit = None;
+        status.error = failure("`run` failed: no value", rust);
+        assert_eq!(reason(Standing::Crashed, Some(&status), None), "`run` failed: no value");
         status.error = failure("cannot start `x`", "");
         assert_eq!(reason(Standing::Crashed, Some(&status), None), "cannot start `x`");
         assert_eq!(reason(Standing::Lost, Some(&status), None), "its worker is gone");

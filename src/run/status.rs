@@ -3,6 +3,7 @@
 //! The file is replaced as a whole. What cannot be read as a whole (missing, empty, torn) means "not finished".
 //! What is there and cannot be read (a newer format than [`FORMAT`], no permission, no regular file) is left alone.
 
+use crate::report::printable;
 use serde::{Deserialize, Serialize};
 
 /// The version of the status format this program writes. It reads all from 1 to this one.
@@ -172,6 +173,9 @@ impl Attempt {
 /// The most attempts remembered: a requeueing job must not grow its status without end.
 const EARLIER_KEPT: usize = 20;
 
+/// The most bytes of the error of each of them.
+const EARLIER_MESSAGE: usize = 1 << 10;
+
 impl Status {
     /// Of an attempt that runs: that it crashed, and that its worker will start another one.
     ///
@@ -197,7 +201,7 @@ impl Status {
             state: if crashed { State::Crashed } else { self.state },
             started: self.started,
             seconds: self.seconds,
-            message: self.error.map(|error| error.message),
+            message: self.error.map(|error| printable::without_middle(&error.message, EARLIER_MESSAGE)),
         });
         let surplus = earlier.len().saturating_sub(EARLIER_KEPT);
         earlier.drain(..surplus);

@@ -51,7 +51,7 @@ impl Execution for Attempt<'_> {
             // Left on purpose, it is done; only what would go on with `run` is interrupted.
             self.look_for_surrender(&mut outcome);
             if outcome.state == State::Completed && self.life.control.stopping() {
-                outcome.fail(State::Interrupted, "initialize", TOLD_TO_STOP.to_owned(), String::new());
+                outcome.fail(State::Interrupted, "initialize", TOLD_TO_STOP, String::new());
             }
         }
         if outcome.state == State::Completed {
@@ -186,7 +186,7 @@ impl<'a> Attempt<'a> {
             (_, Exit::Code(0)) if matches!(self.owned.surrender(), Ok(Some(_))) => {}
             // Also with status 0: a program that catches the signal, writes a checkpoint and exits is not done.
             (Cause::Stop, _) => {
-                outcome.fail(State::Interrupted, phase, TOLD_TO_STOP.to_owned(), String::new());
+                outcome.fail(State::Interrupted, phase, TOLD_TO_STOP, String::new());
             }
             (_, Exit::Code(0)) => {}
             (_, exit) => outcome.fail(State::Crashed, phase, describe(phase, exit), self.tail()),

@@ -2,6 +2,7 @@
 
 use super::child::Ended;
 use super::limits::Cause;
+use crate::report::printable;
 use crate::run::status::{Exit, Failure, State};
 
 /// How much of `err.log` a status keeps: a traceback of a long chain of Python exceptions as a whole.
@@ -36,9 +37,10 @@ impl Outcome {
         Outcome { state: State::Completed, exit: None, failure: None, payload: None, cpu_seconds: 0.0, max_rss: 0 }
     }
 
-    pub(super) fn fail(&mut self, state: State, phase: &str, message: String, stderr_tail: String) {
+    pub(super) fn fail(&mut self, state: State, phase: &str, message: impl AsRef<str>, stderr_tail: String) {
         self.state = state;
-        self.failure = Some(Failure { phase: phase.to_owned(), message, stderr_tail });
+        self.failure =
+            Some(Failure { phase: phase.to_owned(), message: printable::line(message.as_ref()), stderr_tail });
     }
 
     /// Makes a crash with a retry to come an interruption: the next start of the element makes up for it.
@@ -53,7 +55,7 @@ impl Outcome {
     /// Makes a crash the last one, though a retry was to come.
     pub(super) fn give_up(&mut self, why: &str) {
         if let Some(failure) = &mut self.failure {
-            failure.message = format!("{}; no retry: {why}", failure.message);
+            failure.message = printable::line(&format!("{}; no retry: {why}", failure.message));
         }
     }
 
@@ -74,7 +76,7 @@ impl Outcome {
         if self.state.is_finished() {
             self.fail(state, "finalize", message, tail());
         } else if let Some(failure) = &mut self.failure {
-            failure.message = format!("{}; then {message}", failure.message);
+            failure.message = printable::line(&format!("{}; then {message}", failure.message));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `cw2 logs`: what repetitions wrote, byte for byte.
 
-use crate::support::{CW2, Scene, wait_until};
+use crate::support::{CW2, Scene, skipped, wait_until};
 use std::io::Write as _;
 use std::process::Command;
 
@@ -105,4 +105,47 @@ fn following_tells_what_comes_and_ends_with_the_repetition() {
     assert!(scene.read("told").ends_with("two\n"), "{}", scene.read("told"));
     // One that has ended is printed whole.
     assert!(scene.cw2("logs out -f").expect(0).says(["completed"]).stdout.ends_with("two\n"));
+}
+
+#[test]
+fn what_a_program_says_does_nothing_to_a_terminal_unless_asked_for() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 1\ncommand: \"printf '\\\\033]0;owned\\\\007 1%%\\\\r 2%%\\\\n'; printf '\\\\033[31mbad' >&2; exit 1\"\n",
+    );
+    scene.cw2("run config.yml").expect(1);
+    let bytes = "\u{1b}]0;owned\u{7} 1%\r 2%\n";
+    assert_eq!(scene.cw2("logs").expect(0).stdout, bytes, "to a pipe or a file go the bytes themselves");
+    // `script` gives it a terminal, which makes `\r\n` of each line's end.
+    let on_terminal = |words: &str| {
+        let command = format!("{CW2} {words}");
+        let output = Command::new("script").args(["-qec", &command, "/dev/null"]).current_dir(scene.root()).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
+    };
+    let Ok(shown) = on_terminal("logs") else { return skipped("there is no `script` here") };
+    assert_eq!(shown, "\\u{1b}]0;owned\\u{7} 1%\n 2%\n");
+    assert_eq!(on_terminal("logs --raw").expect("as before"), bytes);
+    for words in ["status --failed", "logs --failed"] {
+        let outcome = scene.cw2(words).expect(0);
+        assert!(outcome.stdout.contains("\\u{1b}[31mbad") && !outcome.stdout.contains('\u{1b}'), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn a_huge_error_is_cut_and_a_rust_backtrace_is_not_the_error() {
+    let scene = Scene::with(&format!(
+        "name: e\npath: out\nrepetitions: 1\ncommand: 'cat rust >&2; exit 101'\n---\n\
+         name: long\npath: out\nrepetitions: 1\ncommand: ['{}']\n",
+        "x".repeat(100_000)
+    ));
+    let panic = "thread 'main' panicked at x.rs:1:2:\nno value\nstack backtrace:\n";
+    scene.write("rust", format!("{panic}   0: std::begin\n             at /x.rs:1\n"));
+    scene.cw2("run config.yml").expect(1);
+    let failed = scene.cw2("status --failed -e e").expect(0).stdout;
+    assert!(failed.contains("`run` exited with status 101: no value\n"), "{failed}");
+    let failed = scene.cw2("logs --failed -e e").expect(0).stdout;
+    assert!(failed.contains("no value") && !failed.contains("begin"), "{failed}");
+    let status = scene.status("out/long/log/rep_00");
+    let message = status["error"]["message"].as_str().expect("a message");
+    assert!(message.starts_with("cannot start `xxx") && message.len() < 9000, "{}", message.len());
+    assert!(message.contains("bytes left out"), "{message}");
 }
