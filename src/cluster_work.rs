@@ -8,6 +8,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// As the first thread of a program usually has.
+const STACK_SIZE: usize = 8 << 20;
+
 /// A program with an experiment written in Rust, and the commands of `cw2`: `plan`, `run`, `submit`, `status`, `retry` …
 ///
 /// The scripts it plans start the program itself, so it must lie where the cluster's nodes see it. In its configuration
@@ -51,13 +54,15 @@ use std::sync::Arc;
 /// - What is printed, and not logged, goes where the program's own output goes.
 pub struct ClusterWork {
     factory: Factory,
+    scheduler: Box<dyn Scheduler>,
+    version: Option<&'static str>,
 }
 
 impl ClusterWork {
     /// A program with this experiment. The closure is called once for every attempt at a repetition, on the thread that runs
     /// it.
     ///
-    /// It has the logger [`JsonLines`].
+    /// It has the logger [`JsonLines`], and the scheduler [`Planned`].
     ///
     /// ```
     /// # struct E;
@@ -65,8 +70,13 @@ impl ClusterWork {
     /// let program = cw2::ClusterWork::new(|| E);
     /// ```
     pub fn new<E: Experiment + 'static>(make: impl Fn() -> E + Send + Sync + 'static) -> Self {
-        let factory = Factory { experiment: Arc::new(move || Box::new(make())), loggers: Vec::new(), iterative: false };
-        ClusterWork { factory }.logger(JsonLines::new)
+        let factory = Factory {
+            experiment: Arc::new(move || Box::new(make())),
+            loggers: Vec::new(),
+            iterative: false,
+            stack_size: STACK_SIZE,
+        };
+        ClusterWork { factory, scheduler: Box::new(Planned), version: None }.logger(JsonLines::new)
     }
 
     /// A program with this iterative experiment. A configuration without `iterations` (or a `command`) is refused.
@@ -83,6 +93,48 @@ impl ClusterWork {
         let mut program = Self::new(move || Iterative(make()));
         program.factory.iterative = true;
         program
+    }
+
+    /// With another scheduler, for `run` and `worker`.
+    ///
+    /// ```no_run
+    /// # struct E;
+    /// # impl cw2::Experiment for E { fn run(&mut self, _: &cw2::Context) -> anyhow::Result<()> { Ok(()) } }
+    /// fn main() -> std::process::ExitCode {
+    ///     cw2::ClusterWork::new(|| E).scheduler(cw2::scheduler::Sequential).main()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn scheduler(mut self, scheduler: impl Scheduler + 'static) -> Self {
+        self.scheduler = Box::new(scheduler);
+        self
+    }
+
+    /// What `--version` says, beside the program's name; cw2's own version where none is given.
+    ///
+    /// ```
+    /// # struct E;
+    /// # impl cw2::Experiment for E { fn run(&mut self, _: &cw2::Context) -> anyhow::Result<()> { Ok(()) } }
+    /// let program = cw2::ClusterWork::new(|| E).version(env!("CARGO_PKG_VERSION"));
+    /// ```
+    #[must_use]
+    pub fn version(mut self, version: &'static str) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// How large the stack of a repetition's thread is, in bytes; 8 MiB where none is given, as that of a program's first
+    /// thread usually is.
+    ///
+    /// ```
+    /// # struct E;
+    /// # impl cw2::Experiment for E { fn run(&mut self, _: &cw2::Context) -> anyhow::Result<()> { Ok(()) } }
+    /// let program = cw2::ClusterWork::new(|| E).stack_size(64 << 20);
+    /// ```
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.factory.stack_size = bytes;
+        self
     }
 
     /// With one more logger; the closure is called once for every attempt at a repetition.
@@ -112,20 +164,7 @@ impl ClusterWork {
     /// }
     /// ```
     pub fn main(self) -> ExitCode {
-        self.run_with(Planned)
-    }
-
-    /// The same with a scheduler of choice for `run` and `worker`.
-    ///
-    /// ```no_run
-    /// # struct E;
-    /// # impl cw2::Experiment for E { fn run(&mut self, _: &cw2::Context) -> anyhow::Result<()> { Ok(()) } }
-    /// fn main() -> std::process::ExitCode {
-    ///     cw2::ClusterWork::new(|| E).run_with(cw2::scheduler::Sequential)
-    /// }
-    /// ```
-    pub fn run_with(self, scheduler: impl Scheduler + 'static) -> ExitCode {
-        ExitCode::from(self.call(std::env::args_os(), scheduler))
+        ExitCode::from(self.call(std::env::args_os()))
     }
 
     /// The same for a command line of one's own, whose first word is the program's name. Returns the exit code.
@@ -141,14 +180,38 @@ impl ClusterWork {
     /// std::fs::write(&config, format!("name: e\npath: {}\nrepetitions: 3\n", results.display()))?;
     ///
     /// let args = ["e".into(), "run".into(), config.into_os_string(), "--quiet".into()];
-    /// assert_eq!(cw2::ClusterWork::new(|| E).call(args, cw2::scheduler::Sequential), 0);
+    /// assert_eq!(cw2::ClusterWork::new(|| E).call(args), 0);
     ///
     /// assert_eq!(cw2::load(&results)?.len(), 3);
     /// # anyhow::Ok(())
     /// ```
-    pub fn call(self, args: impl IntoIterator<Item = OsString>, scheduler: impl Scheduler + 'static) -> u8 {
+    pub fn call(self, args: impl IntoIterator<Item = OsString>) -> u8 {
         want_backtraces();
-        cli::call(args, &Program { factory: Some(self.factory), scheduler: Box::new(scheduler) })
+        cli::call(args, &Program { factory: Some(self.factory), scheduler: self.scheduler, version: self.version })
+    }
+
+    /// All commands, to be shown in the help of a program with a command line of its own. What such a program takes for one
+    /// of them it hands to [`call`](ClusterWork::call), as words.
+    ///
+    /// ```
+    /// use std::ffi::OsString;
+    /// # struct E;
+    /// # impl cw2::Experiment for E { fn run(&mut self, _: &cw2::Context) -> anyhow::Result<()> { Ok(()) } }
+    /// let command = clap::Command::new("mytool")
+    ///     .subcommand(clap::Command::new("convert").about("Convert the data"))
+    ///     .subcommands(cw2::ClusterWork::command().get_subcommands().cloned());
+    /// let words: Vec<OsString> = ["mytool", "plan", "--dry-run", "sweep.yml"].map(Into::into).to_vec();
+    /// match command.get_matches_from(words.clone()).subcommand() {
+    ///     Some(("convert", _)) => {}
+    ///     Some(_) => {
+    ///         // There is no such file.
+    ///         assert_eq!(cw2::ClusterWork::new(|| E).call(words), 2);
+    ///     }
+    ///     None => {}
+    /// }
+    /// ```
+    pub fn command() -> clap::Command {
+        cli::command()
     }
 }
 

@@ -72,7 +72,7 @@ pub trait Scheduler: Send + Sync {
 ///
 /// ```
 /// # use cw2::{ClusterWork, scheduler};
-/// let call = |program: ClusterWork| program.run_with(scheduler::SlurmSubmission(scheduler::CpuPinned));
+/// let main = |program: ClusterWork| program.scheduler(scheduler::SlurmSubmission(scheduler::CpuPinned)).main();
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SlurmSubmission<S = Planned>(pub S);
@@ -109,7 +109,7 @@ ready! {
     /// # use cw2::{ClusterWork, Context, Experiment, scheduler};
     /// # struct E;
     /// # impl Experiment for E { fn run(&mut self, _: &Context) -> anyhow::Result<()> { Ok(()) } }
-    /// let call = |program: ClusterWork| program.run_with(scheduler::Planned);
+    /// let main = |program: ClusterWork| program.scheduler(scheduler::Planned).main();
     /// ```
     Planned => Planned;
 
@@ -117,7 +117,7 @@ ready! {
     ///
     /// ```
     /// # use cw2::{ClusterWork, scheduler};
-    /// let call = |program: ClusterWork| program.run_with(scheduler::Sequential);
+    /// let main = |program: ClusterWork| program.scheduler(scheduler::Sequential).main();
     /// ```
     Sequential => One;
 
@@ -125,7 +125,7 @@ ready! {
     ///
     /// ```
     /// # use cw2::{ClusterWork, scheduler};
-    /// let call = |program: ClusterWork| program.run_with(scheduler::Parallel);
+    /// let main = |program: ClusterWork| program.scheduler(scheduler::Parallel).main();
     /// ```
     Parallel => Free;
 
@@ -133,7 +133,7 @@ ready! {
     ///
     /// ```
     /// # use cw2::{ClusterWork, scheduler};
-    /// let call = |program: ClusterWork| program.run_with(scheduler::CpuPinned);
+    /// let main = |program: ClusterWork| program.scheduler(scheduler::CpuPinned).main();
     /// ```
     CpuPinned => Cpus;
 
@@ -141,7 +141,7 @@ ready! {
     ///
     /// ```
     /// # use cw2::{ClusterWork, scheduler};
-    /// let call = |program: ClusterWork| program.run_with(scheduler::GpuSplitting);
+    /// let main = |program: ClusterWork| program.scheduler(scheduler::GpuSplitting).main();
     /// ```
     GpuSplitting => CpusAndGpus;
 }

@@ -2,13 +2,18 @@
 
 use super::logs::LogHandle;
 use super::{LoggerArray, Metrics};
+use crate::plan::layout::rep as names;
+use crate::store::atomic::{self, Durable};
+use crate::store::files;
 use crate::store::plan::Run;
 use crate::value::{TypeError, Value};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Who a repetition is: its configuration, number, seed, directory and share of the machine.
 ///
@@ -145,11 +150,20 @@ impl Repetition {
 
 /// What the worker does for an experiment.
 pub(crate) trait Worker: Send + Sync {
-    /// Whether it is to stop.
+    /// Whether it is to stop; notes that the experiment knows.
     fn stopping(&self) -> bool;
 
-    /// All is done: a stop that the experiment first hears of from here on interrupts nothing.
+    /// Whether it is to stop.
+    fn stop_requested(&self) -> bool;
+
+    /// Waits until it is to stop, at most so long; whether it is.
+    fn wait_stop(&self, patience: Duration) -> bool;
+
+    /// All is done: a stop interrupts nothing any more, nor did one before.
     fn done(&self);
+
+    /// A stop that the experiment first hears of from here on interrupts nothing.
+    fn unheard_stops_come_too_late(&self);
 
     /// Starts a process that takes the signals which the worker's own threads do not.
     fn spawn(&self, command: &mut Command) -> std::io::Result<Child>;
@@ -282,9 +296,110 @@ impl Context {
         self.worker.stopping()
     }
 
-    /// Nothing is left that a stop could interrupt.
-    pub(crate) fn done(&self) {
+    /// The same without a promise: only a look, which changes nothing of how the repetition ends. For threads that report or
+    /// display, and for code that does not return because of it.
+    ///
+    /// ```
+    /// fn progress(cx: &cw2::Context) -> &'static str {
+    ///     if cx.stop_requested() { "saving" } else { "training" }
+    /// }
+    /// ```
+    pub fn stop_requested(&self) -> bool {
+        self.worker.stop_requested()
+    }
+
+    /// Waits until the experiment is to stop, at most so long, and says whether it is; for experiments that watch something
+    /// else do the work. As with [`stopping`](Context::stopping), one that was told so and returns is interrupted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// fn watch(cx: &cw2::Context, mut running: impl FnMut() -> bool) -> anyhow::Result<()> {
+    ///     while running() {
+    ///         if cx.wait_stop(Duration::from_secs(1)) {
+    ///             break;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn wait_stop(&self, patience: Duration) -> bool {
+        self.worker.wait_stop(patience) && self.stopping()
+    }
+
+    /// All that was to be done is done: from here on no stop interrupts the repetition, and none that was heard of before
+    /// did. It is completed when it returns without an error.
+    ///
+    /// ```
+    /// fn run(cx: &cw2::Context) -> anyhow::Result<()> {
+    ///     let mut left = 100;
+    ///     while left > 0 && !cx.stopping() {
+    ///         left -= 1;
+    ///     }
+    ///     if left == 0 {
+    ///         // A stop that came with the last step came too late.
+    ///         cx.done();
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn done(&self) {
         self.worker.done();
+    }
+
+    /// The last iteration is over. Where it heard of a stop, it may have left out some of its work.
+    pub(crate) fn last_iteration_over(&self) {
+        self.worker.unheard_stops_come_too_late();
+    }
+
+    /// Saves a checkpoint for [`restore`](Context::restore): whole or not at all, in place of the one before, and on the disk
+    /// when this returns. It lies in the repetition's directory, as JSON.
+    ///
+    /// # Errors
+    /// Where serde cannot write the state, or the file cannot be written.
+    ///
+    /// ```
+    /// #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// struct State { epoch: u64, weights: Vec<f64> }
+    /// fn run(cx: &cw2::Context) -> anyhow::Result<()> {
+    ///     let mut state: State = cx.restore()?.unwrap_or_default();
+    ///     while state.epoch < 100 && !cx.stopping() {
+    ///         state.epoch += 1;
+    ///         cx.save(&state)?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn save<S: Serialize + ?Sized>(&self, state: &S) -> anyhow::Result<()> {
+        let text = Value::of(state)?.to_json();
+        atomic::replace(&self.checkpoint(), text.as_bytes(), Durable::Yes)?;
+        Ok(())
+    }
+
+    /// What [`save`](Context::save) saved in an attempt that this one resumes; `None` where there is nothing to resume, or
+    /// nothing was saved.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is not of that type.
+    pub fn restore<S: DeserializeOwned>(&self) -> anyhow::Result<Option<S>> {
+        if !self.resume() {
+            return Ok(None);
+        }
+        let path = self.checkpoint();
+        let Some(text) = files::read_if_there(&path, files::cap::NONE)? else { return Ok(None) };
+        let parse = || Ok(Value::from_json(std::str::from_utf8(&text)?)?.to()?);
+        parse().map(Some).map_err(|error: anyhow::Error| error.context(format!("cannot restore `{}`", path.display())))
+    }
+
+    /// What an attempt saved that this one does not resume must not be found by the next one.
+    pub(crate) fn forget_checkpoint(&self) -> anyhow::Result<()> {
+        if self.resume() {
+            return Ok(());
+        }
+        Ok(files::remove_if_there(&self.checkpoint())?)
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.dir().join(names::CHECKPOINT)
     }
 
     /// Starts a process of this repetition. It ends by SIGKILL, with all it started, where it outlives the attempt.

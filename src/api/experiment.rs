@@ -120,13 +120,13 @@ pub trait IterativeExperiment {
     /// # impl IterativeExperiment for Descent {
     /// #     fn iterate(&mut self, _: &Context, _: u64) -> anyhow::Result<Metrics> { Ok(Metrics::new()) }
     /// fn restore(&mut self, cx: &Context) -> anyhow::Result<u64> {
-    ///     let saved = cx.dir().join("state.json");
-    ///     if !saved.exists() {
-    ///         return Ok(0);
-    ///     }
-    ///     let (next, x) = serde_json::from_str(&std::fs::read_to_string(saved)?)?;
+    ///     let (next, x) = cx.restore()?.unwrap_or((0, self.x));
     ///     self.x = x;
     ///     Ok(next)
+    /// }
+    ///
+    /// fn save_state(&mut self, cx: &Context, n: u64) -> anyhow::Result<()> {
+    ///     cx.save(&(n + 1, self.x))
     /// }
     /// # }
     /// ```
@@ -201,7 +201,7 @@ impl<E: IterativeExperiment> Experiment for Iterative<E> {
             match self.0.iterate(cx, n) {
                 Ok(metrics) => {
                     if n + 1 == iterations {
-                        cx.done();
+                        cx.last_iteration_over();
                     }
                     cx.log(metrics);
                     self.0.save_state(cx, n)?;

@@ -29,6 +29,8 @@ pub(crate) struct Factory {
     pub loggers: Vec<Arc<dyn Fn() -> Box<dyn Logger> + Send + Sync>>,
     /// It needs `iterations`.
     pub iterative: bool,
+    /// Of the thread it runs on, in bytes.
+    pub stack_size: usize,
 }
 
 impl Factory {

@@ -31,7 +31,7 @@ mod worker;
 use crate::api::{Factory, panic_text};
 use crate::scheduler::{Planned, Scheduler};
 use crate::worker::{Jobs, Tally};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub use failure::{Exit, Failure};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -123,6 +123,8 @@ pub(crate) struct Program {
     pub factory: Option<Factory>,
     /// In which order and how many at a time.
     pub scheduler: Box<dyn Scheduler>,
+    /// What `--version` says; `None` for cw2's own.
+    pub version: Option<&'static str>,
 }
 
 impl Program {
@@ -149,7 +151,12 @@ impl Program {
 
 /// Runs the program `cw2`: parses `args`, does what they say, reports what went wrong. Returns the exit code.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
-    call(args, &Program { factory: None, scheduler: Box::new(Planned) })
+    call(args, &Program { factory: None, scheduler: Box::new(Planned), version: None })
+}
+
+/// All commands.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// What this program is called by, for advice to call it again.
@@ -166,7 +173,12 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
     if let Some(name) = args.peek().and_then(|word| Path::new(word).file_name()) {
         ME.get_or_init(|| name.to_string_lossy().into_owned());
     }
-    let cli = match Cli::try_parse_from(args) {
+    let mut command = command();
+    if let Some(version) = program.version {
+        command = command.name(me()).version(version);
+    }
+    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with 0, everything else is a usage error.

@@ -23,6 +23,8 @@ pub mod rep {
         format!("metrics.attempt-{attempt}.jsonl")
     }
 
+    /// What a Rust experiment saved to be resumed from.
+    pub const CHECKPOINT: &str = "saved-state.json";
     /// The payload of a surrender.
     pub const SURRENDER: &str = "surrender.json";
 }

@@ -89,6 +89,14 @@ pub fn read_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Removes a file that may be missing.
+pub fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if !is_missing(&error) => Err(Error::new("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Adds what is left of an open file, of at most so many bytes.
 pub fn read_into(file: &File, cap: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
     let size = file.metadata()?.len();

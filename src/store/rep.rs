@@ -191,11 +191,7 @@ impl Owned {
 
     /// Removes the payload an earlier attempt left: it would count as this one's.
     pub fn clear_surrender(&self) -> Result<()> {
-        let path = self.dir.join(names::SURRENDER);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::new("remove", &path, error)),
-            _ => Ok(()),
-        }
+        files::remove_if_there(&self.dir.join(names::SURRENDER))
     }
 
     /// The traces of a worker that got as far as writing the configuration, if one did.
@@ -221,9 +217,10 @@ impl Owned {
     /// Removes the temporary files of a worker that died while it wrote.
     pub fn clear_temporaries(&self) -> Result<()> {
         let entries = fs::read_dir(&self.dir).map_err(|source| Error::new("read", &self.dir, source))?;
-        let temporary = format!(".{}.", names::STATUS);
+        let temporaries = [names::STATUS, names::CHECKPOINT].map(|name| format!(".{name}."));
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(&temporary) {
+            let name = entry.file_name();
+            if temporaries.iter().any(|temporary| name.to_string_lossy().starts_with(temporary)) {
                 fs::remove_file(entry.path()).map_err(|source| Error::new("remove", &entry.path(), source))?;
             }
         }

@@ -25,9 +25,6 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// As much as a program's first thread usually has; only what is used takes memory.
-const STACK: usize = 8 << 20;
-
 /// An attempt whose thread runs.
 pub(super) struct Native<'a> {
     life: &'a Life<'a>,
@@ -86,14 +83,8 @@ impl Subject for Shared {
 }
 
 impl Worker for Shared {
-    /// Notes that the experiment knows.
     fn stopping(&self) -> bool {
-        let late = lock(&self.deadline).is_some_and(|deadline| Instant::now() >= deadline);
-        let why = match (late, self.control.stopping()) {
-            (true, _) => State::TimedOut,
-            (false, true) => State::Interrupted,
-            (false, false) => return false,
-        };
+        let Some(why) = self.why_stop() else { return false };
         let mut news = lock(&self.news);
         if !news.done {
             news.told.get_or_insert(why);
@@ -101,7 +92,30 @@ impl Worker for Shared {
         true
     }
 
+    fn stop_requested(&self) -> bool {
+        self.why_stop().is_some()
+    }
+
+    fn wait_stop(&self, patience: Duration) -> bool {
+        let until = Instant::now().checked_add(patience);
+        let until = until.into_iter().chain(*lock(&self.deadline)).min();
+        loop {
+            let events = self.control.events();
+            let stop = self.stop_requested();
+            if stop || until.is_some_and(|until| Instant::now() >= until) {
+                return stop;
+            }
+            self.control.wait(events, until);
+        }
+    }
+
     fn done(&self) {
+        let mut news = lock(&self.news);
+        news.done = true;
+        news.told = None;
+    }
+
+    fn unheard_stops_come_too_late(&self) {
         lock(&self.news).done = true;
     }
 
@@ -112,6 +126,16 @@ impl Worker for Shared {
 }
 
 impl Shared {
+    /// What becomes of a repetition that ends now because it is to stop.
+    fn why_stop(&self) -> Option<State> {
+        let late = lock(&self.deadline).is_some_and(|deadline| Instant::now() >= deadline);
+        match (late, self.control.stopping()) {
+            (true, _) => Some(State::TimedOut),
+            (false, true) => Some(State::Interrupted),
+            (false, false) => None,
+        }
+    }
+
     fn enter(&self, phase: &'static str) {
         lock(&self.news).phase = phase;
     }
@@ -155,7 +179,7 @@ impl<'a> Native<'a> {
         let (factory, owned) = (factory.clone(), Arc::clone(owned));
         *lock(&native.shared.deadline) = native.deadline();
         let started = owned.streams().map_err(|error| error.to_string()).and_then(|(out, err)| {
-            let thread = std::thread::Builder::new().name(format!("rep-{}", rep.number)).stack_size(STACK);
+            let thread = std::thread::Builder::new().name(format!("rep-{}", rep.number)).stack_size(factory.stack_size);
             let work = move || {
                 let last = Last(shared);
                 let logs = LogHandle::new(out, err);

@@ -174,6 +174,47 @@ fn told_to_stop_an_experiment_saves_and_is_resumed() {
     assert_eq!(scene.status(dir("resume"))["attempt"], 2);
 }
 
+/// Sends SIGTERM as soon as the repetition runs.
+fn stop_when_it_runs(scene: &Scene, how: &str) -> crate::support::Outcome {
+    let running = call(scene, "run config.yml").start();
+    let log = format!("{}/out.log", dir(how));
+    wait_until("it to run", || scene.has(&log) && !scene.read(&log).is_empty());
+    running.signal(Signal::SIGTERM);
+    running.end()
+}
+
+#[test]
+fn a_look_at_the_stop_and_what_is_done_all_the_same_interrupt_nothing() {
+    for how in ["look", "finish"] {
+        let scene = sweep(how, "");
+        stop_when_it_runs(&scene, how).expect(0);
+        assert_eq!(scene.state(dir(how)), "completed", "{how}");
+        assert_eq!(scene.read(format!("{}/ending.txt", dir(how))), "completed");
+    }
+}
+
+#[test]
+fn a_checkpoint_is_restored_where_the_attempt_before_was_interrupted() {
+    let scene = sweep("save", "");
+    stop_when_it_runs(&scene, "save").expect(75);
+    assert_eq!(scene.state(dir("save")), "interrupted");
+
+    call(&scene, "run config.yml").run().expect(0);
+    assert_eq!(scene.read(format!("{}/saves", dir("save"))), "1");
+
+    // Begun anew and interrupted before anything is saved, the next one finds nothing of the sweep before.
+    scene.write("config.yml", "name: e\npath: out\nrepetitions: 1\ngrid:\n  how: [save]\nparams: {late: true}\n");
+    call(&scene, "plan config.yml -o").run().expect(0);
+    let running = call(&scene, "run config.yml -o").start();
+    let saves = format!("{}/saves", dir("save"));
+    wait_until("it to begin anew", || scene.read(format!("{}/config.json", dir("save"))).contains("late"));
+    running.signal(Signal::SIGTERM);
+    running.end().expect(75);
+    std::fs::remove_file(scene.path(&saves)).unwrap();
+    call(&scene, "run config.yml").run().expect(0);
+    assert_eq!(scene.read(&saves), "0");
+}
+
 #[test]
 fn a_second_signal_does_not_wait_for_a_stubborn_experiment() {
     let scene = sweep("stubborn", "");

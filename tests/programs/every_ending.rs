@@ -106,6 +106,28 @@ impl Experiment for EveryEnding {
                 }
                 Ok(())
             }
+            "look" | "finish" => {
+                let stop = || if self.how == "look" { cx.stop_requested() } else { cx.stopping() };
+                while !stop() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                if self.how == "finish" {
+                    cx.done();
+                }
+                Ok(())
+            }
+            "save" => {
+                let (saves, nan) = cx.restore()?.unwrap_or((0_u32, f64::NAN));
+                anyhow::ensure!(nan.is_nan());
+                if cx.params_value()["late"].as_bool() != Some(true) {
+                    cx.save(&(saves + 1, f64::NAN))?;
+                }
+                if saves == 0 && !cx.resume() && !cx.wait_stop(Duration::ZERO) {
+                    assert!(cx.wait_stop(Duration::from_secs(60)), "nobody said stop");
+                }
+                std::fs::write(cx.dir().join("saves"), saves.to_string())?;
+                Ok(())
+            }
             "once" if cx.attempt() < 2 => anyhow::bail!("not yet"),
             "flaky" if cx.attempt() < 3 => anyhow::bail!("not yet"),
             _ => Ok(()),
@@ -189,7 +211,7 @@ fn host(configs: &[String], alone: bool) -> ExitCode {
     }
     let calls = configs.iter().map(|config| {
         let args = ["every-ending", "run", "--quiet", config].map(Into::into);
-        ClusterWork::new(EveryEnding::default).call(args, scheduler::Planned)
+        ClusterWork::new(EveryEnding::default).call(args)
     });
     ExitCode::from(calls.max().unwrap_or_default())
 }
@@ -217,13 +239,13 @@ fn main() -> ExitCode {
         return ClusterWork::iterative(Steps::default).main();
     }
     match std::env::var("SCHEDULER").as_deref() {
-        Ok("sequential") => program.run_with(scheduler::Sequential),
-        Ok("parallel") => program.run_with(scheduler::Parallel),
-        Ok("cpu-pinned") => program.run_with(scheduler::CpuPinned),
-        Ok("gpu-splitting") => program.run_with(scheduler::GpuSplitting),
-        Ok("slurm") => program.run_with(scheduler::SlurmSubmission(scheduler::Sequential)),
-        Ok("panicking") => program.run_with(Panicking),
-        Ok("careless") => program.run_with(Careless),
+        Ok("sequential") => program.scheduler(scheduler::Sequential).main(),
+        Ok("parallel") => program.scheduler(scheduler::Parallel).main(),
+        Ok("cpu-pinned") => program.scheduler(scheduler::CpuPinned).main(),
+        Ok("gpu-splitting") => program.scheduler(scheduler::GpuSplitting).main(),
+        Ok("slurm") => program.scheduler(scheduler::SlurmSubmission(scheduler::Sequential)).main(),
+        Ok("panicking") => program.scheduler(Panicking).main(),
+        Ok("careless") => program.scheduler(Careless).main(),
         _ => program.main(),
     }
 }

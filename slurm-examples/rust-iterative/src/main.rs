@@ -2,7 +2,6 @@
 
 use cw2::{ClusterWork, Context, Ending, IterativeExperiment, Metrics, Surrender, loggers};
 use serde::Deserialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What the points lie on, but for the noise: 1 - 2x + 3x³.
@@ -49,8 +48,7 @@ impl IterativeExperiment for Fit {
 
     /// Called in place of starting anew where the attempt before was interrupted.
     fn restore(&mut self, cx: &Context) -> anyhow::Result<u64> {
-        let Ok(text) = std::fs::read_to_string(checkpoint(cx)) else { return Ok(0) };
-        let (done, coefficients): (u64, _) = serde_json::from_str(&text)?;
+        let Some((done, coefficients)) = cx.restore::<(u64, _)>()? else { return Ok(0) };
         self.coefficients = coefficients;
         log::info!("going on after iteration {done}");
         Ok(done + 1)
@@ -84,10 +82,8 @@ impl IterativeExperiment for Fit {
 
     fn save_state(&mut self, cx: &Context, n: u64) -> anyhow::Result<()> {
         // Often enough to lose little, and always when there may be no other time.
-        if n % SAVE_EVERY == SAVE_EVERY - 1 || cx.stopping() {
-            let temporary = cx.dir().join("checkpoint.tmp");
-            std::fs::write(&temporary, serde_json::to_string(&(n, &self.coefficients))?)?;
-            std::fs::rename(temporary, checkpoint(cx))?;
+        if n % SAVE_EVERY == SAVE_EVERY - 1 || cx.stop_requested() {
+            cx.save(&(n, &self.coefficients))?;
         }
         Ok(())
     }
@@ -97,10 +93,6 @@ impl IterativeExperiment for Fit {
         let summary = format!("{}: {} with loss {:.4}\n", ending.word(), coefficients.join(" "), self.loss);
         Ok(std::fs::write(cx.dir().join("summary.txt"), summary)?)
     }
-}
-
-fn checkpoint(cx: &Context) -> PathBuf {
-    cx.dir().join("checkpoint.json")
 }
 
 /// The polynomial with these coefficients, the constant first.

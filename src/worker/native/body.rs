@@ -26,6 +26,7 @@ pub(super) fn body(
     cx.start_loggers();
     let mut experiment = None;
     let result = caught(|| {
+        cx.forget_checkpoint()?;
         let experiment = experiment.insert((factory.experiment)());
         experiment.initialize(&cx)?;
         if cx.stopping() {
