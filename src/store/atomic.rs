@@ -3,7 +3,7 @@
 use super::gather::gather;
 use super::{Error, Result};
 use std::fs::{File, Permissions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -42,9 +42,19 @@ pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged> {
         .prefix(&format!(".{name}."))
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(fail)?;
+        .map_err(|error| fail(explained(error)))?;
     file.write_all(bytes).map_err(fail)?;
     Ok(Staged { file, path: path.to_owned() })
+}
+
+/// Says what it means that a file which is only now made is not found.
+fn explained(error: std::io::Error) -> std::io::Error {
+    match error.kind() {
+        kind @ ErrorKind::NotFound => {
+            std::io::Error::new(kind, "its folder is gone: it was deleted or renamed meanwhile")
+        }
+        _ => error,
+    }
 }
 
 impl Staged {
@@ -61,7 +71,7 @@ impl Staged {
             wait();
             file.as_file().sync_data().map_err(fail)?;
         }
-        file.persist(&path).map_err(|error| fail(error.error))?;
+        file.persist(&path).map_err(|error| fail(explained(error.error)))?;
         if durable != Durable::No {
             wait();
             sync_folder(path.parent().unwrap_or(Path::new(".")))?;

@@ -11,6 +11,7 @@ pub mod finished;
 mod gather;
 pub mod git;
 pub mod indexed;
+mod locks;
 pub mod log;
 mod made;
 pub mod metrics;

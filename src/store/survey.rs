@@ -2,6 +2,7 @@
 //!
 //! Reads only. What the cluster says comes from the caller; how both go together is [`crate::run::standing`].
 
+use super::locks::Locks;
 use super::plan::Plan;
 use super::rep::Siblings;
 use super::{Result, submissions};
@@ -15,7 +16,6 @@ use rayon::prelude::*;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// What a survey found.
@@ -348,20 +348,4 @@ fn by_job(plan: &Plan, queue: Option<&[Element]>) -> Result<HashMap<u64, usize>>
         *known = livelier(queue, Some(*known), Some(element.place)).unwrap_or(*known);
     }
     Ok(places)
-}
-
-/// The file locks of this machine, from `/proc/locks` (proc(5)): looking must not disturb a worker that takes one.
-struct Locks(HashSet<u64>);
-
-impl Locks {
-    fn read() -> Self {
-        let text = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-        // `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`: the last part of the sixth field is the inode.
-        let inodes = text.lines().filter_map(|line| line.split_whitespace().nth(5)?.rsplit(':').next()?.parse().ok());
-        Locks(inodes.collect())
-    }
-
-    fn held(&self, path: &Path) -> bool {
-        std::fs::metadata(path).is_ok_and(|metadata| self.0.contains(&metadata.ino()))
-    }
 }

@@ -212,3 +212,13 @@ fn whoever_only_reads_a_log_is_not_taken_for_a_ghost() {
     reader.kill().expect("a child of this process");
     reader.wait().expect("a child of this process");
 }
+
+#[test]
+fn results_that_are_deleted_meanwhile_are_told_as_what_they_are() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 1\ncommand: 'rm -r \"$CW2_REP_DIR\"'\n");
+    let outcome = scene.cw2("run config.yml").expect(1);
+    let expected =
+        "cannot write `[HERE]/out/e/log/rep_00/status.json`: its folder is gone: it was deleted or renamed meanwhile\n";
+    assert!(outcome.err().contains(expected), "{}", outcome.stderr);
+    assert!(!scene.has("out/e/log/rep_00"));
+}
