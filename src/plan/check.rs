@@ -6,7 +6,7 @@ use super::outline::PlannedRun;
 use super::record::ExperimentRecord;
 use super::sbatch::limit;
 use crate::config::{Argv, At, Diagnostic, Experiment, SbatchArg, Slurm, Template};
-use crate::run::render::{self, Context, Names};
+use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::share;
 use crate::value::Value;
 use std::path::Path;
@@ -18,7 +18,7 @@ const TEMPLATE_HELP: &str = "correct the name, or give a value that may be missi
 /// Checks an experiment by itself: its templates' syntax and names, and whether its slots fit what it asks of the cluster.
 pub fn experiment(experiment: &Experiment) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = templates(experiment)
-        .filter_map(|(template, _)| {
+        .filter_map(|template| {
             render::check(&template.text).err().map(|why| Diagnostic::error(why).at(template.at).help(TEMPLATE_HELP))
         })
         .collect();
@@ -53,8 +53,9 @@ fn meaningless(experiment: &Experiment) -> Option<Diagnostic> {
 /// Renders every template of a run as the worker will, to find what it lacks: for its first repetition, and for its last one
 /// where a condition may be in it.
 pub fn run(root: &Path, run: &PlannedRun<'_>) -> Result<(), Box<Diagnostic>> {
-    let uses = |text: &str| templates(run.experiment).any(|(template, _)| template.text.contains(text));
-    if uses("{") {
+    let uses = |text: &str| templates(run.experiment).any(|template| template.text.contains(text));
+    // The first one in any case: a launcher may be wrong whatever the values.
+    if run.run.index == 0 || uses("{") {
         repetition(root, run, 0)?;
     }
     let last = run.experiment.repetitions.saturating_sub(1);
@@ -78,45 +79,56 @@ fn repetition(root: &Path, run: &PlannedRun<'_>, rep: u32) -> Result<(), Box<Dia
         config_file: &config_text,
         iterations: experiment.iterations,
         cpus: 1,
+        gpus: "0",
         ..Names::default()
     };
     let context = Context::new(&run.run.params, &names);
-    for (template, place) in templates(experiment) {
-        let result = match place {
-            Place::Shell => render::shell(&template.text, &context).map(drop),
-            Place::Argument => render::argument(&template.text, &context, &mut Vec::new()),
-            Place::Text => render::plain(&template.text, &context).map(drop),
+    let wrong = |template: &Template, why: String| {
+        let which = if rep == 0 { String::new() } else { format!(", repetition {rep}") };
+        let (message, help) = match why.rsplit_once("; ") {
+            Some((message, help)) if !why.starts_with("template: ") => (message, help),
+            _ => (why.as_str(), TEMPLATE_HELP),
         };
-        result.map_err(|why| {
-            let which = if rep == 0 { String::new() } else { format!(", repetition {rep}") };
-            let diagnostic = Diagnostic::error(why).at(template.at).because(format!("in run `{}`{which}", run.name));
-            Box::new(diagnostic.help(TEMPLATE_HELP))
-        })?;
+        let diagnostic = Diagnostic::error(message).at(template.at).because(format!("in run `{}`{which}", run.name));
+        Box::new(diagnostic.help(help))
+    };
+    for argv in argvs(experiment) {
+        let mut words = Arguments::default();
+        for template in &experiment.launcher {
+            words.push(&template.text, &context).map_err(|why| wrong(template, why))?;
+        }
+        for template in words_of(argv) {
+            let result = match argv {
+                Argv::Shell(_) => words.push_shell(&template.text, &context),
+                Argv::Exec(_) => words.push(&template.text, &context),
+            };
+            result.map_err(|why| wrong(template, why))?;
+        }
     }
-    Ok(())
+    texts(experiment)
+        .try_for_each(|template| render::plain(&template.text, &context).map(drop).map_err(|why| wrong(template, why)))
 }
 
-#[derive(Clone, Copy)]
-enum Place {
-    Shell,
-    Argument,
-    Text,
+/// The phases of an experiment's command.
+fn argvs(experiment: &Experiment) -> impl Iterator<Item = &Argv> {
+    let command = experiment.command.iter();
+    command.flat_map(|c| c.initialize.iter().chain([&c.run]).chain(c.finalize.iter()))
 }
 
-fn templates(experiment: &Experiment) -> impl Iterator<Item = (&Template, Place)> {
-    let command = experiment.command.as_ref();
-    let parts = command.into_iter().flat_map(|c| c.initialize.iter().chain([&c.run]).chain(c.finalize.iter()));
-    let argvs = parts.flat_map(|argv| {
-        let (templates, place) = match argv {
-            Argv::Shell(template) => (std::slice::from_ref(template), Place::Shell),
-            Argv::Exec(templates) => (templates.as_slice(), Place::Argument),
-        };
-        templates.iter().map(move |template| (template, place))
-    });
-    let texts = experiment.env.iter().map(|(_, template)| template).chain(experiment.workdir.as_ref());
-    argvs
-        .chain(experiment.launcher.iter().map(|template| (template, Place::Argument)))
-        .chain(texts.map(|template| (template, Place::Text)))
+fn words_of(argv: &Argv) -> &[Template] {
+    match argv {
+        Argv::Shell(template) => std::slice::from_ref(template),
+        Argv::Exec(templates) => templates,
+    }
+}
+
+/// The templates that are no part of a call.
+fn texts(experiment: &Experiment) -> impl Iterator<Item = &Template> {
+    experiment.env.iter().map(|(_, template)| template).chain(experiment.workdir.as_ref())
+}
+
+fn templates(experiment: &Experiment) -> impl Iterator<Item = &Template> {
+    argvs(experiment).flat_map(words_of).chain(&experiment.launcher).chain(texts(experiment))
 }
 
 /// What an experiment asks of the cluster, and what its slots need of that.

@@ -6,7 +6,7 @@
 use crate::run::shell;
 use crate::value::{Map, Value};
 use minijinja::value::{Object, ObjectRepr, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -71,26 +71,62 @@ pub fn shell(template: &str, context: &Context) -> Result<String, String> {
 
 /// Renders a plain text: values as they are.
 pub fn plain(template: &str, context: &Context) -> Result<String, String> {
-    no_nul(PLAIN.render_str(template, context.0.clone()).map_err(|error| explain(&error))?)
+    word(template, context, &shell::Words::default())
 }
 
-/// Renders one argument of a list form. An element that is nothing but `{{ … | flags }}` or `{{ … | overrides }}` becomes
-/// as many arguments as it has words.
-pub fn argument(template: &str, context: &Context, argv: &mut Vec<String>) -> Result<(), String> {
-    if let Some(expression) = sole_expression(template) {
-        let value = PLAIN
-            .compile_expression(expression)
-            .and_then(|compiled| compiled.eval(context.0.clone()))
-            .map_err(|error| explain(&error))?;
-        if let Some(words) = value.downcast_object_ref::<Words>() {
-            for word in &words.0 {
-                argv.push(no_nul(word.clone())?);
+/// Renders a text whose values stay as they are, behind `words` of the same call.
+fn word(template: &str, context: &Context, words: &shell::Words) -> Result<String, String> {
+    let rendered = PLAIN.render_str(template, context.0.clone()).map_err(|error| explain(&error))?;
+    no_nul(shell::argument(&rendered, words)?)
+}
+
+/// The words of a call without a shell, one template after another.
+#[derive(Debug, Default)]
+pub struct Arguments {
+    words: Vec<String>,
+    so_far: shell::Words,
+}
+
+impl Arguments {
+    /// Renders one word. A template that is nothing but `{{ … | flags }}` or `{{ … | overrides }}` becomes as many words as it has.
+    pub fn push(&mut self, template: &str, context: &Context) -> Result<(), String> {
+        if let Some(expression) = sole_expression(template) {
+            let value = PLAIN
+                .compile_expression(expression)
+                .and_then(|compiled| compiled.eval(context.0.clone()))
+                .map_err(|error| explain(&error))?;
+            if let Some(words) = value.downcast_object_ref::<Words>() {
+                for word in &words.0 {
+                    self.so_far.check("", word)?;
+                    self.add(no_nul(word.clone())?);
+                }
+                return Ok(());
             }
-            return Ok(());
         }
+        self.add(word(template, context, &self.so_far)?);
+        Ok(())
     }
-    argv.push(plain(template, context)?);
-    Ok(())
+
+    /// Renders a shell text and adds the words that run it.
+    pub fn push_shell(&mut self, template: &str, context: &Context) -> Result<(), String> {
+        let text = shell(template, context)?;
+        self.so_far.check("", &text)?;
+        for word in ["/bin/sh", "-c"] {
+            self.add(word.to_owned());
+        }
+        self.words.push(text);
+        Ok(())
+    }
+
+    fn add(&mut self, word: String) {
+        self.so_far.word(&word);
+        self.words.push(word);
+    }
+
+    /// The words.
+    pub fn into_words(self) -> Vec<String> {
+        self.words
+    }
 }
 
 fn no_nul(text: String) -> Result<String, String> {
@@ -169,31 +205,22 @@ fn environment(for_shell: bool) -> Environment<'static> {
     env.add_filter("raw", |value: minijinja::Value| -> Result<minijinja::Value, Error> {
         Ok(minijinja::Value::from_safe_string(print(&value)?))
     });
-    if for_shell {
-        env.set_auto_escape_callback(|_| AutoEscape::Custom("shell".into()));
-        env.set_formatter(write_shell);
-    } else {
-        env.set_auto_escape_callback(|_| AutoEscape::None);
-        env.set_formatter(write_plain);
-    }
+    // What a block captured keeps its marks, and is not marked again.
+    env.set_auto_escape_callback(|_| AutoEscape::Custom("marks".into()));
+    env.set_formatter(move |out, _, value| write(out, value, for_shell));
     env
 }
 
-fn write_plain(out: &mut Output, _: &mut State, value: &minijinja::Value) -> Result<(), Error> {
-    if let Some(words) = value.downcast_object_ref::<Words>() {
-        let words: Result<Vec<_>, _> = words.0.iter().map(|word| shell::bare(word)).collect();
-        return Ok(out.write_str(&words.map_err(invalid)?.join(" "))?);
-    }
-    Ok(out.write_str(&print(value)?)?)
-}
-
-fn write_shell(out: &mut Output, _: &mut State, value: &minijinja::Value) -> Result<(), Error> {
-    let text = if let Some(words) = value.downcast_object_ref::<Words>() {
-        shell::mark_words(&words.0).map_err(invalid)?
-    } else if value.is_safe() {
-        print(value)?
-    } else {
-        shell::mark_word(&print(value)?).map_err(invalid)?
+/// Writes a value with a mark, so that it is told from the template's own text.
+fn write(out: &mut Output, value: &minijinja::Value, for_shell: bool) -> Result<(), Error> {
+    let text = match value.downcast_object_ref::<Words>() {
+        Some(Words(words)) if for_shell => shell::mark_words(words).map_err(invalid)?,
+        Some(Words(words)) => {
+            let words: Result<Vec<_>, _> = words.iter().map(|word| shell::bare(word)).collect();
+            shell::mark_word(&words.map_err(invalid)?.join(" ")).map_err(invalid)?
+        }
+        None if value.is_safe() => print(value)?,
+        None => shell::mark_word(&print(value)?).map_err(invalid)?,
     };
     Ok(out.write_str(&text)?)
 }
@@ -379,11 +406,11 @@ mod tests {
 
     #[test]
     fn a_list_form_takes_words_apart_and_quotes_nothing() {
-        let mut argv = Vec::new();
+        let mut argv = Arguments::default();
         for template in ["x", "{{ params.net.act }}", "{{ params.net | flags }}", "--d={{ params.dims }}"] {
-            argument(template, &context(), &mut argv).unwrap();
+            argv.push(template, &context()).unwrap();
         }
-        assert_eq!(argv, ["x", "a b", "--act", "a b", "--n", "3", r#"--d=[1,"x y"]"#]);
+        assert_eq!(argv.into_words(), ["x", "a b", "--act", "a b", "--n", "3", r#"--d=[1,"x y"]"#]);
     }
 
     #[test]

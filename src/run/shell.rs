@@ -4,6 +4,10 @@
 //! (XCU chapter 2, "Shell Command Language"), and writes each value so that it stays one word of data, in bare text, in
 //! single and in double quotes. Where no quoting is safe (comments, here-documents, backticks, `${…}`) it refuses.
 
+mod again;
+
+pub(super) use again::Words;
+
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -53,22 +57,21 @@ enum Place {
 ///
 /// Errors name the place that cannot be quoted and say what to write instead.
 pub fn insert(text: &str) -> Result<String, String> {
-    let mut walk =
-        Walk { out: String::with_capacity(text.len() + 32), places: vec![Place::Bare(0)], before: None, lost: None };
+    let mut walk = Walk {
+        out: String::with_capacity(text.len() + 32),
+        places: vec![Place::Bare(0)],
+        commands: vec![Words::default()],
+        before: None,
+        unfinished: None,
+        lost: None,
+    };
     let mut inserted = false;
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         if matches!(c, WORD | WORDS) {
-            let mut value = String::new();
-            loop {
-                match chars.next() {
-                    Some(END) => break,
-                    Some(c) => value.push(c),
-                    None => return Err("a filter block cut an inserted value in two".to_owned()),
-                }
-            }
+            let value = marked(&mut chars)?;
             inserted = true;
-            walk.value(&value, c == WORDS, before_redirection(chars.clone()))?;
+            walk.value(&value, c == WORDS, &chars)?;
         } else {
             walk.text(c, &mut chars)?;
         }
@@ -79,12 +82,54 @@ pub fn insert(text: &str) -> Result<String, String> {
     Ok(walk.out)
 }
 
+/// One argument of a call without a shell: the values of a rendered text as they are, where `words`, those before it, do not
+/// say that the program evaluates it.
+pub(super) fn argument(text: &str, words: &Words) -> Result<String, String> {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == WORD {
+            let value = marked(&mut chars)?;
+            words.check(&out, &value)?;
+            out.push_str(&value);
+        } else {
+            out.push(c);
+        }
+    }
+    Ok(out)
+}
+
+/// The value behind a mark, and its end.
+fn marked(chars: &mut Peekable<Chars<'_>>) -> Result<String, String> {
+    let mut value = String::new();
+    loop {
+        match chars.next() {
+            Some(END) => return Ok(value),
+            Some(c) => value.push(c),
+            None => return Err("a filter block cut an inserted value in two".to_owned()),
+        }
+    }
+}
+
+/// What the text before a value is the beginning of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unfinished {
+    /// A variable: `$NAME`.
+    Variable,
+    /// A home directory: `~name`, up to a `/`.
+    Home,
+}
+
 /// The state of the walk through a shell text.
 struct Walk {
     out: String,
     places: Vec<Place>,
+    /// The command that is being written, for each [`Place::Bare`].
+    commands: Vec<Words>,
     /// The character before, where it still has its meaning (not escaped).
     before: Option<char>,
+    /// What a letter or digit would go on with.
+    unfinished: Option<Unfinished>,
     /// Set once nothing that follows can be judged any more.
     lost: Option<&'static str>,
 }
@@ -94,8 +139,13 @@ impl Walk {
         self.places.last().copied().unwrap_or(Place::Bare(0))
     }
 
-    /// Writes a value, quoted for the present place. `redirected`: see [`before_redirection`].
-    fn value(&mut self, value: &str, several: bool, redirected: bool) -> Result<(), String> {
+    /// The command that is being written.
+    fn command(&mut self) -> Option<&mut Words> {
+        self.commands.last_mut()
+    }
+
+    /// Writes a value, quoted for the present place.
+    fn value(&mut self, value: &str, several: bool, rest: &Peekable<Chars<'_>>) -> Result<(), String> {
         if let Some(place) = self.lost {
             return Err(cannot(place));
         }
@@ -107,20 +157,34 @@ impl Walk {
             // bash expands what stands there a second time.
             return Err(cannot("right after `>&`"));
         }
+        if place != Place::Comment && !(several && value.is_empty()) {
+            for (i, word) in value.split(NEXT).enumerate() {
+                let Some(command) = self.command() else { break };
+                if i > 0 {
+                    command.blank();
+                }
+                command.value(word)?;
+            }
+        }
         match place {
             Place::Bare(_) if several && value.is_empty() => {}
             Place::Bare(_) => {
-                let mut words = value.split(NEXT).map(bare).collect::<Result<Vec<_>, _>>()?;
-                if let Some(last) = words.last_mut().filter(|last| redirected && is_number(last)) {
-                    *last = format!("'{last}'");
+                let words: Vec<_> = value.split(NEXT).collect();
+                for (i, word) in words.iter().enumerate() {
+                    let joined = (i == 0 && self.unfinished.is_some()) || (i + 1 == words.len() && goes_on(word, rest));
+                    let word = if joined { format!("'{}'", in_single_quotes(word)) } else { bare(word)? };
+                    self.out.push_str(if i > 0 { " " } else { "" });
+                    self.out.push_str(&word);
                 }
-                self.out.push_str(&words.join(" "));
             }
             Place::Single | Place::Double if several => {
                 return Err("`flags` and `overrides` make several words: they cannot stand in quotes".to_owned());
             }
-            Place::Single => self.out.push_str(&value.replace('\'', r"'\''")),
+            Place::Single => self.out.push_str(&in_single_quotes(value)),
             Place::Double => {
+                if self.unfinished.is_some() {
+                    self.out.push_str("\"\"");
+                }
                 for c in value.chars() {
                     if matches!(c, '\\' | '"' | '$' | '`') {
                         self.out.push('\\');
@@ -135,6 +199,7 @@ impl Walk {
         }
         // Whatever it was, it is no operator.
         self.before = Some('x');
+        self.unfinished = None;
         Ok(())
     }
 
@@ -142,7 +207,12 @@ impl Walk {
     fn text(&mut self, c: char, rest: &mut Peekable<Chars<'_>>) -> Result<(), String> {
         self.out.push(c);
         let before = self.before.replace(c);
-        match self.place() {
+        let unfinished = self.unfinished;
+        let place = self.place();
+        self.unfinished =
+            goes_on_with(c, before, unfinished).filter(|_| matches!(place, Place::Bare(_) | Place::Double));
+        self.note(c, place);
+        match place {
             Place::Single => self.close_at(c, '\''),
             Place::Comment => self.close_at(c, '\n'),
             _ if c == '\\' => {
@@ -152,7 +222,14 @@ impl Walk {
                 let escaped = rest.next();
                 self.out.extend(escaped);
                 // The shell takes both characters of a line continuation out.
-                self.before = if escaped == Some('\n') { before } else { Some('x') };
+                if escaped == Some('\n') {
+                    (self.before, self.unfinished) = (before, unfinished);
+                } else {
+                    self.before = Some('x');
+                    if let Some(c) = escaped {
+                        self.note(c, Place::Single);
+                    }
+                }
             }
             Place::Backtick => self.close_at(c, '`'),
             _ if c == '`' => self.places.push(Place::Backtick),
@@ -162,10 +239,12 @@ impl Walk {
                     self.places.push(Place::Arithmetic(2));
                 } else {
                     self.places.push(Place::Bare(1));
+                    self.commands.push(Words::default());
                     self.before = Some(' ');
                 }
             }
             _ if c == '{' && before == Some('$') => self.places.push(Place::Brace),
+            _ if c == '[' && before == Some('$') => self.lost = Some("after `$[`, which bash reckons with"),
             Place::Brace if matches!(c, '\'' | '"') && self.within_double() => {
                 // It quotes after some operators, in some shells, and is a character like any other elsewhere.
                 self.lost = Some("after a quote inside `${ … }` inside double quotes");
@@ -190,6 +269,7 @@ impl Walk {
         let starts_word =
             before.is_none_or(|b| b.is_whitespace() || matches!(b, ';' | '&' | '|' | '(' | ')' | '<' | '>'));
         match c {
+            '(' if before == Some('(') => self.lost = Some("after `((`, which bash reckons with"),
             '#' if starts_word => self.places.push(Place::Comment),
             '<' if before == Some('<') && rest.peek() != Some(&'<') => self.lost = Some("after `<<` (a here-document)"),
             'e' if depth > 0 && ends_with_case(&self.out, rest.peek().copied()) => {
@@ -197,6 +277,20 @@ impl Walk {
             }
             _ if depth > 0 => self.parenthesis(c, depth, Place::Bare),
             _ => {}
+        }
+    }
+
+    /// Tells the command about a character of its text.
+    fn note(&mut self, c: char, place: Place) {
+        let Some(command) = self.commands.last_mut() else { return };
+        match (place, c) {
+            (Place::Comment, '\n') | (Place::Bare(_), '\n' | ';' | '&' | '|' | '(' | ')') => command.end(),
+            (Place::Bare(_), ' ' | '\t' | '<' | '>') => command.blank(),
+            (Place::Bare(_), '\'' | '"' | '\\')
+            | (Place::Single, '\'')
+            | (Place::Double, '"')
+            | (Place::Comment, _) => {}
+            _ => command.text(c, !matches!(place, Place::Bare(_))),
         }
     }
 
@@ -213,7 +307,9 @@ impl Walk {
             ')' => depth - 1,
             _ => return,
         };
-        self.places.pop();
+        if let Some(Place::Bare(_)) = self.places.pop().filter(|_| depth == 0) {
+            self.commands.pop();
+        }
         if depth > 0 {
             self.places.push(place(depth));
         }
@@ -226,10 +322,30 @@ impl Walk {
     }
 }
 
-/// Whether what comes next may be a redirection: a number right before it would be the descriptor that it redirects.
-fn before_redirection(mut rest: Peekable<Chars<'_>>) -> bool {
-    let next = rest.find(|&c| !c.is_ascii_digit() && !matches!(c, WORD | WORDS | NEXT | END | '\\' | '\n'));
-    matches!(next, Some('<' | '>'))
+/// What a text has begun with its last character, which stands unescaped in bare text or double quotes.
+fn goes_on_with(c: char, before: Option<char>, unfinished: Option<Unfinished>) -> Option<Unfinished> {
+    let name = c.is_ascii_alphanumeric() || c == '_';
+    match unfinished {
+        _ if name && before == Some('$') => Some(Unfinished::Variable),
+        Some(Unfinished::Variable) if name => unfinished,
+        _ if c == '~' => Some(Unfinished::Home),
+        Some(Unfinished::Home) if c != '/' && !c.is_whitespace() => unfinished,
+        _ => None,
+    }
+}
+
+/// Whether what comes next would make more of a word than data: of a number the descriptor that a redirection redirects, of a
+/// name the one of an assignment or a function.
+fn goes_on(word: &str, rest: &Peekable<Chars<'_>>) -> bool {
+    let mut rest = rest.clone().filter(|c| !matches!(c, '\\' | '\n')).peekable();
+    match rest.peek() {
+        Some('=' | '+' | '[' | '(') => true,
+        _ if !is_number(word) => false,
+        _ => {
+            let next = rest.find(|&c| !c.is_ascii_digit() && !matches!(c, WORD | WORDS | NEXT | END));
+            matches!(next, Some('<' | '>'))
+        }
+    }
 }
 
 /// Whether the next word says which descriptor a redirection copies.
@@ -256,6 +372,10 @@ fn cannot(place: &str) -> String {
     format!("a value cannot be inserted safely {place}; put it in a variable first (`x={{{{ … }}}}`), or use `| raw`")
 }
 
+fn in_single_quotes(text: &str) -> String {
+    text.replace('\'', r"'\''")
+}
+
 /// A word for bare shell text: as it is where that is unmistakable, else quoted.
 pub fn bare(word: &str) -> Result<String, String> {
     const RESERVED: &[&str] = &[
@@ -269,143 +389,4 @@ pub fn bare(word: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::process::Command;
-
-    /// The words `/bin/sh` makes of a script's arguments to `printf`.
-    fn words(script: &str) -> Vec<String> {
-        let output = Command::new("/bin/sh").args(["-c", script]).output().unwrap();
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.split_terminator('\0').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn every_place_keeps_the_value_one_word() {
-        let value = "it's \"a\" $HOME `id` \\ ; # & *\nnext\\";
-        for (template, expected) in [
-            ("printf '%s\\0' @", value.to_owned()),
-            ("printf '%s\\0' --x=@", format!("--x={value}")),
-            ("printf '%s\\0' '<@>'", format!("<{value}>")),
-            ("printf '%s\\0' \"<@>\"", format!("<{value}>")),
-            ("printf '%s\\0' \"$(printf '%s' @)\"", value.to_owned()),
-            ("printf '%s\\0' \"$(printf '%s' \"@\")\"", value.to_owned()),
-            ("# don't\nprintf '%s\\0' a#b@", format!("a#b{value}")),
-            ("x=@; printf '%s\\0' \"$x\"", value.to_owned()),
-            ("(printf '%s\\0' \"${HOME:+@}\")".replace('@', "y").as_str(), "y".to_owned()),
-            ("printf \\\n '%s\\0' \\\n @", value.to_owned()),
-            ("x=$(: ./lowercase case.txt; printf '%s\\0' @); printf '%s\\0' \"$x\"", value.to_owned()),
-        ] {
-            let script = insert(&template.replace('@', &mark_word(value).unwrap())).unwrap();
-            assert_eq!(words(&script), [expected], "{template} became {script}");
-        }
-    }
-
-    #[test]
-    fn places_that_cannot_be_quoted_are_refused() {
-        for template in [
-            "# @",
-            "cat <<EOF\n@\nEOF",
-            "echo `echo @`",
-            "echo ${x:-@}",
-            "echo $((1 + @))",
-            "echo \\@",
-            "echo \"\\@\"",
-            "echo $@",
-            "echo \"$@\"",
-            "echo $'a' @",
-            "echo $(case x in x) echo @;; esac)",
-            "echo 'x @",
-            "echo \"${HOME:-it's} ${HOME:-it's}\" @",
-            "echo \"${HOME#\"a\"}\" @",
-            "echo a \\\n# --name @ \\\necho b",
-            "echo a \\\n# it's\necho b # that's @",
-            "echo a ># @",
-            "echo a >& \\\n @",
-            "echo a 2<&@",
-        ] {
-            let result = insert(&template.replace('@', &mark_word("v").unwrap()));
-            assert!(result.is_err(), "{template} became {result:?}");
-        }
-        let words = mark_words(&["a b".to_owned(), "c".to_owned()]).unwrap();
-        assert!(insert(&format!("echo \"{words}\"")).is_err());
-        assert_eq!(insert(&format!("echo {words}")).unwrap(), "echo 'a b' c");
-    }
-
-    #[test]
-    fn a_number_before_a_redirection_is_no_descriptor() {
-        for (template, expected) in [
-            ("printf '%s\\0' a @>/dev/stdout", vec!["a", "2"]),
-            ("printf '%s\\0' a 1@>/dev/stdout", vec!["a", "12"]),
-            ("printf '%s\\0' a @1>/dev/stdout", vec!["a", "21"]),
-            ("printf '%s\\0' a @\\\n>/dev/stdout", vec!["a", "2"]),
-            ("printf '%s\\0' a @@>/dev/stdout", vec!["a", "22"]),
-            ("printf '%s\\0' a @</dev/null", vec!["a", "2"]),
-        ] {
-            let script = insert(&template.replace('@', &mark_word("2").unwrap())).unwrap();
-            assert_eq!(words(&script), expected, "{script}");
-        }
-        let flags = mark_words(&["--layers".to_owned(), "2".to_owned()]).unwrap();
-        assert_eq!(insert(&format!("a {flags}>b")).unwrap(), "a --layers '2'>b");
-        assert_eq!(insert(&format!("a {flags} >b")).unwrap(), "a --layers 2 >b");
-    }
-
-    /// Pieces of which hardly any whole is a sound script.
-    const PIECES: &[&str] = &[
-        "echo", " ", "@", "'", "\"", "${U:-", "${U#", "}", "it's", "#", "\\", "\\\n", "\n", "$(", "(", ")", "$((",
-        "))", "`", ";", "|", "2", ">", "<", "<<", "$", "case", "x=", "{", "!", "&",
-    ];
-
-    /// Whether a shell can read the script.
-    fn is_sound(shell: &str, script: &str) -> bool {
-        Command::new(shell).args(["-n", "-c", script]).output().unwrap().status.success()
-    }
-
-    /// Whether a value did something of its own when a shell ran the script.
-    fn breaks_out(shell: &str, script: &str, folder: &std::path::Path) -> bool {
-        let place = tempfile::tempdir_in(folder).unwrap();
-        let mut command = Command::new(shell);
-        command.args(["-c", script]).current_dir(place.path()).env_clear().env("PATH", "/usr/bin:/bin");
-        command.stdin(std::process::Stdio::null()).output().unwrap();
-        place.path().join("PWN").exists()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
-        #[test]
-        fn no_value_breaks_out_of_any_text(
-            pieces in prop::collection::vec(prop::sample::select(PIECES), 1..14),
-            value in prop::sample::select(&[
-                "\n:>PWN;#", "'\n:>PWN;#", "\"\n:>PWN;#", ")\n:>PWN;#", "}\n:>PWN;#", "$(:>PWN)", "`:>PWN`", "';:>PWN;'",
-                "\";:>PWN;\"", "}$(:>PWN)", "';$(:>PWN);'", "\\\";:>PWN;\\\"", "\\';:>PWN;\\'", "))\n:>PWN\n((",
-            ][..]),
-        ) {
-            let template = pieces.concat();
-            let with = |value| insert(&template.replace('@', &mark_word(value).unwrap()));
-            if let (Ok(harmless), Ok(script)) = (with("v"), with(value)) {
-                let folder = tempfile::tempdir().unwrap();
-                // What a shell does with a text that it cannot read is its own affair.
-                for shell in ["/bin/sh", "/bin/bash"].iter().filter(|shell| is_sound(shell, &harmless)) {
-                    prop_assert!(!breaks_out(shell, &script, folder.path()), "{shell}: {template:?} became {script}");
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn any_value_in_any_quotes_arrives_unchanged(value in "[^\0]{0,20}", quote in "['\"]?") {
-            prop_assume!(check(&value).is_ok());
-            let script = insert(&format!("printf '%s\\0' {quote}{}{quote}", mark_word(&value).unwrap())).unwrap();
-            prop_assert_eq!(words(&script), [value]);
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(text in "[\u{FDD0}-\u{FDD3}a-e'\"$(){}`#<\\\\ \n]{0,40}") {
-            let _ = insert(&text);
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use crate::plan::layout::rep as names;
 use crate::plan::record::{ArgvRecord, CommandRecord, ExperimentRecord};
-use crate::run::render::{self, Context, Names};
+use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
 use nix::sys::signal::Signal;
@@ -139,18 +139,15 @@ impl<'a> Attempt<'a> {
     fn execute(&self, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
         let variables = self.variables.as_ref().map_err(Clone::clone)?;
         let (context, experiment) = (&self.context, self.life.experiment());
-        let mut words = Vec::new();
+        let mut words = Arguments::default();
         for prefix in &experiment.launcher {
-            render::argument(prefix, context, &mut words).map_err(|why| format!("launcher: {why}"))?;
+            words.push(prefix, context).map_err(|why| format!("launcher: {why}"))?;
         }
         match argv {
-            ArgvRecord::Shell(text) => {
-                words.extend(["/bin/sh".to_owned(), "-c".to_owned(), render::shell(text, context)?]);
-            }
-            ArgvRecord::Exec(arguments) => {
-                arguments.iter().try_for_each(|argument| render::argument(argument, context, &mut words))?;
-            }
+            ArgvRecord::Shell(text) => words.push_shell(text, context)?,
+            ArgvRecord::Exec(arguments) => arguments.iter().try_for_each(|argument| words.push(argument, context))?,
         }
+        let words = words.into_words();
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
         let start = self.life.plan.start_dir(self.life.job);
         let workdir = match &experiment.workdir {

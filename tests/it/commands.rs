@@ -135,6 +135,22 @@ fn a_mapping_runs_its_parts_in_order() {
 }
 
 #[test]
+fn a_value_that_would_be_evaluated_a_second_time_is_refused_when_planning() {
+    for (command, by, place) in [
+        ("sh -c 'echo {{ params.n }}'", "sh", "5:10"),
+        ("[python3, -c, 'print({{ params.n }})']", "python3", "5:24"),
+        ("ls\nlauncher: [bash, -lc, 'echo {{ params.n }}; exec \"$@\"']", "bash", "6:23"),
+        ("./run now\nlauncher: ssh host", "ssh", "5:10"),
+    ] {
+        let scene =
+            Scene::with(&format!("name: a\npath: out\nrepetitions: 1\nparams: {{n: a b}}\ncommand: {command}\n"));
+        let refused = scene.cw2("plan config.yml");
+        refused.expect(2).says([&format!("`{by}` evaluates it a second time"), &format!("config.yml:{place}\n")]);
+        assert!(!scene.has("out"));
+    }
+}
+
+#[test]
 fn env_workdir_and_launcher_are_templates_and_no_shell_reads_them() {
     let hostile = "a b 'c' \"d\" $HOME \\ \n#é";
     let config = json!({
