@@ -95,43 +95,62 @@ fn check_lengths(reader: &mut Reader<'_>, key: &str, at: At, axes: &[Axis]) {
     );
 }
 
-/// A sweep sets its parameters inside `params`: every key on the way must be a mapping, or missing.
+/// A sweep sets its parameters inside `params`, where every key on the way must be a mapping or missing, and no other sweep
+/// may set the same ones: a run's name tells all values that sweeps give it.
 pub(super) fn check_paths(reader: &mut Reader<'_>, params: &Node, sweeps: &[Sweep]) {
-    let mut earlier: Vec<&Axis> = Vec::new();
+    let mut earlier: Vec<(&Sweep, &Axis)> = Vec::new();
     for sweep in sweeps {
         for axis in &sweep.axes {
-            let Some((_, way)) = axis.path.split_last() else { continue };
-            let at = axis.values.first().map_or(sweep.at, |value| value.at);
-            if let Some((depth, found)) = blocked(params, way) {
-                let whole = brief(&axis.path.join("."));
-                let part = brief(&axis.path.get(..=depth).unwrap_or_default().join("."));
-                let message = format!("`{}` sweeps `{whole}`, but `{part}` is {}", brief(&sweep.key), found.describe());
-                let diagnostic = Diagnostic::error(message).at(at).label("swept here").also(found.at, "not a mapping");
-                reader.report.push(diagnostic.help(format!("make `{part}` a mapping, or sweep it as a whole")));
-            }
-            for before in &earlier {
-                let inside = before.path.len() < axis.path.len() && axis.path.starts_with(&before.path);
-                let Some(rest) = axis.path.get(before.path.len()..).filter(|_| inside) else { continue };
-                let way = rest.split_last().map_or(&[][..], |(_, way)| way);
-                let block =
-                    before.values.iter().find(|value| value.as_map().is_none() || blocked(value, way).is_some());
-                if let Some(value) = block {
-                    let (whole, part) = (brief(&axis.path.join(".")), brief(&before.path.join(".")));
-                    let message = format!(
-                        "`{}` sweeps `{whole}` inside `{part}`, which is {} in a sweep before it",
-                        brief(&sweep.key),
-                        value.describe()
-                    );
-                    let diagnostic =
-                        Diagnostic::error(message).at(at).label("swept here").also(value.at, "not a mapping");
-                    reader
-                        .report
-                        .push(diagnostic.help(format!("sweep `{part}` only with mappings, or only as a whole")));
-                }
+            let found = blocked_by_params(params, sweep, axis)
+                .or_else(|| earlier.iter().find_map(|(first, before)| clash(first, before, sweep, axis)));
+            if let Some(diagnostic) = found {
+                reader.report.push(diagnostic);
             }
         }
-        earlier.extend(&sweep.axes);
+        earlier.extend(sweep.axes.iter().map(|axis| (sweep, axis)));
     }
+}
+
+fn blocked_by_params(params: &Node, sweep: &Sweep, axis: &Axis) -> Option<Diagnostic> {
+    let (_, way) = axis.path.split_last()?;
+    let (depth, found) = blocked(params, way)?;
+    let part = dotted(axis.path.get(..=depth).unwrap_or_default());
+    let (key, whole) = (brief(&sweep.key), dotted(&axis.path));
+    let message = format!("`{key}` sweeps `{whole}`, but `{part}` is {}", found.describe());
+    let diagnostic = Diagnostic::error(message).at(first_value(sweep, axis)).label("swept here");
+    Some(diagnostic.also(found.at, "not a mapping").help(format!("make `{part}` a mapping, or sweep it as a whole")))
+}
+
+/// What is wrong with sweeping `axis` after `before`, a parameter of another sweep.
+fn clash(first: &Sweep, before: &Axis, sweep: &Sweep, axis: &Axis) -> Option<Diagnostic> {
+    let (key, whole, part) = (brief(&sweep.key), dotted(&axis.path), dotted(&before.path));
+    let at = first_value(sweep, axis);
+    if let Some(inside) = axis.path.strip_prefix(before.path.as_slice()).filter(|inside| !inside.is_empty()) {
+        let way = inside.split_last().map_or(&[][..], |(_, way)| way);
+        let plain = before.values.iter().find(|value| value.as_map().is_none() || blocked(value, way).is_some());
+        if let Some(value) = plain {
+            let what = value.describe();
+            let message = format!("`{key}` sweeps `{whole}` inside `{part}`, which is {what} in a sweep before it");
+            let diagnostic = Diagnostic::error(message).at(at).label("swept here").also(value.at, "not a mapping");
+            return Some(diagnostic.help(format!("sweep `{part}` only with mappings, or only as a whole")));
+        }
+        // Mappings without the key are only added to.
+        before.values.iter().find(|value| inside.iter().try_fold(*value, |node, key| node.get(key)).is_some())?;
+    } else if !before.path.starts_with(&axis.path) {
+        return None;
+    }
+    let message = format!("`{key}` sweeps `{whole}`, which `{}` sweeps too", brief(&first.key));
+    let diagnostic = Diagnostic::error(message).at(at).label("this value wins");
+    let diagnostic = diagnostic.also(first_value(first, before), "names of runs would tell this one as well");
+    Some(diagnostic.help("sweep each parameter once; `exclude` drops single combinations"))
+}
+
+fn first_value(sweep: &Sweep, axis: &Axis) -> At {
+    axis.values.first().map_or(sweep.at, |value| value.at)
+}
+
+fn dotted(path: &[String]) -> String {
+    brief(&path.join("."))
 }
 
 /// The first value on the way that is no mapping, and how deep it lies.

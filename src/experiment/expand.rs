@@ -352,14 +352,14 @@ mod tests {
     }
 
     #[test]
-    fn sweeps_nest_and_the_later_one_wins() {
+    fn sweeps_nest() {
         let e = experiment(
             "e",
-            "{}",
-            vec![sweep("list", r#"{"a": [1, 2, 3], "b": [4, 5]}"#), sweep("ablative", r#"{"c": [6], "a": [7]}"#)],
+            r#"{"a": 0}"#,
+            vec![sweep("list", r#"{"a": [1, 2, 3], "b": [4, 5]}"#), sweep("ablative", r#"{"c": [6], "d": [7]}"#)],
         );
-        assert_eq!(names(&e), ["e__a1_b4_c6", "e__a1_b4_a7", "e__a2_b5_c6", "e__a2_b5_a7"]);
-        assert_eq!(params(&e)[1], r#"{"a":7,"b":4}"#);
+        assert_eq!(names(&e), ["e__a1_b4_c6", "e__a1_b4_d7", "e__a2_b5_c6", "e__a2_b5_d7"]);
+        assert_eq!(params(&e)[1], r#"{"a":1,"b":4,"d":7}"#);
     }
 
     #[test]

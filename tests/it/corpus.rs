@@ -1,6 +1,6 @@
 //! Every configuration of the corpus expands as the original expands it, straight from the file and frozen into a plan.
 
-use crate::support::{Scene, tree};
+use crate::support::{Outcome, Scene, tree};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,42 @@ fn cases() -> Vec<String> {
     names.sort();
     assert_eq!(names.len(), 53, "the corpus is not whole");
     names
+}
+
+/// The experiments that sweep one parameter twice. The original runs them, with names that tell a value that the run does not
+/// have (`bssoftmax_bs100.0` where `batch_size` is 100.0); ours refuses them.
+const SWEPT_TWICE: &[(&str, &str)] = &[
+    ("case003", "exp0"),
+    ("case009", "exp0"),
+    ("case013", "exp0"),
+    ("case013", "exp2"),
+    ("case019", "exp1"),
+    ("case022", "exp0"),
+    ("case032", "exp0"),
+    ("case037", "exp1"),
+    ("case041", "exp0"),
+    ("case042", "exp1"),
+    ("case044", "exp0"),
+    ("case045", "exp1"),
+    ("case045", "exp2"),
+    ("case046", "exp0"),
+    ("case047", "exp1"),
+    ("case051", "exp0"),
+    ("case052", "exp1"),
+    ("case054", "exp0"),
+    ("case057", "exp1"),
+    ("case059", "exp0"),
+];
+
+fn is_swept_twice(case: &str, experiment: &str) -> bool {
+    SWEPT_TWICE.contains(&(case, experiment))
+}
+
+/// A command for the experiments of a case that ours accepts; `None` where there are none.
+fn call(scene: &Scene, case: &str, words: &str) -> Option<Outcome> {
+    let experiments: Vec<_> = expected(case).into_keys().flat_map(|name| ["-e".to_owned(), name]).collect();
+    let words = words.split_whitespace().map(str::to_owned).chain(experiments.clone());
+    (!experiments.is_empty()).then(|| scene.call(words).run().expect(0))
 }
 
 /// Repetitions by experiment, in order, with job numbers from the experiment's first one.
@@ -44,7 +80,9 @@ fn by_experiment(repetitions: Vec<Value>) -> ByExperiment {
 
 fn expected(case: &str) -> ByExperiment {
     let text = fs::read_to_string(corpus().join(case).join("expected.jsonl")).expect("what is expected");
-    by_experiment(text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect())
+    let mut all = by_experiment(text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect());
+    all.retain(|experiment, _| !is_swept_twice(case, experiment));
+    all
 }
 
 /// A copy of the case: a plan is written into the working directory.
@@ -83,7 +121,7 @@ fn list_of_a_configuration_agrees_with_the_original() {
     assert_all(cases().iter().map(|case| {
         let scene = copy(case);
         let before = scene.tree();
-        let outcome = scene.cw2("list config.yml --json").expect(0);
+        let Some(outcome) = call(&scene, case, "list config.yml --json") else { return Ok(()) };
         assert_eq!(scene.tree(), before, "{case}: list writes nothing");
         compare(case, &by_experiment(outcome.json_lines()), &expected(case))
     }));
@@ -93,7 +131,9 @@ fn list_of_a_configuration_agrees_with_the_original() {
 fn list_of_a_plan_agrees_with_the_original() {
     assert_all(cases().iter().map(|case| {
         let scene = copy(case);
-        let outcome = scene.cw2("plan config.yml --set command=true --set oversubscribe=true").expect(0);
+        let Some(outcome) = call(&scene, case, "plan config.yml --set command=true --set oversubscribe=true") else {
+            return Ok(());
+        };
         let script = outcome.stdout.lines().next().expect("a script");
         let folder = Path::new(script).parent().expect("the plan's folder").to_string_lossy().into_owned();
         let listed = scene.cw2(&format!("list {folder} --json")).expect(0);
@@ -104,7 +144,7 @@ fn list_of_a_plan_agrees_with_the_original() {
 #[test]
 fn the_names_and_folders_are_those_of_the_readable_listing() {
     for case in cases().iter().take(10) {
-        let table = copy(case).cw2("list config.yml").expect(0).stdout;
+        let Some(Outcome { stdout: table, .. }) = call(&copy(case), case, "list config.yml") else { continue };
         for repetition in expected(case).values().flatten() {
             let run = repetition["run"].as_str().expect("a run");
             assert!(
@@ -112,5 +152,13 @@ fn the_names_and_folders_are_those_of_the_readable_listing() {
                 "{run} is not in\n{table}"
             );
         }
+    }
+}
+
+#[test]
+fn what_the_original_gives_untrue_names_is_refused() {
+    for (case, experiment) in SWEPT_TWICE {
+        let outcome = copy(case).call(["list", "config.yml", "-e", experiment]).run().expect(2);
+        assert!(outcome.stderr.contains(" sweeps too\n"), "{case}, {experiment}: {}", outcome.stderr);
     }
 }

@@ -144,6 +144,36 @@ grid:
 }
 
 #[test]
+fn a_parameter_in_two_sweeps() {
+    let text = |sweeps: &str| format!("{GOOD}{sweeps}\n");
+    assert_eq!(
+        errors(&text("grid: {opt: [sgd, adam]}\nlist:\n  opt: [adam]\n"), &request()),
+        "error: `list` sweeps `opt`, which `grid` sweeps too
+ --> c.yml:7:9
+  |
+7 |   opt: [adam]
+  |         ^^^^ this value wins
+  |
+ ::: c.yml:5:14
+  |
+5 | grid: {opt: [sgd, adam]}
+  |              --- names of runs would tell this one as well
+  |
+  = help: sweep each parameter once; `exclude` drops single combinations"
+    );
+    for (sweeps, clash) in [
+        ("grid: {net: {width: [1]}}\nlist: {net: [{width: 2}]}", "`list` sweeps `net`, which `grid` sweeps too"),
+        ("grid: {net: [{width: 2}]}\nlist: {net: {width: [1]}}", "`list` sweeps `net.width`, which `grid` sweeps too"),
+        ("grid: {a: [1]}\nablative: {b: [1], a: [2]}", "`ablative` sweeps `a`, which `grid` sweeps too"),
+    ] {
+        let rendered = errors(&text(sweeps), &request());
+        assert!(rendered.starts_with(&format!("error: {clash}\n")), "{rendered}");
+    }
+    // Neither name is untrue.
+    one(&text("grid: {net: [{kind: a}, {kind: b}]}\nlist: {net: {width: [1]}, netto: [2]}"), &request());
+}
+
+#[test]
 fn unequal_lists() {
     let text = "name: a
 path: out
