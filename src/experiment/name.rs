@@ -11,8 +11,8 @@ use crate::value::Value;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
-/// The longest name of a run, in bytes; file systems stop at 255 and a hash may follow.
-pub const MAX_NAME: usize = 200;
+/// The longest name of a run, in bytes: what file systems take.
+pub const MAX_NAME: usize = 255;
 
 /// Hexadecimal digits of the hashes that names end in.
 const HASH_DIGITS: usize = 12;
@@ -77,7 +77,7 @@ fn is_safe(c: char) -> bool {
 /// ```
 /// use cw2::experiment::component;
 /// assert_eq!(component("env: a/b"), "env--a-b");
-/// assert!(component(&"x".repeat(300)).len() <= 200);
+/// assert!(component(&"x".repeat(300)).len() <= 255);
 /// ```
 pub fn component(text: &str) -> String {
     cut(clean(text), || text.to_owned())
@@ -89,20 +89,17 @@ pub(crate) fn cut(mut cleaned: String, full: impl FnOnce() -> String) -> String 
         return "-".repeat(cleaned.len().max(1));
     }
     if cleaned.len() > MAX_NAME {
-        let hash = hex(&Sha256::digest(full().as_bytes()));
-        let mut end = MAX_NAME - HASH_DIGITS - 1;
-        while !cleaned.is_char_boundary(end) {
-            end -= 1;
-        }
-        cleaned.truncate(end);
-        cleaned = with_hash(&cleaned, &hash);
+        cleaned = with_hash(&cleaned, &hex(&Sha256::digest(full().as_bytes())));
     }
     cleaned
 }
 
-/// `<name>-<the hash's first 12 digits>`.
-pub(crate) fn with_hash(name: &str, hash: &str) -> String {
-    format!("{name}-{}", hash.get(..HASH_DIGITS).unwrap_or(hash))
+/// `<name>-<the hash's first 12 digits>`, for the last name of a path; one that would be too long is cut.
+pub(crate) fn with_hash(path: &str, hash: &str) -> String {
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    let most = path.len().min(name + MAX_NAME - HASH_DIGITS - 1);
+    let kept = (0..=most).rev().find_map(|end| path.get(..end)).unwrap_or_default();
+    format!("{kept}-{}", hash.get(..HASH_DIGITS).unwrap_or(hash))
 }
 
 /// Bytes in lower case hexadecimal.
@@ -199,10 +196,12 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_and_hashed() {
-        let long = format!("{}ü{}", "x".repeat(186), "y".repeat(100));
+        let long = format!("{}ü{}", "x".repeat(241), "y".repeat(100));
         let cut = component(&long);
-        assert_eq!(cut, format!("{}-{}", "x".repeat(186), &hex(&Sha256::digest(long.as_bytes()))[..12]));
-        assert_eq!(component(&"x".repeat(200)), "x".repeat(200));
+        assert_eq!(cut, format!("{}-{}", "x".repeat(241), &hex(&Sha256::digest(long.as_bytes()))[..12]));
+        assert_eq!(component(&"x".repeat(255)), "x".repeat(255));
+        let twin = with_hash(&format!("out/{}", "x".repeat(255)), "0123456789abcdef");
+        assert_eq!(twin, format!("out/{}-0123456789ab", "x".repeat(242)));
         assert_ne!(component(&format!("{long}1")), component(&format!("{long}2")));
     }
 

@@ -514,3 +514,17 @@ fn the_worker_takes_the_place_of_the_script_s_shell() {
     running.end().expect(75);
     assert_eq!(scene.state("out/a/log/rep_00"), "interrupted");
 }
+
+#[test]
+fn names_of_runs_are_as_long_as_file_systems_take_them() {
+    for (length, cut) in [(251, false), (252, true)] {
+        let value = "x".repeat(length);
+        let config = format!("name: a\npath: out\nrepetitions: 1\ncommand: 'true'\ngrid: {{l: [{value}, y]}}\n");
+        let scene = Scene::with(&config);
+        scene.cw2("run config.yml").expect(0).says(["2 completed"]);
+        let mut names: Vec<_> = std::fs::read_dir(scene.path("out/a")).expect("the runs").flatten().collect();
+        names.sort_by_key(|entry| entry.file_name().len());
+        let name = names.pop().expect("a run").file_name().into_string().expect("text");
+        assert_eq!((name.len(), name == format!("a__l{value}")), (255, !cut), "{name}");
+    }
+}
