@@ -8,6 +8,7 @@ use super::keys;
 use super::merge::{Documents, Named, merge, sort_documents};
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::{decode, start_of};
+use super::reader::unexpanded;
 use super::traps::Traps;
 use super::{Source, SourceFile, yaml};
 use std::collections::HashMap;
@@ -120,6 +121,11 @@ impl<'a> Loader<'a> {
                 self.report.push(Diagnostic::error(message).at(value.at).help(help));
                 return Import::Wrong;
             }
+        }
+        let unexpanded = path.as_ref().and_then(|path| unexpanded("import_path", path.as_str()?, path.at));
+        if let Some(diagnostic) = unexpanded {
+            self.report.push(diagnostic.help("write the path out; a relative one starts at the file it is written in"));
+            return Import::Wrong;
         }
         let Some(at) = path.as_ref().or(name.as_ref()).map(|node| node.at) else { return Import::None };
         let file = match path.as_ref().and_then(Node::as_str) {

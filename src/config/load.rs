@@ -4,7 +4,8 @@
 
 use super::error::{Diagnostic, Report, names};
 use super::import::Loader;
-use super::merge::{Documents, slurm_for};
+use super::merge::{Documents, Named, slurm_for};
+use super::node::brief;
 use super::positions::start_of;
 use super::set::{self, Assignment};
 use super::typed::{Shared, experiment, selected};
@@ -29,12 +30,9 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
             merged.push((named, node));
         }
         let mut report = std::mem::take(&mut loader.report);
-        let shared = Shared {
-            request,
-            slurm: slurm_for(&documents.slurm, &request.hostname),
-            set: &assignments,
-            readable: &|path| loader.exists(path),
-        };
+        let slurm = slurm_for(&documents.slurm, &request.hostname);
+        check_host(&documents.slurm, slurm, request, &mut report);
+        let shared = Shared { request, slurm, set: &assignments, readable: &|path| loader.exists(path) };
         for (named, node) in merged {
             experiments.extend(experiment(&shared, named, node, &mut report));
         }
@@ -62,6 +60,17 @@ fn assignments(request: &Request, report: &mut Report) -> Vec<Assignment> {
     assignments
 }
 
+/// What describes only other machines would be left out without a word.
+fn check_host(documents: &[Named], found: Option<&Named>, request: &Request, report: &mut Report) {
+    let (Some(first), None) = (documents.first(), found) else { return };
+    let all = names(documents.iter().map(|named| named.name.as_str()));
+    let message = format!("no SLURM document is for this host, `{}`: there are only {all}", brief(&request.hostname));
+    // Who only looks at the runs asks nothing of the cluster.
+    let diagnostic = if request.command_optional { Diagnostic::warning(message) } else { Diagnostic::error(message) };
+    let help = "name one of them after this host, or add a document `SLURM` for all others";
+    report.push(diagnostic.at(first.name_at).help(help));
+}
+
 /// There must be an experiment, and every one asked for.
 fn check_selection(documents: &Documents, file: u32, request: &Request, report: &mut Report) {
     let known: Vec<_> = documents.experiments.iter().map(|named| named.name.as_str()).collect();
@@ -79,7 +88,7 @@ fn check_selection(documents: &Documents, file: u32, request: &Request, report: 
             Some(near) => format!("did you mean `{near}`? {all}"),
             None => all,
         };
-        let message = format!("there is no experiment `{}`", super::node::brief(wanted));
+        let message = format!("there is no experiment `{}`", brief(wanted));
         report.push(Diagnostic::error(message).at(start_of(file)).help(help));
     }
 }

@@ -29,16 +29,16 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
         sbatch_args: reader.node("sbatch_args").map(|node| sbatch_args(reader, node)).unwrap_or_default(),
         sh_lines: sh_lines(reader),
         venv: line(reader, "venv"),
-        slurm_log: line(reader, "slurm_log"),
+        slurm_log: path(reader, "slurm_log"),
         path_to_template: template(reader, readable),
         scheduler: line(reader, "scheduler"),
         max_array_size: count(reader, "max_array_size"),
         requeue: reader.read::<Switch>("requeue").map(|switch| switch.0),
         max_requeues: reader.read::<Count<0>>("max_requeues").map(|count| count.0),
         grace: reader.read::<Seconds<false>>("grace").map(|seconds| seconds.0),
-        experiment_copy_src: line(reader, "experiment_copy_src"),
-        experiment_copy_dst: line(reader, "experiment_copy_dst"),
-        experiment_copy_auto_dst: line(reader, "experiment_copy_auto_dst"),
+        experiment_copy_src: path(reader, "experiment_copy_src"),
+        experiment_copy_dst: path(reader, "experiment_copy_dst"),
+        experiment_copy_auto_dst: path(reader, "experiment_copy_auto_dst"),
         extra: foreign.into_iter().map(|(key, node)| (key.to_owned(), node.to_value())).collect(),
     }
 }
@@ -61,6 +61,12 @@ fn count(reader: &mut Reader<'_>, key: &str) -> Option<u32> {
 /// A text without a line break; an empty one is as good as none.
 fn line(reader: &mut Reader<'_>, key: &str) -> Option<String> {
     let text = reader.text(key)?;
+    (one_line(reader, key, &text) && !text.text.is_empty()).then_some(text.text)
+}
+
+/// A path without a line break; an empty one is as good as none.
+fn path(reader: &mut Reader<'_>, key: &str) -> Option<String> {
+    let text = reader.path(key)?;
     (one_line(reader, key, &text) && !text.text.is_empty()).then_some(text.text)
 }
 
@@ -157,7 +163,7 @@ fn check_option(reader: &mut Reader<'_>, key: &str, at: At) -> bool {
 
 /// The user's template: beside the file that names it, else from the working directory, as the original has it.
 fn template(reader: &mut Reader<'_>, readable: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
-    let text = reader.text("path_to_template")?;
+    let text = reader.path("path_to_template")?;
     let path = PathBuf::from(&text.text);
     let folder = reader.report.files.get(text.at.file as usize).and_then(|file| file.path.parent());
     let beside = folder.map(|folder| folder.join(&path));

@@ -50,7 +50,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
             "write what to run, as in `command: python train.py --config {{ config_file }}`",
         );
     }
-    let path = reader.text("path").filter(|path| check_path(&mut reader, &path.text, path.at));
+    let path = reader.path("path").filter(|path| check_path(&mut reader, &path.text, path.at));
     let count = |reader: &mut Reader<'_>, key: &str| reader.read::<Count<1>>(key).map(|count| count.0);
     let seconds = |reader: &mut Reader<'_>, key: &str| reader.read::<Seconds<true>>(key).map(|seconds| seconds.0);
     let retries = reader.read::<Retries>("retries");
@@ -69,7 +69,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         reps_in_parallel: count(&mut reader, "reps_in_parallel").unwrap_or(1),
         command: reader.node("command").and_then(|node| command::command(&mut reader, node)),
         env: reader.node("env").and_then(|node| command::env(&mut reader, node)).unwrap_or_default(),
-        workdir: reader.text("workdir"),
+        workdir: reader.path("workdir"),
         launcher: reader.node("launcher").and_then(|node| command::launcher(&mut reader, node)).unwrap_or_default(),
         timeout: seconds(&mut reader, "timeout"),
         retries: retries.map_or(0, |retries| retries.count),

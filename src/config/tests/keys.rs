@@ -281,3 +281,37 @@ repetitons: 5
     assert_eq!(warnings(&format!("{GOOD}paths: [a]\nnames: [b]\n"), &request()), "");
     assert_eq!(warnings(&format!("name: DEFAULT\nnames: [b]\n---\n{GOOD}"), &request()), "");
 }
+
+#[test]
+fn a_path_that_only_a_shell_would_expand() {
+    let text = GOOD.replace("path: out", "path: ~/results");
+    assert_eq!(
+        errors(&text, &request()),
+        "error: `path` is `~/results`, but `~` is not expanded here: it would be a part of the folder's name
+ --> c.yml:2:7
+  |
+2 | path: ~/results
+  |       ^^^^^^^^^
+  |
+  = help: write the path out; a relative one starts at the working directory"
+    );
+    for (key, line) in [
+        ("workdir", "workdir: $SCRATCH/{{ run }}"),
+        ("import_path", "import_path: ~/base.yml"),
+        ("slurm_log", "slurm: {slurm_log: '${SCRATCH}/logs'}"),
+        ("path_to_template", "slurm: {path_to_template: ~/job.sh}"),
+        ("experiment_copy_src", "slurm: {experiment_copy_src: /home/$USER}"),
+        ("experiment_copy_dst", "slurm: {experiment_copy_dst: $HOME}"),
+        ("experiment_copy_auto_dst", "slurm: {experiment_copy_auto_dst: ~me}"),
+    ] {
+        let rendered = errors(&format!("{GOOD}{line}\n"), &request());
+        assert!(
+            rendered.starts_with(&format!("error: `{key}` is `")) && rendered.contains(" expanded here: "),
+            "{rendered}"
+        );
+    }
+    // The shell reads it, or it is a name like any other.
+    for line in ["slurm: {venv: $HOME/venv}", "workdir: a~b$", "workdir: 5$/x", "slurm: {sh_lines: cd ~}"] {
+        one(&format!("{GOOD}{line}\n"), &request());
+    }
+}

@@ -268,3 +268,20 @@ fn debug_is_one_repetition() {
         assert_eq!(experiment.first_run_only, debug);
     }
 }
+
+#[test]
+fn settings_for_other_hosts_only() {
+    let text = format!("{GOOD}---\nname: SLURM_node1\npartition: a\n---\nname: SLURM_horeka\npartition: b\n");
+    assert_eq!(one(&text, &request()).slurm.partition.as_deref(), Some("a"));
+    let elsewhere = Request { hostname: "laptop".to_owned(), ..request() };
+    let rendered = "no SLURM document is for this host, `laptop`: there are only `SLURM_node1` and `SLURM_horeka`
+ --> c.yml:6:7
+  |
+6 | name: SLURM_node1
+  |       ^^^^^^^^^^^
+  |
+  = help: name one of them after this host, or add a document `SLURM` for all others";
+    assert_eq!(errors(&text, &elsewhere), format!("error: {rendered}"));
+    let looking = Request { command_optional: true, ..elsewhere };
+    assert_eq!(warnings(&text, &looking), format!("warning: {rendered}"));
+}
