@@ -77,7 +77,7 @@ pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Vec<Loaded>> {
                     .with_context(|| format!("the parameters of `{}` cannot be read", run.run))?,
                 None => anyhow::bail!("`{}` does not tell with which parameters it was run", dir.display()),
             };
-            let metrics::Records { records, others } = metrics::read(&dir)?;
+            let metrics::Records { records, others } = metrics::read(&dir, status.as_deref())?;
             anyhow::Ok(Loaded {
                 experiment: experiment.name.clone(),
                 run: run.run.clone(),

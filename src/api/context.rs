@@ -33,6 +33,8 @@ pub struct Repetition {
     pub(crate) dir: PathBuf,
     pub(crate) attempt: u32,
     pub(crate) resume: bool,
+    /// How many records of metrics there are that it goes on from.
+    pub(crate) records: u64,
     pub(crate) slot: u32,
     pub(crate) cpus: Vec<usize>,
     pub(crate) threads: usize,
@@ -222,7 +224,7 @@ impl fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(rep: Repetition, loggers: LoggerArray, worker: Arc<dyn Worker>, logs: LogHandle) -> Self {
-        let records = Records { loggers, iter: Iter::Records(0), warned: false };
+        let records = Records { loggers, iter: Iter::Records(rep.records), warned: false };
         Context { rep, records: Mutex::new(records), worker, logs }
     }
 
@@ -231,7 +233,9 @@ impl Context {
     /// Three are added, and take the place of any of these names:
     /// - `ts`, the time (RFC 3339);
     /// - `rep`, the repetition's number;
-    /// - `iter`: how many records of this attempt there were before. In an [`IterativeExperiment`](super::IterativeExperiment) it
+    /// - `iter`: how many records there were before. An attempt that resumes another one goes on from the record after which the
+    ///   checkpoint it [restores](Context::restore) was saved (from 0 where none was), and one that does not ask for it after
+    ///   the last record (from 0 where nothing was saved in [`dir`](Repetition::dir)). In an [`IterativeExperiment`](super::IterativeExperiment) it
     ///   is the number of the iteration that is under way or whose state is saved, and null outside of one.
     ///
     /// ```
@@ -370,7 +374,11 @@ impl Context {
     /// }
     /// ```
     pub fn save<S: Serialize + ?Sized>(&self, state: &S) -> anyhow::Result<()> {
-        let text = Value::of(state)?.to_json();
+        let records = match self.records().iter {
+            Iter::Records(count) => Value::from(count),
+            Iter::Iteration(_) => Value::Null,
+        };
+        let text = Value::from_pairs([("records", records), ("state", Value::of(state)?)]).to_json();
         atomic::replace(&self.checkpoint(), text.as_bytes(), Durable::Yes)?;
         Ok(())
     }
@@ -385,8 +393,22 @@ impl Context {
             return Ok(None);
         }
         let path = self.checkpoint();
-        let Some(text) = files::read_if_there(&path, files::cap::NONE)? else { return Ok(None) };
-        let parse = || Ok(Value::from_json(std::str::from_utf8(&text)?)?.to()?);
+        let go_on_from = |records: u64| {
+            if let Iter::Records(count) = &mut self.records().iter {
+                *count = records;
+            }
+        };
+        let Some(text) = files::read_if_there(&path, files::cap::NONE)? else {
+            go_on_from(0);
+            return Ok(None);
+        };
+        let parse = || {
+            let saved = Value::from_json(std::str::from_utf8(&text)?)?;
+            if let Some(records) = saved["records"].as_i64() {
+                go_on_from(u64::try_from(records)?);
+            }
+            Ok(saved["state"].to()?)
+        };
         parse().map(Some).map_err(|error: anyhow::Error| error.context(format!("cannot restore `{}`", path.display())))
     }
 

@@ -18,9 +18,16 @@ pub mod rep {
     pub const METRICS: &str = "metrics.jsonl";
     /// The same as a table, where a Rust experiment has that logger.
     pub const METRICS_CSV: &str = "metrics.csv";
-    /// The metrics of an earlier attempt that was not resumed.
+    /// The metrics of an earlier attempt that were set aside: it was not resumed, or a later one began them again.
     pub fn metrics_of(attempt: u32) -> String {
         format!("metrics.attempt-{attempt}.jsonl")
+    }
+
+    /// Whether cw2 puts a file of this name there; what an experiment may save has any other one.
+    pub fn is_own(name: &str) -> bool {
+        [CONFIG_YAML, CONFIG_JSON, OUT, ERR, STATUS, METRICS, METRICS_CSV, SURRENDER].contains(&name)
+            || name.starts_with("metrics.attempt-")
+            || name.strip_prefix('.').is_some_and(|name| name.starts_with(STATUS))
     }
 
     /// What a Rust experiment saved to be resumed from.

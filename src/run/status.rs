@@ -98,6 +98,10 @@ pub struct Status {
     /// What it left when it surrendered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<serde_json::Value>,
+    /// Where the metrics of this attempt, which resumes another one, begin in their file (bytes); none where all of them are
+    /// its own, or what it began again was set aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_from: Option<u64>,
     /// How earlier attempts ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Attempt>,

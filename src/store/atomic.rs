@@ -34,6 +34,11 @@ pub struct Staged {
 
 /// Writes what is to replace `path` beside it.
 pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged> {
+    stage_by(path, |file| file.write_all(bytes))
+}
+
+/// The same for what is too large to be held.
+pub fn stage_by(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<Staged> {
     let fail = |source| Error::new("write", path, source);
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -43,7 +48,7 @@ pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged> {
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|error| fail(explained(error)))?;
-    file.write_all(bytes).map_err(fail)?;
+    write(file.as_file_mut()).map_err(fail)?;
     Ok(Staged { file, path: path.to_owned() })
 }
 

@@ -1,11 +1,14 @@
 //! The metrics of a repetition: lines appended while it runs, read back whole.
 
 use super::atomic::{self, Durable};
-use super::{Error, Result, files};
+use super::lines::Lines;
+use super::{Error, Result, begun_again, files};
 use crate::plan::layout::rep as names;
+use crate::run::status::Status;
 use crate::value::{Map, Value};
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A file that lines are appended to.
@@ -61,22 +64,72 @@ pub struct Records {
     pub others: Vec<String>,
 }
 
-/// Reads `metrics.jsonl` whole; nothing where there is no such file. The log tells of lines that are no records.
-pub fn read(dir: &Path) -> Result<Records> {
-    let text = read_or_empty(&dir.join(names::METRICS))?;
+/// Reads `metrics.jsonl` of a repetition with this status; nothing where there is no such file. What its last attempt began
+/// again is left out. The log tells of lines that are no records.
+pub fn read(dir: &Path, status: Option<&Status>) -> Result<Records> {
+    let path = dir.join(names::METRICS);
+    let file = match files::open(&path) {
+        Ok(file) => file,
+        Err(error) if files::is_missing(&error) => return Ok(Records::default()),
+        Err(error) => return Err(Error::new("read", &path, error)),
+    };
+    let from = status.and_then(|status| status.metrics_from);
+    let begun_again = from.map_or(Ok(None), |from| begun_again::range(&path, from))?.unwrap_or_default();
     let mut read = Records::default();
-    for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
-        match Value::from_json(line) {
+    let mut lines = Lines::new(BufReader::new(file), 0);
+    let mut number = 0;
+    while let Some(line) = lines.next().map_err(|source| Error::new("read", &path, source))? {
+        number += 1;
+        let Some(text) = line.text else {
+            read.others.push(format!("line {number}: longer than any record"));
+            continue;
+        };
+        let text = String::from_utf8_lossy(text);
+        if begun_again.contains(&line.start) || text.trim().is_empty() {
+            continue;
+        }
+        match Value::from_json(&text) {
             Ok(Value::Map(record)) => read.records.push(record),
             Ok(_) => read.others.push(format!("line {number}: not a JSON object")),
             Err(error) => read.others.push(format!("line {number}, column {}: {}", error.column, error.message)),
         }
     }
     if let Some(first) = read.others.first() {
-        let (count, path) = (read.others.len(), dir.join(names::METRICS));
+        let count = read.others.len();
         log::warn!("{}: {count} lines are not JSON objects and were left out ({first})", path.display());
     }
     Ok(read)
+}
+
+/// Sets aside what the attempt that started at `from` began again: to the metrics of the attempt before, which it is.
+pub(super) fn settle(dir: &Path, from: u64, before: u32) -> Result<()> {
+    let path = dir.join(names::METRICS);
+    let Some(Range { start, end }) = begun_again::range(&path, from)? else { return Ok(()) };
+    let fail = |source| Error::new("write", &path, source);
+    let file = files::open(&path).map_err(fail)?;
+    let copy = |from: u64, length: u64, to: &mut File| {
+        let mut source = &file;
+        source.seek(SeekFrom::Start(from))?;
+        std::io::copy(&mut source.take(length), to).map(drop)
+    };
+    let kept = atomic::stage_by(&path, |new| copy(0, start, new).and_then(|()| copy(end, u64::MAX, new)))?;
+    let aside = dir.join(names::metrics_of(before));
+    // Where its writer died over it before, the lines stand there twice.
+    files::append(&aside)
+        .and_then(|mut aside| copy(start, end - start, &mut aside))
+        .map_err(|source| Error::new("write", &aside, source))?;
+    kept.commit(Durable::No)
+}
+
+/// How many lines `metrics.jsonl` has that are not blank.
+pub(super) fn count(dir: &Path) -> u64 {
+    let Ok(file) = files::open(&dir.join(names::METRICS)) else { return 0 };
+    let mut lines = Lines::new(BufReader::new(file), 0);
+    let mut count = 0;
+    while let Ok(Some(line)) = lines.next() {
+        count += u64::from(line.text.is_some_and(|text| !text.trim_ascii().is_empty()));
+    }
+    count
 }
 
 fn read_or_empty(path: &Path) -> Result<String> {
@@ -100,6 +153,21 @@ impl Table {
         }
         let columns = parse_csv(&read_or_empty(&path)?).into_iter().next().unwrap_or_default();
         Ok(Table { columns, rows: Appender::open(path)? })
+    }
+
+    /// Removes the rows that one with this step takes the place of; see [`begun_again`].
+    pub fn begin_again(&mut self, (key, step): (&str, f64)) -> Result<()> {
+        let Some(column) = self.columns.iter().position(|column| column == key) else { return Ok(()) };
+        let path = self.rows.path.clone();
+        let mut rows = parse_csv(&read_or_empty(&path)?);
+        let step_of = |cells: &Vec<String>| cells.get(column).and_then(|cell| cell.parse().ok());
+        let steps = rows.iter().enumerate().skip(1).map(|(row, cells)| (row, step_of(cells)));
+        let Some(first) = begun_again::first_begun_again(steps, step) else { return Ok(()) };
+        rows.truncate(first);
+        let text: String = rows.iter().map(|row| line_of(row.iter().map(String::as_str)) + "\n").collect();
+        atomic::replace(&path, text.as_bytes(), Durable::No)?;
+        self.rows = Appender::open(path)?;
+        Ok(())
     }
 
     /// Adds the columns that it does not have yet.
@@ -184,11 +252,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(names::METRICS), "{\"a\":1}\n{\"a\":").unwrap();
         append(dir.path()).unwrap().line(r#"{"a":NaN}"#).unwrap();
-        let found = read(dir.path()).unwrap();
+        let found = read(dir.path(), None).unwrap();
         let records: Vec<_> = found.records.into_iter().map(|record| Value::Map(record).to_json()).collect();
         assert_eq!(records, [r#"{"a":1}"#, r#"{"a":NaN}"#]);
         assert_eq!(found.others, ["line 2, column 6: a value is missing"]);
-        assert!(read(&dir.path().join("nowhere")).unwrap().records.is_empty());
+        assert!(read(&dir.path().join("nowhere"), None).unwrap().records.is_empty());
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //! [`crate::run`], names and places from [`crate::plan::layout`].
 
 pub mod atomic;
+pub mod begun_again;
 mod error;
 pub mod files;
 pub mod finished;
 mod gather;
 pub mod git;
 pub mod indexed;
+mod lines;
 mod locks;
 pub mod log;
 mod made;

@@ -7,7 +7,7 @@
 
 use super::atomic::{self, Durable};
 use super::files::{self, cap};
-use super::{Error, Result};
+use super::{Error, Result, begun_again, metrics};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, rep as names};
 use crate::run::status::{self, Found, Status};
@@ -212,6 +212,41 @@ impl Owned {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::new("rename", &path, error)),
             _ => Ok(()),
         }
+    }
+
+    /// Prepares the metrics of the attempt before for one that resumes it, and returns where those of the new one begin; see
+    /// [`begun_again`]. `unsettled` is what was noted of the attempt before.
+    pub fn resume_metrics(&self, before: u32, unsettled: Option<u64>) -> Result<Option<u64>> {
+        if let Some(from) = unsettled {
+            self.settle_metrics(before, from)?;
+        }
+        let path = self.dir.join(names::METRICS);
+        let length = super::log::length(&path)?.unwrap_or(0);
+        if length == 0 {
+            return Ok(None);
+        }
+        // Nothing was saved, so all begins again; where a step will tell it, what was saved elsewhere is not overlooked.
+        if !self.has_saved() && !begun_again::has_steps(&path) {
+            self.set_metrics_aside(before)?;
+            return Ok(None);
+        }
+        Ok(Some(length))
+    }
+
+    /// Sets aside what `attempt`, whose metrics start at `from`, began again.
+    pub fn settle_metrics(&self, attempt: u32, from: u64) -> Result<()> {
+        metrics::settle(&self.dir, from, attempt.saturating_sub(1))
+    }
+
+    /// How many records of metrics an attempt goes on from that resumes another one: none where that saved nothing.
+    pub fn records_before(&self) -> u64 {
+        if self.has_saved() { metrics::count(&self.dir) } else { 0 }
+    }
+
+    /// Whether there is anything in the directory that cw2 did not put there.
+    fn has_saved(&self) -> bool {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return true };
+        entries.flatten().any(|entry| !names::is_own(&entry.file_name().to_string_lossy()))
     }
 
     /// Removes the temporary files of a worker that died while it wrote.

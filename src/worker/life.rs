@@ -101,6 +101,10 @@ impl Life<'_> {
         let found = owned.status();
         let before = owned.begun_before();
         let own_params = &self.rep.run.record.params_sha256;
+        let unsettled = match &found {
+            Found::Status(status) => status.metrics_from,
+            Found::Nothing | Found::Unreadable(_) => None,
+        };
         let died = match &found {
             Found::Status(status) => status.state == State::Running && status.host == self.options.host,
             Found::Nothing => before.is_some(),
@@ -129,6 +133,9 @@ impl Life<'_> {
         let mut retries = self.experiment().retries;
         let mut started = Instant::now();
         let mut status = self.new_status(attempt, earlier);
+        if resume {
+            status.metrics_from = owned.resume_metrics(attempt - 1, unsettled)?;
+        }
         let mut begun = self.begin(&owned, &status, resume)?;
         loop {
             let mut run = self.execution(content, &owned, &begun, status.attempt, resume);
@@ -145,7 +152,8 @@ impl Life<'_> {
             }
             run.finalize(&mut outcome);
             drop(run);
-            let status = ended(&status, &outcome, started);
+            let mut status = ended(&status, &outcome, started);
+            Self::settle(&owned, &mut status);
             if status.state.is_finished() {
                 self.budget.learn(started.elapsed());
             }
@@ -193,6 +201,16 @@ impl Life<'_> {
                 outcome.give_up(&error.to_string());
                 false
             }
+        }
+    }
+
+    /// Sets aside what the attempt began again, where nothing of it can live any more: whoever reads the file need not know.
+    fn settle(owned: &Owned, status: &mut Status) {
+        let over = matches!(status.state, State::Completed | State::Surrendered | State::Crashed);
+        let Some(from) = status.metrics_from.filter(|_| over) else { return };
+        match owned.settle_metrics(status.attempt, from) {
+            Ok(()) => status.metrics_from = None,
+            Err(error) => log::warn!("what was begun again still stands among the metrics: {error}"),
         }
     }
 
@@ -252,6 +270,7 @@ impl Life<'_> {
             exit: None,
             error: None,
             payload: None,
+            metrics_from: None,
             earlier,
         }
     }

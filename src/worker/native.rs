@@ -175,7 +175,10 @@ impl<'a> Native<'a> {
         let (go, wait) = channel();
         let tail_from = owned.stderr_len();
         let native = Native { life, owned, begun, shared: Arc::clone(&shared), go: Some(go), tail_from };
-        let rep = repetition(life, attempt, resume);
+        let rep = Repetition {
+            records: if resume { owned.records_before() } else { 0 },
+            ..repetition(life, attempt, resume)
+        };
         let (factory, owned) = (factory.clone(), Arc::clone(owned));
         *lock(&native.shared.deadline) = native.deadline();
         let started = owned.streams().map_err(|error| error.to_string()).and_then(|(out, err)| {
@@ -320,6 +323,7 @@ fn repetition(life: &Life<'_>, attempt: u32, resume: bool) -> Repetition {
         dir: life.rep.dir.clone(),
         attempt,
         resume,
+        records: 0,
         slot: slot.number,
         cpus: slot.cpus.clone(),
         threads: slot.threads,

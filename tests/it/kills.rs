@@ -248,7 +248,7 @@ fn a_worker_that_dies_before_it_notes_that_a_repetition_runs_is_known_of() {
     // It is killed by what it started, which goes on without holding a lock.
     const REPETITION: &str = r#"
 [ "$CW2_ATTEMPT" = 1 ] || { echo "resume $CW2_RESUME"; exit 0; }
-echo '{"loss": 1}' >> "$CW2_METRICS"
+echo '{"loss": 1}' >> "$CW2_METRICS"; echo 1 > "$CW2_REP_DIR/saved"
 kill -KILL $PPID
 echo $$ > pid.$CW2_REP
 exec sleep 1000 > /dev/null 2>&1

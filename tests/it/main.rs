@@ -17,6 +17,7 @@ mod git;
 mod kills;
 mod listing;
 mod logs;
+mod metrics;
 mod native;
 mod plan;
 mod programs;

@@ -216,6 +216,33 @@ fn a_checkpoint_is_restored_where_the_attempt_before_was_interrupted() {
 }
 
 #[test]
+fn records_since_the_last_checkpoint_count_once() {
+    for saves in [false, true] {
+        let scene = sweep("count", &format!("params: {{saves: {saves}}}\n"));
+        let running = call(&scene, "run config.yml").start();
+        let at = |name: &str| format!("{}/{name}", dir("count"));
+        wait_until("four records", || scene.lines(&at("metrics.jsonl")).len() == 4);
+        running.signal(Signal::SIGTERM);
+        running.end().expect(75);
+        call(&scene, "run config.yml").run().expect(0);
+
+        let of = |n: i64| if saves && n < 2 { 1 } else { 2 };
+        let rep = cw2::load(scene.path("out")).unwrap().remove(0);
+        let records: Vec<_> = rep
+            .metrics
+            .iter()
+            .map(|record| ["iter", "n", "attempt"].map(|name| record.get(name).and_then(Value::as_i64)))
+            .collect();
+        let expected: Vec<_> = (0..6).map(|n| [n, n, of(n)].map(Some)).collect();
+        assert_eq!(records, expected, "saves: {saves}");
+        let rows: Vec<_> = scene.lines(&at("metrics.csv")).into_iter().skip(1).collect();
+        let expected: Vec<_> = (0..6).map(|n| format!(",0,{n},{n},{}", of(n))).collect();
+        assert!(rows.len() == 6 && rows.iter().zip(&expected).all(|(row, end)| row.ends_with(end)), "{rows:?}");
+        assert_eq!(scene.lines(&at("metrics.attempt-1.jsonl")).len(), if saves { 2 } else { 4 });
+    }
+}
+
+#[test]
 fn a_second_signal_does_not_wait_for_a_stubborn_experiment() {
     let scene = sweep("stubborn", "");
     let running = call(&scene, "run config.yml --grace 60").start();

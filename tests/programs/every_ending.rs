@@ -13,6 +13,22 @@ struct Params {
     how: String,
 }
 
+/// Logs six records, and waits for a stop at the fourth.
+fn count(cx: &Context) -> anyhow::Result<()> {
+    let saves = cx.params_value()["saves"].as_bool() == Some(true);
+    let first: u32 = cx.restore()?.unwrap_or_default();
+    for n in first..6 {
+        cx.log(Metrics::new().with("n", n).with("attempt", cx.attempt()));
+        if saves && n == 1 {
+            cx.save(&2)?;
+        }
+        if n == 3 && cx.wait_stop(Duration::from_secs(if cx.resume() { 0 } else { 60 })) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 #[derive(Default)]
 struct EveryEnding {
     starts: u32,
@@ -128,6 +144,7 @@ impl Experiment for EveryEnding {
                 std::fs::write(cx.dir().join("saves"), saves.to_string())?;
                 Ok(())
             }
+            "count" => count(cx),
             "once" if cx.attempt() < 2 => anyhow::bail!("not yet"),
             "flaky" if cx.attempt() < 3 => anyhow::bail!("not yet"),
             _ => Ok(()),

@@ -1,6 +1,7 @@
 //! Metrics as a table.
 
 use crate::api::{Logger, Metrics, Repetition};
+use crate::store::begun_again;
 use crate::store::metrics::{self, Table};
 use crate::value::{Map, Value};
 use std::path::Path;
@@ -17,6 +18,8 @@ use std::path::Path;
 #[derive(Debug, Default)]
 pub struct Csv {
     table: Option<Table>,
+    /// It goes on with the table of an earlier attempt, and has no row of this one yet.
+    resumes: bool,
 }
 
 impl Csv {
@@ -29,11 +32,17 @@ impl Csv {
 impl Logger for Csv {
     fn initialize(&mut self, rep: &Repetition) -> anyhow::Result<()> {
         self.table = Some(Table::open(rep.dir(), rep.resume())?);
+        self.resumes = rep.resume();
         Ok(())
     }
 
     fn process(&mut self, metrics: &Metrics) -> anyhow::Result<()> {
         let Some(table) = &mut self.table else { return Ok(()) };
+        if std::mem::take(&mut self.resumes)
+            && let Some(step) = begun_again::step(|key| metrics.get(key)?.as_f64())
+        {
+            table.begin_again(step)?;
+        }
         let columns = metrics.iter().map(|(name, _)| name);
         table.widen(columns)?;
         let cell = |name: &str| match metrics.get(name) {

@@ -1,7 +1,9 @@
 //! Metrics as JSON lines.
 
 use crate::api::{Logger, Metrics, Repetition};
+use crate::run::status::Found;
 use crate::store::metrics::{self, Appender};
+use crate::store::rep;
 use crate::value::Value;
 use std::path::Path;
 
@@ -9,7 +11,8 @@ use std::path::Path;
 /// [`ClusterWork`](crate::ClusterWork) has one.
 ///
 /// A line is on its way to the disk when the experiment goes on, so that a crash loses none. A resumed attempt goes on in the
-/// same file, where iterations since the last checkpoint then stand twice; one that starts anew begins an empty one.
+/// same file; what it began again, as the attempt before had not saved it, is moved to `metrics.attempt-N.jsonl` at its end. One
+/// that starts anew begins an empty file.
 ///
 /// ```
 /// let array = cw2::LoggerArray::new().with(cw2::loggers::JsonLines::new());
@@ -41,6 +44,11 @@ impl Logger for JsonLines {
     }
 
     fn load(&self, dir: &Path) -> anyhow::Result<Option<Value>> {
-        Ok(Some(Value::List(metrics::read(dir)?.records.into_iter().map(Value::Map).collect())))
+        let status = match rep::status(dir) {
+            Found::Status(status) => Some(status),
+            Found::Nothing | Found::Unreadable(_) => None,
+        };
+        let records = metrics::read(dir, status.as_deref())?.records;
+        Ok(Some(Value::List(records.into_iter().map(Value::Map).collect())))
     }
 }
