@@ -2,8 +2,8 @@
 
 use crate::api::Metrics;
 use crate::run::status::{Found, State, Status};
-use crate::store::plan::Plan;
-use crate::store::{self, metrics, plans, survey};
+use crate::store::survey::{self, Sources};
+use crate::store::{self, metrics, plans};
 use crate::value::Value;
 use anyhow::Context as _;
 use rayon::prelude::*;
@@ -52,8 +52,10 @@ pub fn load(path: impl AsRef<Path>) -> anyhow::Result<Vec<Loaded>> {
     let path = path.as_ref();
     let folders = plans::find(path)?;
     anyhow::ensure!(!folders.is_empty(), "there is no plan in `{}`: name a results folder or a plan's", path.display());
-    let plans = folders.iter().map(|folder| Plan::open(folder)).collect::<store::Result<_>>()?;
-    let survey = survey::survey(plans, None, "")?;
+    let survey = survey::survey(Sources::open(folders)?, None, "")?;
+    for why in &survey.unreadable_plans {
+        log::warn!("a plan is left out: {why}");
+    }
     let mut loaded = Vec::new();
     survey
         .reps

@@ -6,7 +6,7 @@ use super::{Exit, Failure, worker::hostname};
 use crate::run::cancel::{Choice, Load, choose};
 use crate::slurm::{Client, Cluster as _, Element, ElementState, element_names};
 use crate::store::plan::Plan;
-use crate::store::survey::{self, PlanElement};
+use crate::store::survey::{self, PlanElement, Sources};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write as _;
@@ -26,7 +26,8 @@ pub(super) struct CancelArgs {
 const NAMED: usize = 10;
 
 pub(super) fn cancel(args: &CancelArgs, quiet: bool) -> Result<Exit, Failure> {
-    let plans = args.plans.open()?;
+    let Sources { plans, unreadable, .. } = args.plans.open()?;
+    choose::tell_unreadable(&unreadable, &[]);
     let queue = choose::queue(&plans).map_err(|error| {
         Failure::Environment(format!("nothing was cancelled, because Slurm could not be asked what there is: {error}"))
     })?;

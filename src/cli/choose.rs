@@ -5,7 +5,7 @@ use crate::report::human;
 use crate::slurm::{self, Client, Cluster as _, Element, ElementState};
 use crate::store::plan::Plan;
 use crate::store::plans;
-use crate::store::survey::{self, PlanElement};
+use crate::store::survey::{self, PlanElement, Sources};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -21,7 +21,7 @@ pub(super) struct PlanArgs {
 
 impl PlanArgs {
     /// Opens every plan that is named, oldest first, each once.
-    pub(super) fn open(&self) -> Result<Vec<Plan>, Failure> {
+    pub(super) fn open(&self) -> Result<Sources, Failure> {
         let mut folders = Vec::new();
         for source in &self.sources {
             let found = if source.is_dir() { plans::find(source)? } else { Vec::new() };
@@ -34,7 +34,7 @@ impl PlanArgs {
             }
             folders.extend(found);
         }
-        open(folders)
+        Ok(Sources::open(folders)?)
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) struct PlansHereArgs {
 
 impl PlansHereArgs {
     /// Opens every plan that is meant, oldest first, each once.
-    pub(super) fn open(&self) -> Result<Vec<Plan>, Failure> {
+    pub(super) fn open(&self) -> Result<Sources, Failure> {
         if !self.sources.is_empty() {
             return PlanArgs { sources: self.sources.clone() }.open();
         }
@@ -64,21 +64,8 @@ impl PlansHereArgs {
                     .to_owned(),
             ));
         }
-        open(folders)
+        Ok(Sources::open(folders)?)
     }
-}
-
-fn open(folders: Vec<PathBuf>) -> Result<Vec<Plan>, Failure> {
-    let mut plans: Vec<Plan> = Vec::new();
-    for folder in folders {
-        let plan = Plan::open(&folder)?;
-        if !plans.iter().any(|known| known.folder == plan.folder) {
-            plans.push(plan);
-        }
-    }
-    let number = |plan: &Plan| plan.folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
-    plans.sort_by(|a, b| a.folder.parent().cmp(&b.folder.parent()).then_with(|| number(a).cmp(&number(b))));
-    Ok(plans)
 }
 
 /// Some of the repetitions of plans.
@@ -107,8 +94,9 @@ impl RepArgs {
             return Ok(());
         }
         let mut known = Vec::new();
+        // A plan that cannot be read is told of where the repetitions are looked at.
         for plan in plans {
-            known.extend(plan.all_experiments()?.into_iter().map(|experiment| experiment.name));
+            known.extend(plan.all_experiments().unwrap_or_default().into_iter().map(|experiment| experiment.name));
         }
         self.check(&known.iter().map(String::as_str).collect::<Vec<_>>())
     }
@@ -137,9 +125,12 @@ impl RepArgs {
     }
 }
 
-/// Names the states that cannot be read: each may tell of a finished repetition, so nothing is done about it.
-pub(super) fn tell_unreadable(unreadable: &[String]) {
+/// Names the plans and the states that cannot be read: each state may tell of a finished repetition, so nothing is done about it.
+pub(super) fn tell_unreadable(plans: &[String], unreadable: &[String]) {
     const NAMED: usize = 5;
+    for why in plans {
+        tell!("warning: a plan is left out: {why}");
+    }
     for why in unreadable.iter().take(NAMED) {
         tell!("warning: {why}");
     }

@@ -110,6 +110,7 @@ impl Draft {
         let now = jiff::Timestamp::now();
         let manifest = Manifest {
             format: FORMAT,
+            id: String::new(),
             cw2: env!("CARGO_PKG_VERSION").to_owned(),
             created: now.round(jiff::Unit::Second).unwrap_or(now).to_string(),
             root: self.root.to_string_lossy().into_owned(),

@@ -11,9 +11,8 @@ use crate::report::printable::{self, Printable};
 use crate::run::standing::Standing;
 use crate::run::status::{Found, State};
 use crate::store::log::{self, CopyError, Log};
-use crate::store::plan::Plan;
 use crate::store::rep;
-use crate::store::survey::{Survey, survey_of};
+use crate::store::survey::{Sources, Survey, survey_of};
 use clap::Args;
 use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -66,7 +65,7 @@ fn outcome(text: &str) -> Result<Standing, String> {
 
 pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
     let plans = args.plans.open()?;
-    args.reps.check_plans(&plans)?;
+    args.reps.check_plans(&plans.plans)?;
     if args.follow && args.out && args.err {
         return Err(Failure::Usage("`--follow` takes one log: `--out` or `--err`".to_owned()));
     }
@@ -74,7 +73,7 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
         return crashes(args, plans, quiet);
     }
     let survey = look(args, plans, quiet)?;
-    choose::tell_unreadable(&survey.unreadable);
+    choose::tell_unreadable(&survey.unreadable_plans, &survey.unreadable);
     let chosen: Vec<PathBuf> = survey
         .reps
         .iter()
@@ -125,12 +124,12 @@ fn streams(args: &LogsArgs) -> Vec<&'static str> {
 }
 
 /// Asks Slurm only where the answer decides what is chosen.
-fn look(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Survey, Failure> {
+fn look(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Survey, Failure> {
     let asks = args
         .outcome
         .iter()
         .any(|standing| matches!(standing, Standing::Running | Standing::Queued | Standing::Lost | Standing::Pending));
-    let queue = match asks.then(|| choose::glance(&plans)) {
+    let queue = match asks.then(|| choose::glance(&plans.plans)) {
         Some(Ok(queue)) => Some(queue),
         Some(Err(error)) => {
             if !quiet {
@@ -219,18 +218,18 @@ fn follow(args: &LogsArgs, dir: &Path, quiet: bool) -> Result<(), Failure> {
 
 fn is_lost(args: &LogsArgs, dir: &Path) -> Result<bool, Failure> {
     let plans = args.plans.open()?;
-    let queue = choose::glance(&plans).ok();
+    let queue = choose::glance(&plans.plans).ok();
     let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
     let survey = survey_of(plans, queue.as_deref(), &hostname(), &wanted)?;
     Ok(survey.reps.iter().any(|seen| seen.standing == Standing::Lost && survey.dir(seen) == dir))
 }
 
 /// `--failed`: from the status files, which keep the last lines of the attempt that failed.
-fn crashes(args: &LogsArgs, plans: Vec<Plan>, quiet: bool) -> Result<Exit, Failure> {
+fn crashes(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Exit, Failure> {
     let lines = usize::try_from(args.tail.unwrap_or(LAST_LINES)).unwrap_or(usize::MAX);
     let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
     let survey = survey_of(plans, None, &hostname(), &wanted)?;
-    choose::tell_unreadable(&survey.unreadable);
+    choose::tell_unreadable(&survey.unreadable_plans, &survey.unreadable);
     let failed = survey.reps.iter().filter(|seen| matches!(seen.standing, Standing::Crashed | Standing::TimedOut));
     let failed = failed.filter_map(|seen| {
         let error = seen.status.as_deref()?.error.as_ref()?;

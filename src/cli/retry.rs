@@ -8,15 +8,15 @@ use super::{Exit, Failure, Program, worker::hostname};
 use crate::config::SlurmChange;
 use crate::plan::build::Built;
 use crate::plan::check;
-use crate::plan::layout::plan as names;
-use crate::plan::record::{Configured, Counts, ExperimentRecord};
+use crate::plan::layout::{self, plan as names};
+use crate::plan::record::{CodeMode, CodeRecord, Configured, Counts, ExperimentRecord};
 use crate::plan::retry::{self, Group, LeftOut, Original, Picked, Place, Wanted};
 use crate::plan::template::Template;
 use crate::run::standing::Standing;
 use crate::slurm::{self, Element};
 use crate::store::plan::Plan;
 use crate::store::plans::{self, copies};
-use crate::store::survey::{self, Seen, Survey};
+use crate::store::survey::{self, Seen, Sources, Survey};
 use crate::store::{self, submissions};
 use clap::Args;
 use std::cell::Cell;
@@ -66,12 +66,12 @@ fn missing(text: &str) -> Result<Standing, String> {
 }
 
 pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
-    let plans = args.plans.open()?;
-    args.select.check_plans(&plans)?;
+    let sources = args.plans.open()?;
+    args.select.check_plans(&sources.plans)?;
     let change = change(args)?;
-    let (root, folder) = home(&plans)?;
-    let queue = choose::queue(&plans);
-    let survey = look(args, plans, &queue, quiet)?;
+    let (root, folder) = home(&sources.plans)?;
+    let queue = choose::queue(&sources.plans);
+    let survey = look(args, sources, &queue, quiet)?;
     let mut experiments = survey.reps.iter().filter_map(|seen| survey.experiment(seen));
     if !program.command_optional() && experiments.any(|experiment| experiment.command.is_none()) {
         return Err(Failure::Usage(
@@ -85,11 +85,11 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
         places => Some(freeze(args, &survey, places, &change, (root, folder), mode, &picked)?),
     };
     match &frozen {
-        _ if args.json => print_json(frozen.as_ref(), &picked, &survey.unreadable)?,
+        _ if args.json => print_json(frozen.as_ref(), &picked, &survey)?,
         Some(frozen) => frozen.print(mode)?,
         None => {}
     }
-    choose::tell_unreadable(&survey.unreadable);
+    choose::tell_unreadable(&survey.unreadable_plans, &survey.unreadable);
     if !quiet {
         tell!("{}", picked.summary());
         match &frozen {
@@ -142,19 +142,23 @@ fn home(plans: &[Plan]) -> Result<(PathBuf, PathBuf), Failure> {
 /// Looks at everything; refuses where nobody can tell what is under way.
 fn look(
     args: &RetryArgs,
-    plans: Vec<Plan>,
+    mut sources: Sources,
     queue: &Result<Vec<Element>, slurm::Error>,
     quiet: bool,
 ) -> Result<Survey, Failure> {
     let error = match queue {
-        Ok(queue) => return among_others(plans, queue),
+        Ok(queue) => {
+            // Another plan that lies beside them may have some of their repetitions under way.
+            sources.beside = choose::under_way_beside(&sources.plans, queue)?;
+            return Ok(survey::survey(sources, Some(queue), &hostname())?);
+        }
         Err(error) => error,
     };
     if args.assume_dead {
         tell!(
             "warning: Slurm could not be asked ({error}); whatever of these plans is queued or runs is taken for dead"
         );
-        let mut survey = survey::survey(plans, Some(&[]), &hostname())?;
+        let mut survey = survey::survey(sources, Some(&[]), &hostname())?;
         for seen in &mut survey.reps {
             if seen.standing == Standing::Running && !runs_here(seen) {
                 seen.standing = Standing::Lost;
@@ -162,11 +166,11 @@ fn look(
         }
         return Ok(survey);
     }
-    let survey = survey::survey(plans, None, &hostname())?;
+    let survey = survey::survey(sources, None, &hostname())?;
     let local = local_plans(&survey)?;
     let in_doubt = |seen: &&Seen| {
         let by_slurm = seen.status.as_ref().is_some_and(|status| status.slurm.is_some());
-        let may_wait = seen.standing.is_missing() && !local.get(seen.plan).copied().unwrap_or_default();
+        let may_wait = seen.standing.is_missing() && !local.get(seen.last_plan).copied().unwrap_or_default();
         (may_wait || seen.standing == Standing::Running && by_slurm) && chosen(args, &survey, seen)
     };
     let doubts = survey.reps.iter().filter(in_doubt).count() as u64;
@@ -181,17 +185,6 @@ fn look(
          try again where `squeue` works, or say `--assume-dead` if nothing of these plans is under way any more",
         if doubts == 1 { "1 repetition is".to_owned() } else { format!("{} are", count(doubts, "repetition")) }
     )))
-}
-
-/// Looks at the repetitions of these plans. Another plan that lies beside them may have some of them under way.
-fn among_others(plans: Vec<Plan>, queue: &[Element]) -> Result<Survey, Failure> {
-    let mut all = choose::under_way_beside(&plans, queue)?;
-    let others = all.len();
-    // Last, so that each repetition is seen where it is to be taken from, whichever plan's element it lies in.
-    all.extend(plans);
-    let mut survey = survey::survey(all, Some(queue), &hostname())?;
-    survey.reps.retain(|seen| seen.plan >= others);
-    Ok(survey)
 }
 
 /// Whether a repetition that runs does so on this machine, without Slurm: its lock says so.
@@ -253,11 +246,16 @@ fn freeze(
     let used = |plan: usize| places.iter().any(|place| place.plan == plan);
     let mut templates: Vec<Template> = Vec::new();
     let mut originals = Vec::new();
+    let mut notes = Vec::new();
     for (index, plan) in survey.plans.iter().enumerate() {
         let mut experiments = survey.experiments.get(index).cloned().unwrap_or_default();
         if used(index) {
+            let needed = lines_of(survey, index, places);
             for (line, experiment) in (0..).zip(&mut experiments) {
                 experiment.code = plan.code_of(line)?;
+                if let Some(code) = experiment.code.as_ref().filter(|_| needed.contains(&line)) {
+                    notes.extend(code_note(plan, code)?);
+                }
                 experiment.overwrites_before = plan.overwrites_before(experiment).map(str::to_owned);
                 templates.extend(attempt(args, plan, experiment, change)?);
             }
@@ -294,11 +292,40 @@ fn freeze(
         let plan = survey.plans.get(plan).ok_or_else(|| anyhow::anyhow!("there is no plan {plan}"))?;
         plan.params_json(line).map_err(anyhow::Error::from)
     };
-    draft.write(mode, |sink| {
+    let mut frozen = draft.write(mode, |sink| {
         let mut built = retry::build(&groups, max_array_size, &params, sink)?;
         built.counts.finished = picked.finished();
         Ok(built)
-    })
+    })?;
+    notes.dedup();
+    frozen.notes.splice(0..0, notes);
+    Ok(frozen)
+}
+
+/// The lines of the experiments of a plan of which something is run again.
+fn lines_of(survey: &Survey, plan: usize, places: &[Place]) -> HashSet<u32> {
+    let runs = survey.runs.get(plan).map_or(&[][..], Vec::as_slice);
+    let own = places.iter().filter(|place| place.plan == plan);
+    own.filter_map(|place| runs.get(place.run as usize)).map(|run| run.experiment).collect()
+}
+
+/// Says whose code is run again; it must still be there.
+fn code_note(plan: &Plan, code: &CodeRecord) -> Result<Option<String>, Failure> {
+    let place = Path::new(&code.place);
+    let folder = match code.mode {
+        CodeMode::Archive => return Ok(None),
+        CodeMode::Copy => place.to_owned(),
+        CodeMode::PerJob => layout::untouched_copy(place),
+    };
+    if folder.is_dir() {
+        return Ok(Some(format!("code: that of plan {}, in {}", plan.name(), place.display())));
+    }
+    Err(Failure::Environment(format!(
+        "the code copy `{}` of plan `{}` is gone; plan the configuration again, which takes a new copy and leaves out what is \
+         finished",
+        folder.display(),
+        plan.folder.display()
+    )))
 }
 
 /// Makes an experiment's record that of one more attempt; returns the templates it names.
@@ -334,7 +361,12 @@ fn frozen_template(plan: &Plan, configured: &Configured) -> Result<Option<Templa
         Some(copy) => plan.folder.join(copy),
         None => plan.root.join(path),
     };
-    read_template(path, &place).map(Some)
+    let template = read_template(path, &place)?;
+    // Its name holds the hash of its text.
+    if configured.template.as_ref().is_some_and(|copy| template.copy() != *copy) {
+        return Err(store::Error::damaged(&place, "it is not the template that was planned").into());
+    }
+    Ok(Some(template))
 }
 
 fn read_template(path: &Path, place: &Path) -> Result<Template, Failure> {
@@ -354,8 +386,8 @@ fn used_templates(templates: Vec<Template>, groups: &[Group]) -> Vec<Template> {
     templates.into_iter().filter(|template| named.contains(&*template.copy()) && seen.insert(template.copy())).collect()
 }
 
-/// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}, "unreadable": […]}`.
-fn print_json(frozen: Option<&Frozen>, picked: &Picked, unreadable: &[String]) -> Result<(), Failure> {
+/// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}, "unreadable_plans": […], "unreadable": […]}`.
+fn print_json(frozen: Option<&Frozen>, picked: &Picked, survey: &Survey) -> Result<(), Failure> {
     use std::io::Write as _;
     let folder = frozen.and_then(|frozen| frozen.folder.as_ref());
     let scripts: Vec<String> = match (frozen, folder) {
@@ -373,7 +405,8 @@ fn print_json(frozen: Option<&Frozen>, picked: &Picked, unreadable: &[String]) -
         "jobs": frozen.map_or(0, |frozen| frozen.built.counts.jobs),
         "retried": counts(picked.retried()),
         "left_out": counts(picked.left_out()),
-        "unreadable": unreadable,
+        "unreadable_plans": survey.unreadable_plans,
+        "unreadable": survey.unreadable,
     });
     let mut out = std::io::stdout().lock();
     writeln!(out, "{json}")?;

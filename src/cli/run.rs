@@ -45,6 +45,7 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         return Ok(Exit::Done);
     };
     let plan = Plan::open(&folder)?;
+    worker::begin(&plan);
     let options = worker::options(Duration::from_secs_f64(args.grace))?;
     let at_a_time = args.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
     tell_of_fewer_slots(&plan, at_a_time, &options);

@@ -27,7 +27,7 @@ The bar: `#` finished, `!` failed, lost or unreadable, `>` running, `.` not done
 by side, and take as long as the finished ones did. Slurm is asked once. The exit code is 0 whenever it could tell, whatever \
 it tells.
 
---json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), unreadable (status files that cannot be read, and why), total, experiments[] (path, \
+--json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), unreadable_plans, unreadable (plans and status files that cannot be read, and why), total, experiments[] (path, \
 experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, pending, unreadable, seconds, \
 cpu_seconds, estimate (done, stopped, known, unknown), estimate_seconds, estimate_unknown), and with their options runs[] (the \
 same and run), failed[] (outcome, reason, count, example), advice[] (requested, used, fits, notes).")]
@@ -109,22 +109,23 @@ struct View {
     failed: Vec<Group>,
     advice: Vec<Advice>,
     waiting: Vec<(String, u64)>,
+    unreadable_plans: Vec<String>,
     unreadable: Vec<String>,
 }
 
 impl View {
     fn look(args: &StatusArgs) -> Result<Self, Failure> {
-        let plans = args.plans.open()?;
+        let sources = args.plans.open()?;
         let reps = RepArgs::of(&args.experiments);
-        reps.check_plans(&plans)?;
-        let (queue, cluster_error) = match choose::glance(&plans) {
+        reps.check_plans(&sources.plans)?;
+        let (queue, cluster_error) = match choose::glance(&sources.plans) {
             Ok(queue) => (Some(queue), None),
             Err(error) => (None, Some(error)),
         };
         let queue = queue.as_deref();
         let now = Timestamp::now();
         let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| reps.has(&experiment.name, &run.run, rep);
-        let survey = survey_of(plans, queue, &hostname(), &wanted)?;
+        let survey = survey_of(sources, queue, &hostname(), &wanted)?;
         let known = cluster_error.is_none();
         let experiments = Parts::count(&survey, now, |plan, run| {
             let experiment = survey.experiments.get(plan)?.get(run.experiment as usize)?;
@@ -146,6 +147,7 @@ impl View {
             failed: if args.failed { failures::group(failed(&survey, queue).into_iter()) } else { Vec::new() },
             advice: if args.advice { usages(&survey).iter().map(advice::advise).collect() } else { Vec::new() },
             waiting: waiting(&survey, queue),
+            unreadable_plans: survey.unreadable_plans,
             unreadable: survey.unreadable,
             experiments: experiments.rows(known),
             runs: runs.map(|runs| runs.rows(known)).unwrap_or_default(),
@@ -164,6 +166,7 @@ impl View {
                 failed: args.failed.then_some(&self.failed),
                 advice: args.advice.then_some(&self.advice),
                 waiting: &self.waiting,
+                unreadable_plans: &self.unreadable_plans,
                 unreadable: &self.unreadable,
             };
             writeln!(out, "{}", status_json::render(&report))?;
@@ -184,7 +187,7 @@ impl View {
             out.write_all(text.as_bytes())?;
         }
         out.flush()?;
-        choose::tell_unreadable(&self.unreadable);
+        choose::tell_unreadable(&self.unreadable_plans, &self.unreadable);
         if let (Some(error), true, false) = (&self.cluster_error, self.unsure, quiet) {
             tell!("note: Slurm cannot be asked, so what is queued or lost is not known: {error}");
         }

@@ -4,7 +4,7 @@ use super::{Exit, Failure, Program, draft};
 use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::{Plan, Rep};
-use crate::store::requeues;
+use crate::store::{plans, requeues};
 use crate::worker::{self, Control, End, Jobs, Observer, Options, Setting, Tally, TimeLimit, Tool};
 use clap::Args;
 use std::path::PathBuf;
@@ -53,6 +53,7 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
             plan.jobs()
         )));
     }
+    begin(&plan);
     let mut options = options(Duration::from_secs_f64(args.grace))?;
     if options.slurm.is_some() {
         options.time_limit =
@@ -81,6 +82,13 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         requeue(&plan, ids, args.max_requeues);
     }
     Ok(exit(&tally))
+}
+
+/// Notes that something comes of a plan, for `status` and `retry`.
+pub(super) fn begin(plan: &Plan) {
+    if let Err(error) = plans::note_begun(&plan.folder) {
+        log::warn!("{error}; `status` and `retry` may take the plan for one that was never submitted");
+    }
 }
 
 /// Puts this element back into the queue, as long as it may.

@@ -16,6 +16,8 @@ pub const FORMAT: u32 = 1;
 pub struct Manifest {
     /// See [`FORMAT`].
     pub format: u32,
+    /// What tells its files' lines from those of any other plan.
+    pub id: String,
     /// The version of cw2 that wrote it.
     pub cw2: String,
     /// When, RFC 3339.
@@ -256,4 +258,30 @@ pub struct RunRecord {
 pub struct JobRecord {
     /// `[run, first repetition, how many]`, the run as its line from 0. All of one experiment.
     pub reps: Vec<(u32, u32, u32)>,
+}
+
+impl JobRecord {
+    /// Whether these can be the repetitions of a job: there are such runs and numbers, each comes once, in order, and all are of
+    /// one experiment. `shape` gives a run's experiment and how many repetitions that has.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, for a person.
+    pub fn check(&self, shape: impl Fn(u32) -> Option<(u32, u32)>) -> Result<(), String> {
+        let mut experiment = None;
+        let mut next = (0, 0);
+        for &(run, first, count) in &self.reps {
+            let (of, repetitions) = shape(run).ok_or_else(|| format!("there is no run {run}"))?;
+            let end = first.checked_add(count).filter(|end| count > 0 && *end <= repetitions);
+            let end = end.ok_or_else(|| format!("run {run} has no {count} repetitions from {first}"))?;
+            if (run, first) < next {
+                return Err(format!("repetition {first} of run {run} is out of order"));
+            }
+            if *experiment.get_or_insert(of) != of {
+                return Err("it holds repetitions of two experiments".to_owned());
+            }
+            next = (run, end);
+        }
+        experiment.map(drop).ok_or_else(|| "it holds no repetition".to_owned())
+    }
 }

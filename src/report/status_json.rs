@@ -26,6 +26,8 @@ pub struct Report<'a> {
     pub advice: Option<&'a [Advice]>,
     /// Why elements wait: Slurm's reason, and how many do for it.
     pub waiting: &'a [(String, u64)],
+    /// Which plans cannot be read, and why.
+    pub unreadable_plans: &'a [String],
     /// Which status files cannot be read, and why.
     pub unreadable: &'a [String],
 }
@@ -37,6 +39,7 @@ pub fn render(report: &Report<'_>) -> Value {
     object.insert("cluster_known".to_owned(), json!(report.cluster_error.is_none()));
     object.insert("cluster_error".to_owned(), json!(report.cluster_error));
     object.insert("waiting".to_owned(), report.waiting.iter().map(|(why, n)| (why.clone(), json!(n))).collect());
+    object.insert("unreadable_plans".to_owned(), json!(report.unreadable_plans));
     object.insert("unreadable".to_owned(), json!(report.unreadable));
     object.insert("total".to_owned(), Value::Object(progress(report.total)));
     object.insert("experiments".to_owned(), report.experiments.iter().map(row).collect());
@@ -113,12 +116,14 @@ mod tests {
             }]),
             advice: Some(&[]),
             waiting: &[("Priority".to_owned(), 3)],
+            unreadable_plans: &["cannot read `plans/001`".to_owned()],
             unreadable: &["cannot read `x`".to_owned()],
         };
         let text = render(&report).to_string();
         insta::assert_snapshot!(text.replace("],", "],\n").replace("},", "},\n"), @r#"
         {"plans":["out/plans/001"],
         "cluster_known":false,"cluster_error":"squeue: it burns","waiting":{"Priority":3},
+        "unreadable_plans":["cannot read `plans/001`"],
         "unreadable":["cannot read `x`"],
         "total":{"total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"all wait"},
         "experiments":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"all wait"}],

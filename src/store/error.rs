@@ -24,6 +24,15 @@ impl Error {
         Error::new("use", path, std::io::Error::new(std::io::ErrorKind::InvalidData, what.into()))
     }
 
+    /// A file of a plan that is not as it was written.
+    pub fn damaged(path: &Path, what: impl std::fmt::Display) -> Self {
+        let text = format!(
+            "{what}; the plan was changed or damaged since it was made: plan its configuration again, which leaves out what is \
+             finished"
+        );
+        Error::corrupt(path, text)
+    }
+
     /// Why the system refused.
     pub fn kind(&self) -> std::io::ErrorKind {
         self.source.kind()

@@ -1,13 +1,20 @@
-//! Files of lines that are found by number: `name.jsonl` and, beside it, `name.idx` with the end of each line as a
-//! little-endian 64-bit offset. Reading line `n` takes two reads whatever the file's length.
+//! Files of lines that are found by number and prove themselves: `name.jsonl` and, beside it, `name.idx`.
+//!
+//! The index has 16 bytes for each line: its end as a little-endian 64-bit offset, and the first 8 bytes of a SHA-256 over the
+//! id of the whole the file belongs to, the file's name, the line's number and the line. So a line that was changed, or stands
+//! in another's place, or comes from another plan, is found by whoever reads it. Reading line `n` takes two reads whatever the
+//! file's length.
 
 use super::{Error, Result, files};
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-const OFFSET: u64 = 8;
+/// The bytes of a line in the index, and of each half of them.
+const ENTRY: usize = 16;
+const HALF: usize = 8;
 
 /// What is read without a look at the file's length: a damaged index must not ask for all memory.
 const LONG_LINE: u64 = 1 << 20;
@@ -16,35 +23,53 @@ fn index_path(path: &Path) -> PathBuf {
     path.with_extension("idx")
 }
 
+/// What the proofs of a file's lines have in common: the whole it belongs to, and its name.
+fn seed(path: &Path, id: &str) -> Sha256 {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Sha256::new_with_prefix(format!("{id}\n{name}\n"))
+}
+
+fn proof(seed: &Sha256, number: u64, line: &[u8]) -> [u8; HALF] {
+    let mut proof = [0; HALF];
+    let hash = seed.clone().chain_update(number.to_le_bytes()).chain_update(line).finalize();
+    proof.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    proof
+}
+
 /// Appends lines to a new file.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
+    seed: Sha256,
     lines: BufWriter<File>,
     index: BufWriter<File>,
     end: u64,
+    count: u64,
 }
 
 impl Writer {
-    /// Creates the file and its index; both must be new.
-    pub fn create(path: &Path) -> Result<Self> {
+    /// Creates the file and its index; both must be new. `id` names the whole that the file is a part of.
+    pub fn create(path: &Path, id: &str) -> Result<Self> {
         let create = |path: &Path| {
             File::create_new(path)
                 .map(|f| BufWriter::with_capacity(1 << 16, f))
                 .map_err(|e| Error::new("create", path, e))
         };
-        Ok(Writer { path: path.to_owned(), lines: create(path)?, index: create(&index_path(path))?, end: 0 })
+        let (lines, index) = (create(path)?, create(&index_path(path))?);
+        Ok(Writer { path: path.to_owned(), seed: seed(path, id), lines, index, end: 0, count: 0 })
     }
 
     /// Appends a line, which must not hold a line break.
     pub fn push(&mut self, line: &str) -> Result<()> {
         debug_assert!(!line.contains('\n'));
+        let proof = proof(&self.seed, self.count, line.as_bytes());
         self.end += line.len() as u64 + 1;
-        let end = self.end.to_le_bytes();
+        self.count += 1;
         self.lines
             .write_all(line.as_bytes())
             .and_then(|()| self.lines.write_all(b"\n"))
-            .and_then(|()| self.index.write_all(&end))
+            .and_then(|()| self.index.write_all(&self.end.to_le_bytes()))
+            .and_then(|()| self.index.write_all(&proof))
             .map_err(|source| Error::new("write", &self.path, source))
     }
 
@@ -62,56 +87,84 @@ impl Writer {
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
+    seed: Sha256,
     lines: File,
     index: File,
 }
 
 impl Reader {
-    /// Opens the file and its index.
-    pub fn open(path: &Path) -> Result<Self> {
-        let open = |path: &Path| files::open(path).map_err(|source| Error::new("open", path, source));
-        Ok(Reader { path: path.to_owned(), lines: open(path)?, index: open(&index_path(path))? })
-    }
-
-    /// The number of lines.
-    pub fn len(&self) -> Result<u64> {
-        let bytes = self.index.metadata().map_err(|source| Error::new("read", &self.path, source))?.len();
-        Ok(bytes / OFFSET)
-    }
-
-    /// Whether there is no line.
-    pub fn is_empty(&self) -> Result<bool> {
-        Ok(self.len()? == 0)
-    }
-
-    /// The whole text, for those who want every line.
-    pub fn text(&self) -> Result<String> {
-        files::read_text(&self.path, files::cap::NONE).map_err(|source| Error::new("read", &self.path, source))
+    /// Opens the file and its index, written with this id.
+    pub fn open(path: &Path, id: &str) -> Result<Self> {
+        let open = |path: &Path| {
+            files::open(path).map_err(|source| match source.kind() {
+                ErrorKind::NotFound => Error::damaged(path, "it is missing"),
+                _ => Error::new("open", path, source),
+            })
+        };
+        Ok(Reader { path: path.to_owned(), seed: seed(path, id), lines: open(path)?, index: open(&index_path(path))? })
     }
 
     /// The `n`th line, from 0, without its line break.
     pub fn line(&self, n: u64) -> Result<String> {
-        let fail = |source| Error::new("read", &self.path, source);
-        let mut bounds = [0; 16];
-        let (start, end) = if n == 0 {
-            self.index.read_exact_at(&mut bounds[8..], 0).map_err(fail)?;
-            (0, offset(&bounds[8..]))
-        } else {
-            self.index.read_exact_at(&mut bounds, (n - 1) * OFFSET).map_err(fail)?;
-            (offset(&bounds[..8]), offset(&bounds[8..]))
-        };
+        let mut entries = [0; 2 * ENTRY];
+        // The first line begins where the file does.
+        let known = if n == 0 { &mut entries[ENTRY..] } else { &mut entries[..] };
+        let at = n.checked_sub(1).and_then(|previous| previous.checked_mul(ENTRY as u64));
+        self.index.read_exact_at(known, at.unwrap_or(0)).map_err(|source| self.failed(n, source))?;
+        let (start, (end, proof)) = (entry(&entries[..ENTRY]).0, entry(&entries[ENTRY..]));
         // Asking for the file's length costs a call: a short line that is not there is noticed when it is read.
         let possible =
             |length: &u64| *length <= LONG_LINE || self.lines.metadata().is_ok_and(|metadata| end <= metadata.len());
-        let length =
-            end.checked_sub(start.saturating_add(1)).filter(possible).and_then(|length| usize::try_from(length).ok());
-        let Some(length) = length else { return Err(Error::corrupt(&self.path, "its index is damaged")) };
+        let length = end.checked_sub(start).and_then(|length| length.checked_sub(1)).filter(possible);
+        let length = length.and_then(|length| usize::try_from(length).ok()).ok_or_else(|| self.damaged(n))?;
         let mut line = vec![0; length];
-        self.lines.read_exact_at(&mut line, start).map_err(fail)?;
-        String::from_utf8(line).map_err(|_| Error::corrupt(&self.path, "a line is not UTF-8"))
+        self.lines.read_exact_at(&mut line, start).map_err(|source| self.failed(n, source))?;
+        self.proven(n, &line, proof).map(str::to_owned)
+    }
+
+    /// Every line, read by `read`, which says what is wrong with one; there must be `count` of them.
+    pub fn all<T>(&self, count: u64, mut read: impl FnMut(&str) -> std::result::Result<T, String>) -> Result<Vec<T>> {
+        let whole = |path: &Path| files::read(path, files::cap::NONE).map_err(|e| Error::new("read", path, e));
+        let (lines, index) = (whole(&self.path)?, whole(&index_path(&self.path))?);
+        let (entries, rest) = index.as_chunks::<ENTRY>();
+        if !rest.is_empty() || entries.len() as u64 != count {
+            return Err(Error::damaged(&index_path(&self.path), "it has another length than it was written with"));
+        }
+        let mut all = Vec::with_capacity(entries.len());
+        let mut start = 0;
+        for (n, (end, proof)) in (0..).zip(entries.iter().map(|bytes| entry(bytes))) {
+            let end = usize::try_from(end).unwrap_or(usize::MAX);
+            let line = end.checked_sub(1).and_then(|last| lines.get(start..last)).ok_or_else(|| self.damaged(n))?;
+            all.push(read(self.proven(n, line, proof)?).map_err(|why| self.wrong(n, &why))?);
+            start = end;
+        }
+        if start == lines.len() { Ok(all) } else { Err(self.damaged(count)) }
+    }
+
+    /// Line `n` says what it must not.
+    pub fn wrong(&self, n: u64, what: &str) -> Error {
+        Error::damaged(&self.path, format!("line {}: {what}", n.saturating_add(1)))
+    }
+
+    fn proven<'l>(&self, n: u64, line: &'l [u8], expected: [u8; HALF]) -> Result<&'l str> {
+        let text = std::str::from_utf8(line).ok().filter(|_| proof(&self.seed, n, line) == expected);
+        text.ok_or_else(|| self.damaged(n))
+    }
+
+    fn damaged(&self, n: u64) -> Error {
+        self.wrong(n, "it is not what was planned")
+    }
+
+    fn failed(&self, n: u64, source: std::io::Error) -> Error {
+        match source.kind() {
+            ErrorKind::UnexpectedEof => self.wrong(n, "it is missing"),
+            _ => Error::new("read", &self.path, source),
+        }
     }
 }
 
-fn offset(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or(0, u64::from_le_bytes)
+/// The end of a line, and its proof.
+fn entry(bytes: &[u8]) -> (u64, [u8; HALF]) {
+    let half = |bytes: Option<&[u8]>| bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+    (u64::from_le_bytes(half(bytes.get(..HALF))), half(bytes.get(HALF..)))
 }

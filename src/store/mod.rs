@@ -21,6 +21,7 @@ pub mod plan;
 pub mod plans;
 pub mod rep;
 pub mod requeues;
+mod seal;
 pub mod snapshot;
 pub mod submissions;
 pub mod survey;

@@ -1,200 +1,25 @@
 //! Plans on disk: written once, whole or not at all; read one job at a time.
+//!
+//! A plan proves itself: its head and each line that is read are compared with a hash, and what they refer to must be there.
 
-use super::indexed::{Reader, Writer};
-use super::made::MadeFolders;
-use super::{Error, Result, atomic};
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use writer::{PlanWriter, next_number};
+
+use super::indexed::Reader;
+use super::seal::is_whole;
+use super::{Error, Result};
+use crate::experiment::params_sha256;
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord, ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord};
 use crate::value::Value;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A plan that is being written, in a hidden folder beside its future place. Dropped unfinished, it leaves nothing.
-#[derive(Debug)]
-pub struct PlanWriter {
-    plans: PathBuf,
-    folder: tempfile::TempDir,
-    /// Held while the plan is written: a folder without it was left by a planner that died.
-    _lock: Option<File>,
-    experiments: Writer,
-    settings: Writer,
-    runs: Writer,
-    params: Writer,
-    jobs: Writer,
-    above: u32,
-    // After `folder`: fields are dropped in this order, and only empty folders are removed.
-    _made: MadeFolders,
-}
-
-impl PlanWriter {
-    /// Starts a plan in the folder of plans `plans`, which is created where it is missing.
-    pub fn create(plans: &Path) -> Result<Self> {
-        remove_abandoned(plans);
-        let (folder, made) = loop {
-            let made = MadeFolders::make(plans)?;
-            let folder = tempfile::Builder::new()
-                .prefix(UNFINISHED)
-                .permissions(Permissions::from_mode(0o777))
-                .tempdir_in(plans);
-            match folder {
-                Ok(folder) => break (folder, made),
-                // Another planner made the folder, failed, and took it away again.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::new("create a plan in", plans, error)),
-            }
-        };
-        let writer = |name: &str| Writer::create(&folder.path().join(name));
-        // Where folders cannot be locked, nothing is ever taken for abandoned.
-        let lock = File::open(folder.path()).ok().filter(|lock| lock.try_lock().is_ok());
-        Ok(PlanWriter {
-            plans: plans.to_owned(),
-            _lock: lock,
-            experiments: writer(names::EXPERIMENTS)?,
-            settings: writer(names::SETTINGS)?,
-            runs: writer(names::RUNS)?,
-            params: writer(names::PARAMS)?,
-            jobs: writer(names::JOBS)?,
-            folder,
-            above: 0,
-            _made: made,
-        })
-    }
-
-    /// Keeps the plan from a number up to this one, though no such plan is there (any more).
-    pub fn number_above(&mut self, number: u32) {
-        self.above = number;
-    }
-
-    /// The folder the plan is written in, until [`PlanWriter::finish`] renames it.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Adds a file.
-    pub fn file(&self, name: &str, content: &[u8]) -> Result<()> {
-        write_synced(&self.folder.path().join(name), content)
-    }
-
-    /// Adds an experiment and a user's own keys for it, as JSON.
-    pub fn experiment(&mut self, record: &ExperimentRecord, settings: &str) -> Result<()> {
-        self.experiments.push(&json(record))?;
-        self.settings.push(settings)
-    }
-
-    /// Adds a run and its parameters, as JSON.
-    pub fn run(&mut self, record: &RunRecord, params: &str) -> Result<()> {
-        self.runs.push(&json(record))?;
-        self.params.push(params)
-    }
-
-    /// Adds a job.
-    pub fn job(&mut self, record: &JobRecord) -> Result<()> {
-        self.jobs.push(&json(record))
-    }
-
-    /// Adds a verbatim copy of a file, in a folder of the plan.
-    pub fn copy(&self, folder: &str, name: &str, text: &str) -> Result<()> {
-        let folder = self.folder.path().join(folder);
-        fs::create_dir_all(&folder).map_err(|source| Error::new("create", &folder, source))?;
-        write_synced(&folder.join(name), text.as_bytes())
-    }
-
-    /// Writes manifest and scripts, and gives the plan its number. `head` makes them from the plan's final name; it is
-    /// asked again where another planner took the number meanwhile. Returns the plan's folder.
-    pub fn finish<E: From<Error>>(
-        self,
-        head: impl Fn(&str) -> std::result::Result<(Manifest, Vec<(String, String)>), E>,
-    ) -> std::result::Result<PathBuf, E> {
-        for writer in [self.experiments, self.settings, self.runs, self.params, self.jobs] {
-            writer.finish()?;
-        }
-        let folder = self.folder.path();
-        let log = folder.join(names::SLURM_LOG);
-        fs::create_dir(&log).map_err(|source| Error::new("create", &log, source))?;
-        let mut number = next_number(&self.plans, self.above)?;
-        loop {
-            let name = layout::plan_name(number);
-            let (manifest, scripts) = head(&name)?;
-            for (script, text) in scripts {
-                write_synced(&folder.join(script), text.as_bytes())?;
-            }
-            write_synced(&folder.join(names::MANIFEST), format!("{}\n", pretty(&manifest)).as_bytes())?;
-            atomic::sync_folder(folder)?;
-            let place = self.plans.join(&name);
-            match fs::rename(folder, &place) {
-                Ok(()) => {
-                    // Renamed away: nothing is left to remove.
-                    let _ = self.folder.keep();
-                    atomic::sync_folder(&self.plans)?;
-                    return Ok(place);
-                }
-                Err(error) if super::exists(&place) && error.kind() != ErrorKind::PermissionDenied => {
-                    number += 1;
-                }
-                Err(error) => return Err(Error::new("create", &place, error).into()),
-            }
-        }
-    }
-}
-
-/// What the folders of unfinished plans begin with.
-const UNFINISHED: &str = ".new-";
-
-/// Removes what planners that were killed left behind: folders no one holds, for longer than one takes to be locked.
-fn remove_abandoned(plans: &Path) {
-    let Ok(entries) = fs::read_dir(plans) else { return };
-    for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-        let unfinished = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED));
-        let old = || {
-            let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?.elapsed().ok()?;
-            (age > ABANDONED_AFTER).then_some(())
-        };
-        if unfinished
-            && old().is_some()
-            && super::files::open_folder(&path).is_ok_and(|folder| folder.try_lock().is_ok())
-        {
-            // Only room on the disk is at stake.
-            let _ = fs::remove_dir_all(&path);
-        }
-    }
-}
-
-/// Between the creation of a folder and its lock lie microseconds.
-const ABANDONED_AFTER: Duration = Duration::from_secs(60);
-
-/// The number the next plan of this folder of plans will most likely get; it is above `above`.
-pub fn next_number(plans: &Path, above: u32) -> Result<u32> {
-    let entries = match fs::read_dir(plans) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(above.saturating_add(1)),
-        Err(error) => return Err(Error::new("read", plans, error)),
-    };
-    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    Ok(numbers.max().unwrap_or(0).max(above).saturating_add(1))
-}
-
-fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
-    super::files::create(path)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .map_err(|source| Error::new("write", path, source))
-}
-
-fn json(record: &impl Serialize) -> String {
-    // Records hold only types that JSON can carry.
-    serde_json::to_string(record).unwrap_or_default()
-}
-
-fn pretty(record: &impl Serialize) -> String {
-    // As above.
-    serde_json::to_string_pretty(record).unwrap_or_default()
-}
 
 /// A plan to be read.
 #[derive(Debug)]
@@ -210,6 +35,17 @@ pub struct Plan {
     runs: Reader,
     params: Reader,
     jobs: Reader,
+}
+
+/// All records of a plan.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// Its experiments, in order.
+    pub experiments: Vec<ExperimentRecord>,
+    /// Its runs, in order.
+    pub runs: Vec<RunRecord>,
+    /// Its jobs, in order.
+    pub jobs: Vec<JobRecord>,
 }
 
 /// One element's share of a plan.
@@ -267,7 +103,7 @@ impl Plan {
             }
             _ => error,
         })?;
-        let head: Head = serde_json::from_slice(&text).map_err(|error| Error::corrupt(&path, error.to_string()))?;
+        let head: Head = serde_json::from_slice(&text).map_err(|error| Error::damaged(&path, error))?;
         if head.format > FORMAT {
             let what = format!(
                 "it has format {}, written by a newer cw2 than this one (which reads up to {FORMAT})",
@@ -275,9 +111,11 @@ impl Plan {
             );
             return Err(Error::corrupt(&path, what));
         }
-        let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| Error::corrupt(&path, error.to_string()))?;
-        let open = |name: &str| Reader::open(&folder.join(name));
+        if !is_whole(&text) {
+            return Err(Error::damaged(&path, "it is not what was written"));
+        }
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| Error::damaged(&path, error))?;
+        let open = |name: &str| Reader::open(&folder.join(name), &manifest.id);
         Ok(Plan {
             root: root_of(&folder, &manifest)?,
             experiments: open(names::EXPERIMENTS)?,
@@ -318,6 +156,16 @@ impl Plan {
         }
     }
 
+    /// A folder of its code snapshots that is gone, if any is: its jobs would start where no program is.
+    pub fn missing_code(&self) -> Option<PathBuf> {
+        let arrays = self.manifest.arrays.iter();
+        let mut folders = arrays.filter(|array| array.code.is_some()).flat_map(|array| {
+            let per_job = array.code.as_ref().is_some_and(|code| code.mode == CodeMode::PerJob);
+            array.all_jobs().take(if per_job { usize::MAX } else { 1 }).map(|job| self.start_dir(job))
+        });
+        folders.find(|folder| !folder.is_dir())
+    }
+
     /// The code snapshot the jobs of an experiment run in, with an absolute place.
     pub fn code_of(&self, experiment: u32) -> Result<Option<CodeRecord>> {
         let of_job = |job: u64| {
@@ -342,22 +190,24 @@ impl Plan {
         self.manifest.counts.jobs
     }
 
-    /// Reads the repetitions of one job; the cost does not depend on the plan's size.
+    /// Reads the repetitions of one job, and checks all that it says; the cost does not depend on the plan's size.
     pub fn job(&self, number: u64) -> Result<Job> {
+        let record = self.job_record(number)?;
         let mut experiments = HashMap::new();
         let mut runs: HashMap<u32, Arc<Run>> = HashMap::new();
+        for (line, ..) in &record.reps {
+            if !runs.contains_key(line) {
+                runs.insert(*line, Arc::new(self.read_run(*line, &mut experiments)?));
+            }
+        }
+        let shape = |line| runs.get(&line).map(|run| (run.record.experiment, run.experiment.record.repetitions));
+        record.check(shape).map_err(|why| self.jobs.wrong(number, &why))?;
         let mut reps = Vec::new();
-        for (line, first, count) in self.job_record(number)?.reps {
-            let run = if let Some(run) = runs.get(&line) {
-                Arc::clone(run)
-            } else {
-                let run = Arc::new(self.read_run(line, &mut experiments)?);
-                runs.insert(line, Arc::clone(&run));
-                run
-            };
+        for (line, first, count) in record.reps {
+            let Some(run) = runs.get(&line) else { continue };
             for number in first..first.saturating_add(count) {
                 let dir = layout::rep_dir(&self.root.join(&run.record.dir), number);
-                reps.push(Rep { run: Arc::clone(&run), number, dir });
+                reps.push(Rep { run: Arc::clone(run), number, dir });
             }
         }
         Ok(Job { number, reps })
@@ -365,17 +215,17 @@ impl Plan {
 
     /// The record of one job.
     pub fn job_record(&self, number: u64) -> Result<JobRecord> {
-        read_json(&self.jobs, number, &self.folder.join(names::JOBS))
+        read_json(&self.jobs, number)
     }
 
     /// The record of one run.
     pub fn run_record(&self, number: u32) -> Result<RunRecord> {
-        read_json(&self.runs, number.into(), &self.folder.join(names::RUNS))
+        read_json(&self.runs, number.into())
     }
 
     /// The record of one experiment.
     pub fn experiment_record(&self, number: u32) -> Result<ExperimentRecord> {
-        read_json(&self.experiments, number.into(), &self.folder.join(names::EXPERIMENTS))
+        read_json(&self.experiments, number.into())
     }
 
     /// The parameters of one run, as JSON.
@@ -383,33 +233,30 @@ impl Plan {
         self.params.line(run.into())
     }
 
-    /// The records of all jobs.
-    pub fn all_jobs(&self) -> Result<Vec<JobRecord>> {
-        self.all(&self.jobs, names::JOBS)
-    }
-
-    /// The records of all runs.
-    pub fn all_runs(&self) -> Result<Vec<RunRecord>> {
-        self.all(&self.runs, names::RUNS)
+    /// All its records, checked as a whole.
+    pub fn records(&self) -> Result<Records> {
+        let counts = self.manifest.counts;
+        let experiments = self.all_experiments()?;
+        let runs: Vec<RunRecord> = self.runs.all(counts.runs, parse)?;
+        let shape = |line: u32| {
+            let experiment = runs.get(line as usize)?.experiment;
+            Some((experiment, experiments.get(experiment as usize)?.repetitions))
+        };
+        let jobs = self.jobs.all(counts.jobs, |line| {
+            let job: JobRecord = parse(line)?;
+            job.check(shape).map(|()| job)
+        })?;
+        Ok(Records { experiments, runs, jobs })
     }
 
     /// The records of all experiments.
     pub fn all_experiments(&self) -> Result<Vec<ExperimentRecord>> {
-        self.all(&self.experiments, names::EXPERIMENTS)
+        self.experiments.all(self.manifest.counts.experiments, parse)
     }
 
     /// The rest of all experiments' configuration, as JSON.
     pub fn all_settings(&self) -> Result<Vec<String>> {
-        Ok(self.settings.text()?.lines().map(str::to_owned).collect())
-    }
-
-    fn all<T: DeserializeOwned>(&self, reader: &Reader, name: &str) -> Result<Vec<T>> {
-        let text = reader.text()?;
-        let lines = text.lines().zip(1..).map(|(line, number)| {
-            serde_json::from_str(line)
-                .map_err(|error| Error::corrupt(&self.folder.join(name), format!("line {number}: {error}")))
-        });
-        lines.collect()
+        self.settings.all(self.manifest.counts.experiments, |line| Ok(line.to_owned()))
     }
 
     fn read_run(&self, number: u32, experiments: &mut HashMap<u32, Arc<Experiment>>) -> Result<Run> {
@@ -417,23 +264,29 @@ impl Plan {
         let experiment = if let Some(experiment) = experiments.get(&record.experiment) {
             Arc::clone(experiment)
         } else {
-            let settings = self.value(&self.settings, record.experiment.into(), names::SETTINGS)?;
+            let settings = value(&self.settings, record.experiment)?;
             let experiment = Arc::new(Experiment { record: self.experiment_record(record.experiment)?, settings });
             experiments.insert(record.experiment, Arc::clone(&experiment));
             experiment
         };
-        Ok(Run { experiment, params: self.value(&self.params, number.into(), names::PARAMS)?, record })
-    }
-
-    fn value(&self, reader: &Reader, line: u64, name: &str) -> Result<Value> {
-        Value::from_json(&reader.line(line)?)
-            .map_err(|error| Error::corrupt(&self.folder.join(name), format!("line {}: {error}", line + 1)))
+        let params = value(&self.params, number)?;
+        if params_sha256(&params) != record.params_sha256 {
+            return Err(self.params.wrong(number.into(), "the parameters are not those of their run"));
+        }
+        Ok(Run { experiment, record, params })
     }
 }
 
-fn read_json<T: DeserializeOwned>(reader: &Reader, line: u64, path: &Path) -> Result<T> {
-    serde_json::from_str(&reader.line(line)?)
-        .map_err(|error| Error::corrupt(path, format!("line {}: {error}", line + 1)))
+fn value(reader: &Reader, line: u32) -> Result<Value> {
+    Value::from_json(&reader.line(line.into())?).map_err(|error| reader.wrong(line.into(), &error.to_string()))
+}
+
+fn parse<T: DeserializeOwned>(line: &str) -> std::result::Result<T, String> {
+    serde_json::from_str(line).map_err(|error| error.to_string())
+}
+
+fn read_json<T: DeserializeOwned>(reader: &Reader, line: u64) -> Result<T> {
+    parse(&reader.line(line)?).map_err(|why| reader.wrong(line, &why))
 }
 
 /// Where the plan's relative paths start: the place it was planned at, as long as that still leads to this folder (perhaps

@@ -1,8 +1,9 @@
-//! Folders of plans: which plans there are, and the verbatim copies that one keeps.
+//! Folders of plans: which plans there are, whether anything came of one, and the verbatim copies that one keeps.
 
 use super::{Error, Result, submissions};
 use crate::plan::layout::{self, plan as names};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -42,12 +43,32 @@ pub fn users(plan: &Path) -> impl Iterator<Item = u32> {
     files.into_iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.uid())
 }
 
+/// In a plan's folder, once a worker was started with it.
+const BEGUN: &str = "begun";
+
+/// Notes that a worker was started with a plan.
+pub fn note_begun(plan: &Path) -> Result<()> {
+    let path = plan.join(BEGUN);
+    match fs::File::create_new(&path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::new("create", &path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a plan was ever submitted or run: a worker was started with it, `cw2 submit` got a job's number for it, or Slurm wrote
+/// a log beside it. Of one that somebody submitted by hand and that waits, only Slurm can tell.
+pub fn has_begun(plan: &Path) -> Result<bool> {
+    let logs = || fs::read_dir(plan.join(names::SLURM_LOG)).is_ok_and(|mut logs| logs.next().is_some());
+    let submitted = || Ok(submissions::read(plan)?.submissions.iter().any(|submission| submission.job.is_some()));
+    Ok(super::exists(&plan.join(BEGUN)) || logs() || submitted()?)
+}
+
 /// The verbatim copies in a folder of a plan: file name and text; none where the plan has no such folder.
 pub fn copies(plan: &Path, folder: &str) -> Result<Vec<(String, String)>> {
     let folder = plan.join(folder);
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::new("read", &folder, error)),
     };
     let mut copies = Vec::new();

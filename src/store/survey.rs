@@ -2,8 +2,11 @@
 //!
 //! Reads only. What the cluster says comes from the caller; how both go together is [`crate::run::standing`].
 
+mod planned;
+
 use super::locks::Locks;
-use super::plan::Plan;
+use super::plan::{Plan, Records};
+use super::plans;
 use super::rep::Siblings;
 use super::{Result, submissions};
 use crate::plan::layout::{self, rep as names};
@@ -12,8 +15,8 @@ use crate::run::decide::keeps;
 use crate::run::standing::{Cluster, Standing, Worker, standing};
 use crate::run::status::{Found, SlurmIds, State, Status};
 use crate::slurm::{Element, ElementState};
+use planned::{Place, Planned, Whole, livelier};
 use rayon::prelude::*;
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,14 +26,19 @@ use std::path::{Path, PathBuf};
 pub struct Survey {
     /// The plans, as given.
     pub plans: Vec<Plan>,
-    /// Every repetition once, in the order of the plans; one that lies in several is seen in the last.
+    /// Every repetition once, in the order of the plans. One that lies in several is seen in the last of those that were ever
+    /// submitted or run, or, where none was, in the last.
     pub reps: Vec<Seen>,
     /// Experiments by plan, line for line.
     pub experiments: Vec<Vec<ExperimentRecord>>,
     /// Runs by plan, line for line.
     pub runs: Vec<Vec<RunRecord>>,
+    /// Whether a plan was ever submitted or run.
+    begun: Vec<bool>,
     /// Whether the cluster could be asked.
     pub cluster_known: bool,
+    /// Why the plans that cannot be read cannot: a sentence each. Nothing is known of what only they hold.
+    pub unreadable_plans: Vec<String>,
     /// Why the status files that cannot be read cannot: a sentence each, in the order of their paths.
     pub unreadable: Vec<String>,
 }
@@ -40,6 +48,8 @@ pub struct Survey {
 pub struct Seen {
     /// Index into [`Survey::plans`].
     pub plan: usize,
+    /// The same of the last plan that it lies in, submitted or not.
+    pub last_plan: usize,
     /// The line of its run in that plan.
     pub run: u32,
     /// Its number.
@@ -66,11 +76,15 @@ impl Survey {
         self.experiments.get(seen.plan)?.get(self.run(seen)?.experiment as usize)
     }
 
-    /// Whether what a status says counts for the repetition's plan: with `-o`, what was finished before does not.
+    /// Whether what a status says counts for the repetition's plan: with `-o`, what was finished before does not, once that plan
+    /// was submitted or run.
     fn counts(&self, plan: usize, run: &RunRecord, status: &Status) -> bool {
         let before =
             self.plans.get(plan).zip(self.experiments.get(plan).and_then(|all| all.get(run.experiment as usize)));
-        let before = before.and_then(|(plan, experiment)| plan.overwrites_before(experiment));
+        let before = before.and_then(|(of, experiment)| match self.begun.get(plan) {
+            Some(true) => of.overwrites_before(experiment),
+            _ => experiment.overwrites_before.as_deref(),
+        });
         !status.state.is_finished() || keeps(&status.plan, before)
     }
 
@@ -86,24 +100,120 @@ impl Survey {
 /// Which repetitions a survey looks at: asked for each run and number, so that what is not wanted costs no look at the disk.
 pub type Wanted<'a> = dyn Fn(&ExperimentRecord, &RunRecord, u32) -> bool + Sync + 'a;
 
+/// What a survey looks at.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// The plans whose repetitions are told, oldest first.
+    pub plans: Vec<Plan>,
+    /// Plans that may have some of these repetitions queued or running.
+    pub beside: Vec<Plan>,
+    /// Plans that could not be opened, and why.
+    pub unreadable: Vec<String>,
+}
+
+impl Sources {
+    /// Opens plans by their folders, each once, oldest first. One that cannot be opened is named among the others.
+    ///
+    /// # Errors
+    /// Where none can be opened.
+    pub fn open(folders: Vec<PathBuf>) -> Result<Self> {
+        let mut found = Sources::default();
+        let mut unreadable = None;
+        for folder in folders {
+            match Plan::open(&folder) {
+                Ok(plan) if found.plans.iter().any(|known| known.folder == plan.folder) => {}
+                Ok(plan) => found.plans.push(plan),
+                Err(error) => {
+                    found.unreadable.push(error.to_string());
+                    unreadable = unreadable.or(Some(error));
+                }
+            }
+        }
+        if let (Some(error), true) = (unreadable, found.plans.is_empty()) {
+            return Err(error);
+        }
+        let number = |plan: &Plan| plan.folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+        found.plans.sort_by(|a, b| a.folder.parent().cmp(&b.folder.parent()).then_with(|| number(a).cmp(&number(b))));
+        Ok(found)
+    }
+}
+
+impl From<Vec<Plan>> for Sources {
+    fn from(plans: Vec<Plan>) -> Self {
+        Sources { plans, ..Sources::default() }
+    }
+}
+
 /// Looks at every repetition of the plans. `queue` is what the cluster says of the user's elements, `None` where it could
 /// not be asked; `host` is this machine.
-pub fn survey(plans: Vec<Plan>, queue: Option<&[Element]>, host: &str) -> Result<Survey> {
-    survey_of(plans, queue, host, &|_, _, _| true)
+///
+/// # Errors
+/// Where no plan at all can be read; one among others is named in the answer.
+pub fn survey(sources: impl Into<Sources>, queue: Option<&[Element]>, host: &str) -> Result<Survey> {
+    survey_of(sources, queue, host, &|_, _, _| true)
 }
 
 /// As [`survey`], for the repetitions that are wanted.
-pub fn survey_of(plans: Vec<Plan>, queue: Option<&[Element]>, host: &str, wanted: &Wanted<'_>) -> Result<Survey> {
+pub fn survey_of(
+    sources: impl Into<Sources>,
+    queue: Option<&[Element]>,
+    host: &str,
+    wanted: &Wanted<'_>,
+) -> Result<Survey> {
+    let sources = sources.into();
     let mut survey = Survey {
+        plans: Vec::new(),
         reps: Vec::new(),
-        experiments: plans.iter().map(Plan::all_experiments).collect::<Result<_>>()?,
-        runs: plans.iter().map(Plan::all_runs).collect::<Result<_>>()?,
+        experiments: Vec::new(),
+        runs: Vec::new(),
+        begun: Vec::new(),
         cluster_known: queue.is_some(),
+        unreadable_plans: sources.unreadable,
         unreadable: Vec::new(),
-        plans,
     };
-    let elements = survey.plans.iter().map(|plan| by_job(plan, queue)).collect::<Result<Vec<_>>>()?;
-    let places = places(&survey, queue, &elements, wanted)?;
+    let mut planned = Planned::of(sources.plans.len() + sources.beside.len());
+    let mut read = Vec::new();
+    let mut unreadable = None;
+    for plan in sources.plans {
+        match plan.records().and_then(|records| Ok((records, by_job(&plan, queue)?))) {
+            Ok((records, elements)) => {
+                survey.begun.push(!elements.is_empty() || plans::has_begun(&plan.folder)?);
+                read.push((records.jobs, elements));
+                survey.experiments.push(records.experiments);
+                survey.runs.push(records.runs);
+                survey.plans.push(plan);
+            }
+            Err(error) => {
+                survey.unreadable_plans.push(error.to_string());
+                unreadable = unreadable.or(Some(error));
+            }
+        }
+    }
+    if let (Some(error), true) = (unreadable, survey.plans.is_empty()) {
+        return Err(error);
+    }
+    // What was never submitted comes last: whatever it was made for, it did not touch a repetition.
+    let mut order: Vec<usize> = (0..survey.plans.len()).rev().collect();
+    order.sort_by_key(|index| survey.begun.get(*index) != Some(&true));
+    for index in order {
+        let (Some(plan), Some(experiments), Some(runs), Some((jobs, elements))) =
+            (survey.plans.get(index), survey.experiments.get(index), survey.runs.get(index), read.get_mut(index))
+        else {
+            continue;
+        };
+        let whole = Whole { plan, experiments, runs, jobs: std::mem::take(jobs), elements };
+        planned.add(&whole, Some(index), queue, wanted);
+    }
+    for plan in &sources.beside {
+        // One that cannot be read is another command's to complain about.
+        let Ok((records, elements)) = plan.records().and_then(|records| Ok((records, by_job(plan, queue)?))) else {
+            continue;
+        };
+        let Records { experiments, runs, jobs } = records;
+        let whole = Whole { plan, experiments: &experiments, runs: &runs, jobs, elements: &elements };
+        planned.add(&whole, None, queue, wanted);
+    }
+    let places = planned.in_order();
     let looker = Looker { survey: &survey, queue, by_id: queue.map(by_id), locks: Locks::read(), host };
     let looks: Vec<_> = neighbours(&places).into_par_iter().map(|places| looker.look(places)).collect();
     let (looks, unreadable): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
@@ -111,79 +221,6 @@ pub fn survey_of(plans: Vec<Plan>, queue: Option<&[Element]>, host: &str, wanted
     survey.unreadable = unreadable.into_iter().flatten().collect();
     survey.unreadable.sort_unstable();
     Ok(survey)
-}
-
-/// Where a repetition is planned, and its element's place in the queue.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    plan: usize,
-    run: u32,
-    rep: u32,
-    job: u64,
-    element: Option<usize>,
-}
-
-/// Every wanted repetition once, in the order of the plans.
-fn places(
-    survey: &Survey,
-    queue: Option<&[Element]>,
-    elements: &[HashMap<u64, usize>],
-    wanted: &Wanted<'_>,
-) -> Result<Vec<Place>> {
-    let queue = queue.unwrap_or_default();
-    let several = survey.plans.len() > 1;
-    let mut run_dirs: HashMap<PathBuf, usize> = HashMap::new();
-    let mut known: HashMap<(usize, u32), usize> = HashMap::new();
-    let mut places: Vec<Place> = Vec::new();
-    let mut starts = Vec::new();
-    for (index, plan) in survey.plans.iter().enumerate().rev() {
-        starts.push(places.len());
-        let runs = survey.runs.get(index).map_or(&[][..], Vec::as_slice);
-        let experiments = survey.experiments.get(index).map_or(&[][..], Vec::as_slice);
-        for (job, record) in (0..).zip(plan.all_jobs()?) {
-            let element = elements.get(index).and_then(|elements| elements.get(&job).copied());
-            for (line, first, count) in record.reps {
-                let Some(run) = runs.get(line as usize) else { continue };
-                let Some(experiment) = experiments.get(run.experiment as usize) else { continue };
-                let next_dir = run_dirs.len();
-                let dir =
-                    if several { *run_dirs.entry(plan.root.join(&run.dir)).or_insert(next_dir) } else { next_dir };
-                for rep in (first..first.saturating_add(count)).filter(|rep| wanted(experiment, run, *rep)) {
-                    if several {
-                        match known.entry((dir, rep)) {
-                            Entry::Vacant(unknown) => {
-                                unknown.insert(places.len());
-                            }
-                            Entry::Occupied(newer) => {
-                                if let Some(newer) = places.get_mut(*newer.get()) {
-                                    newer.element = livelier(queue, newer.element, element);
-                                }
-                                continue;
-                            }
-                        }
-                    }
-                    places.push(Place { plan: index, run: line, rep, job, element });
-                }
-            }
-        }
-    }
-    // Read from the newest plan to the oldest, told the other way round.
-    let mut ordered = Vec::with_capacity(places.len());
-    for start in starts.into_iter().rev() {
-        ordered.extend(places.split_off(start));
-    }
-    Ok(ordered)
-}
-
-/// Of two elements with the same repetitions, the one that tells more of what will happen: what runs, what waits, what ended.
-fn livelier(queue: &[Element], a: Option<usize>, b: Option<usize>) -> Option<usize> {
-    let rank = |place: Option<usize>| match place.and_then(|place| queue.get(place)).map(|element| element.state) {
-        None => 0,
-        Some(ElementState::Ended) => 1,
-        Some(ElementState::Queued) => 2,
-        Some(ElementState::Running) => 3,
-    };
-    if rank(b) > rank(a) { b } else { a }
 }
 
 /// Cuts the repetitions into stretches of one run, short enough to be shared among threads.
@@ -210,14 +247,14 @@ impl Looker<'_> {
         let run_dir = plan.root.join(&run.dir);
         let mut siblings = Siblings::open(&run_dir);
         let seen = places.iter().map(|place| {
-            let Place { plan, run: line, rep, job, element } = *place;
+            let Place { plan, last_plan, run: line, rep, job, element } = *place;
             let status = match siblings.status(place.rep) {
                 Found::Nothing => None,
                 Found::Status(status) => Some(status),
                 Found::Unreadable(why) => {
                     unreadable.push(why);
                     let standing = Standing::Unreadable;
-                    return Seen { plan, run: line, rep, job, element, standing, status: None };
+                    return Seen { plan, last_plan, run: line, rep, job, element, standing, status: None };
                 }
             };
             let known = status.as_deref();
@@ -227,7 +264,7 @@ impl Looker<'_> {
             };
             let counts = known.filter(|status| self.survey.counts(first.plan, run, status));
             let standing = standing(counts.map(|status| status.state), self.element(place, known), worker);
-            Seen { plan, run: line, rep, job, element, standing, status }
+            Seen { plan, last_plan, run: line, rep, job, element, standing, status }
         });
         (seen.collect(), unreadable)
     }

@@ -124,6 +124,7 @@ fn a_damaged_plan_is_an_error_that_names_the_file() {
         ("plan.json", b"garbage"),
         ("jobs.jsonl", b"{}\n"),
         ("jobs.idx", b"short"),
+        ("jobs.jsonl", b"{\"reps\":[[0,0,4294967295]]}\n"),
         ("runs.jsonl", b""),
         ("params.jsonl", b"\xff\xfe"),
         ("experiments.jsonl", b"not json at all"),

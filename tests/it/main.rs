@@ -6,6 +6,7 @@ mod attempts;
 mod cancel;
 mod commands;
 mod corpus;
+mod damage;
 mod docs;
 mod ends;
 mod errors;

@@ -326,3 +326,56 @@ fn plans_of_several_working_directories() {
     scene.queue(&[(7, "0", "PENDING", "results/plans/002/sbatch.sh")]);
     scene.cluster("retry results/plans/001 -n").expect(0).says(["to retry: nothing\nleft out: 1 queued"]);
 }
+
+#[test]
+fn a_plan_that_was_never_submitted_overwrites_nothing() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 2\ncommand: 'true'\n");
+    scene.queue(&[]);
+    scene.cw2("run config.yml").expect(0);
+    scene.cw2("plan -o config.yml").expect(0);
+    let total = |words: &str| scene.cluster(words).expect(0).json_lines().remove(0)["total"].clone();
+    let nothing_is_missing = || {
+        for words in ["status --json", "status --json out/plans/002"] {
+            assert_eq!((total(words)["completed"].clone(), total(words)["pending"].clone()), (json!(2), json!(0)));
+        }
+        for words in ["retry out", "retry out/plans/002"] {
+            scene.cluster(words).expect(0).silent().says(["left out: 2 completed", "nothing is missing"]);
+        }
+    };
+    nothing_is_missing();
+    // An intention that Slurm never heard of is no submission.
+    let intended = SUBMITTED.replace("\"job\": 7", "\"job\": null");
+    scene.write("out/plans/002/submissions.json", intended);
+    nothing_is_missing();
+    std::fs::remove_file(scene.path("out/plans/002/submissions.json")).expect("the intention");
+
+    // Whatever shows that it was submitted makes it count: Slurm's queue, its log, cw2's own note, a worker.
+    let overwrites = |what: &str| {
+        assert_eq!(
+            scene.cluster("retry out --json -n").expect(0).json_lines()[0]["retried"],
+            json!({"pending": 2}),
+            "{what}"
+        );
+    };
+    scene.queue(&[(7, "0", "FAILED", "out/plans/002/sbatch.sh")]);
+    assert_eq!(total("status --json out")["completed"], json!(0), "the queue");
+    scene.queue(&[]);
+    for evidence in ["slurm/7_0.out", "submissions.json"] {
+        scene.write(&format!("out/plans/002/{evidence}"), SUBMITTED);
+        overwrites(evidence);
+        std::fs::remove_file(scene.path(format!("out/plans/002/{evidence}"))).expect("the evidence");
+        nothing_is_missing();
+    }
+    scene.worker("out/plans/002", 0).expect(0);
+    assert_eq!(scene.cluster("retry out --json -n").expect(0).json_lines()[0]["retried"], json!({"pending": 1}));
+}
+
+#[test]
+fn a_plan_that_waits_in_the_queue_by_hand_counts_as_submitted() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 2\ncommand: 'true'\n");
+    scene.cw2("run config.yml").expect(0);
+    scene.cw2("plan -o config.yml").expect(0);
+    scene.queue(&[(7, "0-1", "PENDING", "out/plans/002/sbatch.sh")]);
+    let status = scene.cluster("status --json").expect(0).json_lines().remove(0);
+    assert_eq!((&status["total"]["queued"], &status["total"]["completed"]), (&json!(2), &json!(0)));
+}

@@ -36,7 +36,16 @@ impl UnderWay {
         let (live, jobs): (Vec<_>, Vec<_>) = choose::under_way(folder, queue)?.into_iter().unzip();
         let Some(job) = jobs.last() else { return Ok(found) };
         found.job = *job;
-        let survey = survey::survey(live, Some(queue), &hostname())?;
+        // The worker of such a plan still keeps others from what it runs.
+        let unreadable = |why: &[String]| choose::tell_unreadable(why, &[]);
+        let survey = match survey::survey(live, Some(queue), &hostname()) {
+            Ok(survey) => survey,
+            Err(error) => {
+                unreadable(&[error.to_string()]);
+                return Ok(found);
+            }
+        };
+        unreadable(&survey.unreadable_plans);
         for seen in survey.reps.iter().filter(|seen| matches!(seen.standing, Standing::Queued | Standing::Running)) {
             if let Some((plan, run)) = survey.plans.get(seen.plan).zip(survey.run(seen)) {
                 found.reps.entry(plan.root.join(&run.dir)).or_default().insert(seen.rep);
@@ -48,8 +57,9 @@ impl UnderWay {
     /// How many repetitions of a plan on disk are under way, in words.
     pub(super) fn of(mut self, plan: &Plan) -> Result<Option<String>, Failure> {
         if !self.reps.is_empty() {
-            plan.all_runs()?.iter().for_each(|run| self.run(run));
-            plan.all_jobs()?.iter().for_each(|job| self.job(job));
+            let records = plan.records()?;
+            records.runs.iter().for_each(|run| self.run(run));
+            records.jobs.iter().for_each(|job| self.job(job));
         }
         Ok(self.told())
     }

@@ -1,0 +1,104 @@
+//! Which repetitions some plans have together, and in whose element each lies.
+
+use super::Wanted;
+use crate::plan::record::{ExperimentRecord, JobRecord, RunRecord};
+use crate::slurm::{Element, ElementState};
+use crate::store::plan::Plan;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::PathBuf;
+
+/// Where a repetition is planned, and its element's place in the queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub plan: usize,
+    pub last_plan: usize,
+    pub run: u32,
+    pub rep: u32,
+    pub job: u64,
+    pub element: Option<usize>,
+}
+
+/// A plan and all that it says.
+#[derive(Debug)]
+pub(super) struct Whole<'a> {
+    pub plan: &'a Plan,
+    pub experiments: &'a [ExperimentRecord],
+    pub runs: &'a [RunRecord],
+    pub jobs: Vec<JobRecord>,
+    pub elements: &'a HashMap<u64, usize>,
+}
+
+/// Every wanted repetition once, where the first plan that was added has it.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    /// Whether only one plan is added, in which nothing comes twice.
+    alone: bool,
+    places: Vec<Place>,
+    /// Numbers for the runs' folders, and what is known of their repetitions.
+    folders: HashMap<PathBuf, usize>,
+    known: HashMap<(usize, u32), usize>,
+}
+
+impl Planned {
+    /// None yet, of so many plans.
+    pub(super) fn of(plans: usize) -> Self {
+        Planned { alone: plans < 2, ..Planned::default() }
+    }
+
+    /// Adds a plan by its number. One without a number has no repetition of its own, only elements for those that are known.
+    pub(super) fn add(
+        &mut self,
+        whole: &Whole<'_>,
+        number: Option<usize>,
+        queue: Option<&[Element]>,
+        wanted: &Wanted<'_>,
+    ) {
+        for (job, record) in (0..).zip(&whole.jobs) {
+            let element = whole.elements.get(&job).copied();
+            for &(line, first, count) in &record.reps {
+                let Some(run) = whole.runs.get(line as usize) else { continue };
+                let Some(experiment) = whole.experiments.get(run.experiment as usize) else { continue };
+                let reps = (first..first.saturating_add(count)).filter(|rep| wanted(experiment, run, *rep));
+                if let (true, Some(plan)) = (self.alone, number) {
+                    self.places.extend(reps.map(|rep| Place { plan, last_plan: plan, run: line, rep, job, element }));
+                    continue;
+                }
+                let next = self.folders.len();
+                let folder = *self.folders.entry(whole.plan.root.join(&run.dir)).or_insert(next);
+                for rep in reps {
+                    match (self.known.entry((folder, rep)), number) {
+                        (Entry::Occupied(known), _) => {
+                            if let Some(place) = self.places.get_mut(*known.get()) {
+                                place.last_plan = number.map_or(place.last_plan, |plan| plan.max(place.last_plan));
+                                place.element = livelier(queue.unwrap_or_default(), place.element, element);
+                            }
+                        }
+                        (Entry::Vacant(unknown), Some(plan)) => {
+                            unknown.insert(self.places.len());
+                            self.places.push(Place { plan, last_plan: plan, run: line, rep, job, element });
+                        }
+                        (Entry::Vacant(_), None) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// In the order of the plans.
+    pub(super) fn in_order(mut self) -> Vec<Place> {
+        self.places.sort_by_key(|place| place.plan);
+        self.places
+    }
+}
+
+/// Of two elements with the same repetitions, the one that tells more of what will happen: what runs, what waits, what ended.
+pub(super) fn livelier(queue: &[Element], a: Option<usize>, b: Option<usize>) -> Option<usize> {
+    let rank = |place: Option<usize>| match place.and_then(|place| queue.get(place)).map(|element| element.state) {
+        None => 0,
+        Some(ElementState::Ended) => 1,
+        Some(ElementState::Queued) => 2,
+        Some(ElementState::Running) => 3,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}
