@@ -216,6 +216,9 @@ impl Code {
         };
         if request.reuse {
             let there = store::exists(&place);
+            if store::exists(&layout::untouched_copy(&place)) {
+                return Err(code::Error::PerJobCopies { place }.into());
+            }
             let line = if there {
                 format!("no code is copied: jobs run in the earlier copy `{}`", place.display())
             } else {

@@ -73,6 +73,7 @@ fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
     let plan = Plan::open(&args.source)?;
     refuse_frozen(args)?;
     refuse_moved(&plan)?;
+    refuse_without_code(&plan)?;
     if args.test_only {
         let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
         return test(&plan.folder, scripts, args);
@@ -350,6 +351,17 @@ fn refuse_moved(plan: &Plan) -> Result<(), Failure> {
         "plan `{folder}` was planned as `{}`, and its scripts name that place; `{me} retry {folder}` writes new ones for all that \
          is missing of it, or plan the configuration again, which leaves out what is finished",
         from.display()
+    )))
+}
+
+/// The jobs would start where no program is.
+fn refuse_without_code(plan: &Plan) -> Result<(), Failure> {
+    let Some(gone) = plan.missing_code() else { return Ok(()) };
+    Err(Failure::Environment(format!(
+        "the code copy `{}`, in which jobs of plan `{}` are to run, is gone; plan the configuration again, which takes a new copy \
+         and leaves out what is finished",
+        gone.display(),
+        plan.folder.display()
     )))
 }
 

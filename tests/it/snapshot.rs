@@ -394,3 +394,55 @@ fn a_retry_runs_the_code_of_the_first_plan() {
         assert!(!scene.has("p/out/plans/002/git.json"));
     }
 }
+
+#[test]
+fn a_retry_takes_the_code_of_the_plan_that_ran() {
+    let scene = project(FRESH);
+    scene.write("p/main.sh", "echo $0; test -e $HOME/now\n");
+    let config = scene.read("p/config.yml").replace("echo \"$(sh ./main.sh) in $PWD\"", "pwd; sh ./main.sh");
+    scene.write("p/config.yml", config);
+    scene.in_project("plan config.yml").expect(0);
+    scene.in_project("worker --plan out/plans/001 --index 0").expect(1);
+    let copies = scene.names("copies");
+    let [first] = copies.as_slice() else { panic!("{copies:?}") };
+    // Planned with newer code, and never submitted.
+    scene.write("p/main.sh", "echo new\n");
+    scene.in_project("plan config.yml").expect(0);
+    let retried = scene.in_project("retry out --assume-dead").expect(0);
+    let place = scene.here(&format!("copies/{first}"));
+    let retried = retried.says([&format!("code: that of plan out/plans/001, in {place}")]);
+    assert!(scene.read(retried.stdout.trim_end()).contains(&place), "{}", retried.stdout);
+    assert!(!retried.stderr.contains("out/plans/002"), "{}", retried.stderr);
+}
+
+#[test]
+fn a_code_copy_that_is_gone_is_noticed_before_the_job() {
+    for (flags, gone) in [("", "copy"), ("--multicopy", "copy/1"), ("--multicopy", "copy/.untouched")] {
+        let scene = project(EXACT);
+        scene.in_project(&format!("plan config.yml {flags}")).expect(0);
+        fs::remove_dir_all(scene.path(gone)).expect("the copy");
+        let before = scene.tree();
+        let mut refusing = vec!["submit out/plans/001", "submit --test-only out/plans/001"];
+        match gone {
+            // A retry copies what no job ran in.
+            "copy/.untouched" => refusing = vec!["retry out --assume-dead"],
+            "copy/1" => {}
+            _ => refusing.push("retry out --assume-dead"),
+        }
+        for words in refusing {
+            let told = ["the code copy", &scene.here(gone), "is gone", "plan the configuration again"];
+            scene.in_project(words).expect(3).silent().says(told);
+        }
+        assert_eq!(scene.tree(), before);
+    }
+}
+
+#[test]
+fn copies_for_single_jobs_are_no_place_to_run_in() {
+    let scene = project(EXACT);
+    scene.in_project("plan config.yml --multicopy").expect(0);
+    let before = scene.tree();
+    let told = [scene.here("copy"), "`--multicopy`".to_owned(), "leave out `--nocodecopy`".to_owned()];
+    scene.in_project("plan config.yml --nocodecopy").expect(2).silent().says(told);
+    assert_eq!(scene.tree(), before);
+}

@@ -52,6 +52,11 @@ pub enum Error {
         /// It would be an archive.
         archive: bool,
     },
+    /// What is to be used as it is holds a copy for each job of another plan.
+    PerJobCopies {
+        /// The destination.
+        place: PathBuf,
+    },
     /// More bytes than [`SIZE_LIMIT`].
     TooLarge {
         /// The source.
@@ -115,6 +120,12 @@ impl fmt::Display for Error {
                 "the code snapshot's destination `{}` exists; plan with `-o` to replace it (and to run finished repetitions \
                  again), with `--nocodecopy` to run in it as it is, or set `experiment_copy_auto_dst` for a fresh folder \
                  each time",
+                place.display()
+            ),
+            Error::PerJobCopies { place } => write!(
+                f,
+                "`--nocodecopy` would run all jobs in `{}`, which holds a copy for each job of an earlier plan (`--multicopy`) and \
+                 no program: leave out `--nocodecopy`, or set another `experiment_copy_dst`",
                 place.display()
             ),
             Error::TooLarge { source, bytes, largest } => {
