@@ -38,7 +38,7 @@
 //! | `api` | E | what a Rust program implements and is given: [`Experiment`], [`Context`], [`Logger`] … |
 //! | [`worker`] | E | processes, signals, affinity, time; the states of a repetition, whether a command or an [`Experiment`] |
 //! | [`scheduler`] | E | in which order and how many at a time repetitions run |
-//! | [`load`](load()) | E | results, read back |
+//! | [`Results`] | E | results, read back |
 //! | [`cli`] | E | the command line |
 //! | [`ClusterWork`] | E | a program of one's own: the command line, an experiment, loggers, a scheduler |
 //!
@@ -83,9 +83,9 @@ pub mod cli;
 mod cluster_work;
 pub mod config;
 pub mod experiment;
-mod load;
 pub mod plan;
 pub mod report;
+mod results;
 pub mod run;
 pub mod scheduler;
 pub mod slurm;
@@ -99,5 +99,6 @@ pub use api::{
     Repetition, Surrender,
 };
 pub use cluster_work::ClusterWork;
-pub use load::{Loaded, load};
+pub use results::{Loaded, Results, load};
+pub use run::status::{Failure, State, Status};
 pub use value::Value;

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod plan;
 pub mod plans;
 pub mod rep;
+pub mod repetitions;
 pub mod requeues;
 mod seal;
 pub mod snapshot;

@@ -102,11 +102,20 @@ pub struct Before {
 
 /// The parameters of the configuration in a repetition's directory, where it was written whole.
 pub fn stored_params(dir: &Path) -> Option<Value> {
-    params_of(&files::read(&dir.join(names::CONFIG_JSON), cap::RECORD).ok()?)
+    params_of(stored_config(dir)?)
 }
 
-fn params_of(config: &[u8]) -> Option<Value> {
-    let Value::Map(mut config) = Value::from_json(str::from_utf8(config).ok()?).ok()? else { return None };
+/// The resolved configuration in a repetition's directory, where it was written whole.
+pub fn stored_config(dir: &Path) -> Option<Value> {
+    config_of(&files::read(&dir.join(names::CONFIG_JSON), cap::RECORD).ok()?)
+}
+
+fn config_of(text: &[u8]) -> Option<Value> {
+    Value::from_json(str::from_utf8(text).ok()?).ok()
+}
+
+fn params_of(config: Value) -> Option<Value> {
+    let Value::Map(mut config) = config else { return None };
     config.swap_remove("params")
 }
 
@@ -201,7 +210,7 @@ impl Owned {
         let at = modified.and_then(|time| jiff::Timestamp::try_from(time).ok()).unwrap_or_default();
         let mut text = Vec::new();
         // Half a configuration tells no parameters.
-        let params = files::read_into(&file, cap::RECORD, &mut text).ok().and_then(|()| params_of(&text));
+        let params = files::read_into(&file, cap::RECORD, &mut text).ok().and_then(|()| params_of(config_of(&text)?));
         Some(Before { at, params_sha256: params.as_ref().map(params_sha256) })
     }
 

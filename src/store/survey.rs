@@ -160,7 +160,39 @@ pub fn survey_of(
     host: &str,
     wanted: &Wanted<'_>,
 ) -> Result<Survey> {
-    let sources = sources.into();
+    let (mut survey, places) = arrange(sources.into(), queue, wanted)?;
+    let looker = Looker { survey: &survey, queue, by_id: queue.map(by_id), locks: Locks::read(), host };
+    let looks: Vec<_> = neighbours(&places).into_par_iter().map(|places| looker.look(places)).collect();
+    let (looks, unreadable): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
+    survey.reps = looks.into_iter().flatten().collect();
+    survey.unreadable = unreadable.into_iter().flatten().collect();
+    survey.unreadable.sort_unstable();
+    Ok(survey)
+}
+
+/// The repetitions of the plans, without a look at any: all of them count as pending.
+///
+/// # Errors
+/// As of [`survey`].
+pub fn unseen(sources: impl Into<Sources>) -> Result<Survey> {
+    let (mut survey, places) = arrange(sources.into(), None, &|_, _, _| true)?;
+    let standing = Standing::Pending;
+    let unseen = |Place { plan, last_plan, run, rep, job, element }| Seen {
+        plan,
+        last_plan,
+        run,
+        rep,
+        job,
+        element,
+        standing,
+        status: None,
+    };
+    survey.reps = places.into_iter().map(unseen).collect();
+    Ok(survey)
+}
+
+/// Reads the plans, and puts every wanted repetition into its place.
+fn arrange(sources: Sources, queue: Option<&[Element]>, wanted: &Wanted<'_>) -> Result<(Survey, Vec<Place>)> {
     let mut survey = Survey {
         plans: Vec::new(),
         reps: Vec::new(),
@@ -213,14 +245,7 @@ pub fn survey_of(
         let whole = Whole { plan, experiments: &experiments, runs: &runs, jobs, elements: &elements };
         planned.add(&whole, None, queue, wanted);
     }
-    let places = planned.in_order();
-    let looker = Looker { survey: &survey, queue, by_id: queue.map(by_id), locks: Locks::read(), host };
-    let looks: Vec<_> = neighbours(&places).into_par_iter().map(|places| looker.look(places)).collect();
-    let (looks, unreadable): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
-    survey.reps = looks.into_iter().flatten().collect();
-    survey.unreadable = unreadable.into_iter().flatten().collect();
-    survey.unreadable.sort_unstable();
-    Ok(survey)
+    Ok((survey, planned.in_order()))
 }
 
 /// Cuts the repetitions into stretches of one run, short enough to be shared among threads.

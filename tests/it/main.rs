@@ -23,6 +23,7 @@ mod native;
 mod plan;
 mod programs;
 mod project;
+mod results;
 mod retry;
 mod slurm;
 mod snapshot;
