@@ -160,7 +160,7 @@ pub fn survey_of(
     host: &str,
     wanted: &Wanted<'_>,
 ) -> Result<Survey> {
-    let (mut survey, places) = arrange(sources.into(), queue, wanted)?;
+    let (mut survey, places) = arrange(sources.into(), queue, wanted, SeenIn::LastBegun)?;
     let looker = Looker { survey: &survey, queue, by_id: queue.map(by_id), locks: Locks::read(), host };
     let looks: Vec<_> = neighbours(&places).into_par_iter().map(|places| looker.look(places)).collect();
     let (looks, unreadable): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
@@ -170,12 +170,13 @@ pub fn survey_of(
     Ok(survey)
 }
 
-/// The repetitions of the plans, without a look at any: all of them count as pending.
+/// The repetitions of the plans, without a look at any: all of them count as pending, and each is seen in the last plan that it
+/// lies in.
 ///
 /// # Errors
 /// As of [`survey`].
 pub fn unseen(sources: impl Into<Sources>) -> Result<Survey> {
-    let (mut survey, places) = arrange(sources.into(), None, &|_, _, _| true)?;
+    let (mut survey, places) = arrange(sources.into(), None, &|_, _, _| true, SeenIn::Last)?;
     let standing = Standing::Pending;
     let unseen = |Place { plan, last_plan, run, rep, job, element }| Seen {
         plan,
@@ -191,8 +192,21 @@ pub fn unseen(sources: impl Into<Sources>) -> Result<Survey> {
     Ok(survey)
 }
 
+/// In which of several plans a repetition is seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum SeenIn {
+    Last,
+    /// Of those that were ever submitted or run, where any was.
+    LastBegun,
+}
+
 /// Reads the plans, and puts every wanted repetition into its place.
-fn arrange(sources: Sources, queue: Option<&[Element]>, wanted: &Wanted<'_>) -> Result<(Survey, Vec<Place>)> {
+fn arrange(
+    sources: Sources,
+    queue: Option<&[Element]>,
+    wanted: &Wanted<'_>,
+    seen_in: SeenIn,
+) -> Result<(Survey, Vec<Place>)> {
     let mut survey = Survey {
         plans: Vec::new(),
         reps: Vec::new(),
@@ -224,9 +238,11 @@ fn arrange(sources: Sources, queue: Option<&[Element]>, wanted: &Wanted<'_>) -> 
     if let (Some(error), true) = (unreadable, survey.plans.is_empty()) {
         return Err(error);
     }
-    // What was never submitted comes last: whatever it was made for, it did not touch a repetition.
     let mut order: Vec<usize> = (0..survey.plans.len()).rev().collect();
-    order.sort_by_key(|index| survey.begun.get(*index) != Some(&true));
+    if seen_in == SeenIn::LastBegun {
+        // What was never submitted comes last: whatever it was made for, it did not touch a repetition.
+        order.sort_by_key(|index| survey.begun.get(*index) != Some(&true));
+    }
     for index in order {
         let (Some(plan), Some(experiments), Some(runs), Some((jobs, elements))) =
             (survey.plans.get(index), survey.experiments.get(index), survey.runs.get(index), read.get_mut(index))
