@@ -5,7 +5,7 @@
 
 use super::error::{Diagnostic, Report, names};
 use super::keys;
-use super::merge::{Documents, Named, merge, sort_documents};
+use super::merge::{Documents, Named, merge, merge_all, sort_documents};
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::{decode, start_of};
 use super::reader::unexpanded;
@@ -81,10 +81,16 @@ impl<'a> Loader<'a> {
 
     /// Merges parent after parent under the node, until one imports nothing.
     fn with_parents(&mut self, node: Node, mut chain: Vec<Link>) -> Option<Node> {
-        let mut resolved = node;
+        // The topmost first; laid over each other at the end, as every step would cost the whole.
+        let mut layers = Vec::new();
+        let mut layer = node;
         loop {
-            let (parent_file, name, at) = match self.parent_of(&mut resolved, &chain) {
-                Import::None => return Some(resolved),
+            let (parent_file, name, at) = match self.parent_of(&mut layer, &chain) {
+                Import::None => {
+                    layers.push(layer);
+                    layers.reverse();
+                    return merge_all(layers);
+                }
                 Import::Wrong => return None,
                 Import::Of(file, name, at) => (file, name, at),
             };
@@ -102,7 +108,7 @@ impl<'a> Loader<'a> {
             }
             let parent = self.find(parent_file, &name, at)?;
             chain.push(Link { file: parent_file, name });
-            resolved = merge(parent, resolved);
+            layers.push(std::mem::replace(&mut layer, parent));
         }
     }
 

@@ -5,22 +5,33 @@
 
 use super::error::{Diagnostic, Report};
 use super::node::{At, Node, NodeKind, brief};
+use indexmap::IndexMap;
 
 /// Lays a mapping over another: mappings recursively, everything else replaced. Keys of the base keep their place.
 pub(super) fn merge(base: Node, over: Node) -> Node {
-    match (base.kind, over.kind) {
-        (NodeKind::Map(mut base), NodeKind::Map(over_map)) => {
-            for (key, (at, node)) in over_map {
-                let merged = match base.get_mut(&key) {
-                    Some((_, old)) => merge(std::mem::replace(old, Node::scalar(crate::value::Value::Null, at)), node),
-                    None => node,
-                };
-                base.insert(key, (at, merged));
-            }
-            Node { kind: NodeKind::Map(base), at: over.at }
-        }
-        (_, kind) => Node { kind, at: over.at },
+    merge_all(vec![base, over]).unwrap_or_else(|| Node::empty_map(At::default()))
+}
+
+/// The same for any number of them, the lowest first; `None` for none. Where the topmost is a mapping, whatever lies below it
+/// and is none is as if it were not there.
+pub(super) fn merge_all(mut layers: Vec<Node>) -> Option<Node> {
+    let top = layers.pop()?;
+    if top.as_map().is_none() || layers.is_empty() {
+        return Some(top);
     }
+    let at = top.at;
+    layers.push(top);
+    let mut all: IndexMap<String, (At, Vec<Node>)> = IndexMap::new();
+    for layer in layers {
+        let NodeKind::Map(map) = layer.kind else { continue };
+        for (key, (at, node)) in map {
+            let (place, nodes) = all.entry(key).or_insert_with(|| (at, Vec::new()));
+            *place = at;
+            nodes.push(node);
+        }
+    }
+    let entries = all.into_iter().filter_map(|(key, (at, nodes))| Some((key, (at, merge_all(nodes)?))));
+    Some(Node { kind: NodeKind::Map(entries.collect()), at })
 }
 
 /// A document with the name it bears.

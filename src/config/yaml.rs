@@ -16,8 +16,10 @@ use std::collections::HashMap;
 
 /// Sequences and mappings may lie this deep in each other.
 pub(super) const MAX_DEPTH: usize = 128;
-/// Nodes that aliases may add to all documents of a file.
-const MAX_EXPANDED: usize = 1_000_000;
+/// Keys and values that a file may hold, each several hundred bytes of memory.
+const MAX_VALUES: usize = 1_000_000;
+/// Values that anchors and aliases may copy.
+const MAX_COPIED: usize = 200_000;
 
 type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 type Entries = IndexMap<String, (At, Node)>;
@@ -65,13 +67,14 @@ struct Builder<'a> {
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
     documents: Vec<Node>,
-    expanded: usize,
+    events: usize,
+    copied: usize,
 }
 
 impl<'a> Builder<'a> {
     fn new(positions: Positions<'a>, traps: &'a mut Traps) -> Self {
         let (stack, anchors, documents) = (Vec::new(), HashMap::new(), Vec::new());
-        Builder { positions, traps, stack, anchors, documents, expanded: 0 }
+        Builder { positions, traps, stack, anchors, documents, events: 0, copied: 0 }
     }
 
     fn run(mut self, text: &str) -> Result<Vec<Node>> {
@@ -87,6 +90,11 @@ impl<'a> Builder<'a> {
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<()> {
         let at = self.positions.at(span.start.index(), span.end.index());
+        self.events += 1;
+        if self.events > MAX_VALUES {
+            let message = format!("the file holds more than {MAX_VALUES} keys and values");
+            return Err(Box::new(Diagnostic::error(message).at(at).help("split it into several files")));
+        }
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => {
@@ -145,6 +153,7 @@ impl<'a> Builder<'a> {
         let node = Node { kind, at };
         if anchor > 0 {
             let (size, depth) = (node.size(), node.depth());
+            self.count_copy(size, at)?;
             self.anchors.insert(anchor, Anchored { node: node.clone(), text: None, size, depth });
         }
         self.place(node);
@@ -214,11 +223,9 @@ impl<'a> Builder<'a> {
         let Some(anchored) = self.anchors.get(&anchor) else {
             return Err(Box::new(no_anchor(at)));
         };
-        self.expanded = self.expanded.saturating_add(anchored.size);
-        if self.expanded > MAX_EXPANDED {
-            let message = format!("the aliases up to here expand to more than {MAX_EXPANDED} values");
-            return Err(Box::new(Diagnostic::error(message).at(at).help("use fewer aliases of aliases")));
-        }
+        let size = anchored.size;
+        self.count_copy(size, at)?;
+        let Some(anchored) = self.anchors.get(&anchor) else { return Err(Box::new(no_anchor(at))) };
         if self.stack.len() + anchored.depth > MAX_DEPTH {
             return Err(too_deep(at));
         }
@@ -232,6 +239,16 @@ impl<'a> Builder<'a> {
             return Err(Box::new(Diagnostic::error(message).at(at).help("write a text as the key")));
         };
         self.key(text.unwrap_or_default(), &value, false, at)
+    }
+
+    /// Counts what is about to be copied.
+    fn count_copy(&mut self, size: usize, at: At) -> Result<()> {
+        self.copied = self.copied.saturating_add(size);
+        if self.copied <= MAX_COPIED {
+            return Ok(());
+        }
+        let message = format!("the anchors and aliases up to here copy more than {MAX_COPIED} values");
+        Err(Box::new(Diagnostic::error(message).at(at).help("use fewer aliases of aliases, and anchors in anchors")))
     }
 
     /// Puts a finished node where it belongs.

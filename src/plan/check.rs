@@ -18,13 +18,20 @@ const TEMPLATE_HELP: &str = "correct the name, or give a value that may be missi
 /// Checks an experiment by itself: its templates' syntax and names, and whether its slots fit what it asks of the cluster.
 pub fn experiment(experiment: &Experiment) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = templates(experiment)
-        .filter_map(|template| {
-            render::check(&template.text).err().map(|why| Diagnostic::error(why).at(template.at).help(TEMPLATE_HELP))
-        })
+        .filter_map(|template| render::check(&template.text).err().map(|why| unusable(template, &why)))
         .collect();
     found.extend(meaningless(experiment));
     found.extend(shares(experiment));
     found
+}
+
+/// Why a template cannot be rendered. What minijinja says is without what to do about it.
+fn unusable(template: &Template, why: &str) -> Diagnostic {
+    let (message, help) = match why.rsplit_once("; ") {
+        Some((message, help)) if !why.starts_with("template: ") => (message, help),
+        _ => (why, TEMPLATE_HELP),
+    };
+    Diagnostic::error(message).at(template.at).help(help)
 }
 
 /// Whether an experiment tells how many iterations there are; for a program whose experiment consists of them.
@@ -85,12 +92,7 @@ fn repetition(root: &Path, run: &PlannedRun<'_>, rep: u32) -> Result<(), Box<Dia
     let context = Context::new(&run.run.params, &names);
     let wrong = |template: &Template, why: String| {
         let which = if rep == 0 { String::new() } else { format!(", repetition {rep}") };
-        let (message, help) = match why.rsplit_once("; ") {
-            Some((message, help)) if !why.starts_with("template: ") => (message, help),
-            _ => (why.as_str(), TEMPLATE_HELP),
-        };
-        let diagnostic = Diagnostic::error(message).at(template.at).because(format!("in run `{}`{which}", run.name));
-        Box::new(diagnostic.help(help))
+        Box::new(unusable(template, &why).because(format!("in run `{}`{which}", run.name)))
     };
     for argv in argvs(experiment) {
         let mut words = Arguments::default();

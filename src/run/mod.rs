@@ -7,5 +7,6 @@ pub mod decide;
 pub mod render;
 pub mod share;
 pub mod shell;
+pub(crate) mod size;
 pub mod standing;
 pub mod status;

@@ -3,7 +3,7 @@
 //! Owns what a template sees and how a value prints. Pure: rendering reads nothing but its arguments.
 //! Numbers, `True` and `None` print as Python prints them; lists and mappings as JSON.
 
-use crate::run::shell;
+use crate::run::{shell, size};
 use crate::value::{Map, Value};
 use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
@@ -65,8 +65,7 @@ impl Context {
 
 /// Renders a shell text: every inserted value is quoted for the place it stands at.
 pub fn shell(template: &str, context: &Context) -> Result<String, String> {
-    let rendered = SHELL.render_str(template, context.0.clone()).map_err(|error| explain(&error))?;
-    shell::insert(&rendered)
+    shell::insert(&render(&SHELL, template, context)?)
 }
 
 /// Renders a plain text: values as they are.
@@ -76,8 +75,12 @@ pub fn plain(template: &str, context: &Context) -> Result<String, String> {
 
 /// Renders a text whose values stay as they are, behind `words` of the same call.
 fn word(template: &str, context: &Context, words: &shell::Words) -> Result<String, String> {
-    let rendered = PLAIN.render_str(template, context.0.clone()).map_err(|error| explain(&error))?;
-    no_nul(shell::argument(&rendered, words)?)
+    no_nul(shell::argument(&render(&PLAIN, template, context)?, words)?)
+}
+
+fn render(environment: &Environment<'_>, template: &str, context: &Context) -> Result<String, String> {
+    size::check(template)?;
+    environment.render_str(template, context.0.clone()).map_err(|error| explain(&error))
 }
 
 /// The words of a call without a shell, one template after another.
@@ -90,6 +93,7 @@ pub struct Arguments {
 impl Arguments {
     /// Renders one word. A template that is nothing but `{{ … | flags }}` or `{{ … | overrides }}` becomes as many words as it has.
     pub fn push(&mut self, template: &str, context: &Context) -> Result<(), String> {
+        size::check(template)?;
         if let Some(expression) = sole_expression(template) {
             let value = PLAIN
                 .compile_expression(expression)
@@ -144,6 +148,7 @@ fn sole_expression(template: &str) -> Option<&str> {
 
 /// Checks a template without a repetition: its syntax, and that it uses known names only.
 pub fn check(template: &str) -> Result<(), String> {
+    size::check(template)?;
     let template = PLAIN.template_from_str(template).map_err(|error| explain(&error))?;
     let mut unknown: Vec<_> = template
         .undeclared_variables(false)

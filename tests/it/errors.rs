@@ -578,3 +578,23 @@ fn a_closed_pipe_is_no_failure() {
     let closed = Call::new("sh", scene.root()).args(["-c", "\"$0\" list config.yml | head -1", CW2]).run().expect(0);
     assert_eq!((closed.stdout.lines().count(), closed.stderr.as_str()), (1, ""));
 }
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_read() {
+    let head = "name: a\npath: out\nrepetitions: 1\ncommand: 'true'\n";
+    let minuses = |count: usize| format!("{{{{ {}1 }}}}", "-".repeat(count));
+    for count in [6_000, 30_000] {
+        let scene = Scene::with(&head.replace("'true'", &format!("echo {}", minuses(count))));
+        scene.cw2("plan config.yml").expect(2).says(["more than 100 operators in one expression", "config.yml:4:10\n"]);
+    }
+    let scene = Scene::with(&format!("{head}slurm: {{path_to_template: job.sh}}\n"));
+    scene.write("job.sh", format!("{{{{ sbatch }}}}\n{}\n{{{{ worker }}}}\n", minuses(30_000)));
+    scene.cw2("plan config.yml").expect(2).says(["job.sh: the template has more than 100 operators"]);
+
+    let nested = (0..100).map(|level| format!("&a{level} [")).collect::<Vec<_>>().concat();
+    let items = "x,".repeat(10_000);
+    let scene = Scene::with(&format!("{head}params: {{a: {nested}{items}{}}}\n", "]".repeat(100)));
+    scene.cw2("plan config.yml").expect(2).says(["copy more than 200000 values", "config.yml:5:"]);
+    let scene = Scene::with(&format!("{head}params:\n{}", "- - 1\n".repeat(500_000)));
+    scene.cw2("plan config.yml").expect(2).says(["more than 1000000 keys and values", "config.yml:"]);
+}

@@ -90,13 +90,13 @@ f: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]
 ";
     assert_eq!(
         errors(text, &request()),
-        "error: the aliases up to here expand to more than 1000000 values
- --> c.yml:6:29
+        "error: the anchors and aliases up to here copy more than 200000 values
+ --> c.yml:5:4
   |
-6 | f: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]
-  |                             ^^
+5 | e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]
+  |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: use fewer aliases of aliases"
+  = help: use fewer aliases of aliases, and anchors in anchors"
     );
 }
 

@@ -194,6 +194,11 @@ const NAMES: [&str; 15] = [
 ];
 
 fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Error> {
+    crate::run::size::check(template.text).map_err(|problem| Error::Template {
+        template: template.path.to_owned(),
+        line: None,
+        problem,
+    })?;
     let failed = |error| Error::Jinja { template: template.path.to_owned(), error: Box::new(error) };
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
