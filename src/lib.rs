@@ -1,54 +1,5 @@
-//! cw2 runs experiments on Slurm: one YAML file describes a sweep with repetitions, `cw2 plan` freezes it into a plan and
-//! sbatch scripts, `cw2 worker` runs one array element's bundle of repetitions, and everything else is read from files.
-//!
-//! # Words
-//!
-//! | word | meaning |
-//! |---|---|
-//! | experiment | a named YAML document: parameters, combinations, repetitions |
-//! | run | one combination of parameters of an experiment |
-//! | repetition | one execution of a run; the unit that succeeds or fails; identified for ever by its directory |
-//! | job | a bundle of repetitions that one array element executes |
-//! | slot | one of a job's places, with a share of its CPUs and GPUs of its own |
-//! | plan | everything decided at plan time, immutable on disk; the worker never reads the YAML |
-//! | array | one Slurm job array, one sbatch script; a plan has one or more |
-//! | attempt | one start of a repetition: the first, a retry, or a resumption |
-//! | standing | how a repetition stands: its state file and what Slurm says, put together |
-//!
-//! # The flow
-//!
-//! YAML text → documents → resolved experiments ([`config`]) → runs ([`experiment`]) → repetitions → jobs → plan on disk and
-//! sbatch scripts ([`plan`], [`store`]) → (Slurm, [`slurm`]) → worker → repetition processes ([`worker`]) → state and logs on
-//! disk ([`store`]) → status, logs, advice ([`report`]), retry.
-//!
-//! # Layers
-//!
-//! Each may use those above it. P is pure: values in, values out. E has effects.
-//!
-//! | module | | owns |
-//! |---|---|---|
-//! | [`value`] | P | the value tree and its text forms |
-//! | [`config`] | P | the configuration language, its key table and its errors |
-//! | [`experiment`] | P | sweep expansion, names, seeds |
-//! | [`slurm`] | E | Slurm's commands and their answers |
-//! | [`run`] | P | a repetition's life as values: its state, what to do with it, its command's text, its share of a job |
-//! | [`plan`] | P | bundles, arrays, the layout on disk, the records of a plan, sbatch scripts |
-//! | [`store`] | E | every read and write of cw2's own files |
-//! | [`report`] | P | what a person reads of all that |
-//! | `api` | E | what a Rust program implements and is given: [`Experiment`], [`Context`], [`Logger`] … |
-//! | [`worker`] | E | processes, signals, affinity, time; the states of a repetition, whether a command or an [`Experiment`] |
-//! | [`scheduler`] | E | in which order and how many at a time repetitions run |
-//! | [`Results`] | E | results, read back |
-//! | [`cli`] | E | the command line |
-//! | [`ClusterWork`] | E | a program of one's own: the command line, an experiment, loggers, a scheduler |
-//!
-//! # An experiment written in Rust
-//!
-//! Implement [`Experiment`], or [`IterativeExperiment`], and hand it to [`ClusterWork`]: that is the whole program, with the
-//! commands of `cw2`. Return [`Surrender`] to end early on purpose; hand metrics to [`Context::log`]; ask
-//! [`Context::stopping`] in long loops, so that the repetition is resumed where it was. Choose [`loggers`] and a
-//! [`scheduler`]. Read results with [`load`](load()). `slurm-examples/rust-iterative` and `slurm-examples/rust-scheduler` show
-//! all of it.
+//! Experiments on Slurm, written in Rust: one YAML file describes a sweep of hyper-parameters with repetitions; a program that
+//! holds the experiment plans it, submits it, runs it, and tells how it goes.
 //!
 //! ```no_run
 //! use cw2::{ClusterWork, Context, IterativeExperiment, Metrics, loggers};
@@ -77,21 +28,67 @@
 //!     ClusterWork::iterative(Descent::default).logger(loggers::Csv::new).main()
 //! }
 //! ```
+//!
+//! ```yaml
+//! name: descent
+//! path: results
+//! repetitions: 5
+//! iterations: 100
+//! grid: {lr: [0.01, 0.1, 0.5]}
+//! ```
+//!
+//! That is the whole program, with the commands of `cw2`: `descent run sweep.yml` runs the sweep on this machine, `descent
+//! submit sweep.yml` on the cluster, `descent status` says how it goes. Each of the 15 repetitions has a directory of its own
+//! with its configuration, logs, metrics and state.
+//!
+//! # The experiment
+//!
+//! Implement [`Experiment`] (or [`IterativeExperiment`], as above) and hand a closure that makes one to [`ClusterWork`]. A
+//! [`Context`] says who the repetition is: [`params`](Repetition::params), [`seed`](Repetition::seed),
+//! [`dir`](Repetition::dir), its share of [CPUs](Repetition::cpus) and [GPUs](Repetition::gpus). Metrics go to
+//! [`Context::log`], and from there to the [`loggers`]; records of the `log` facade go to the repetition's own files.
+//!
+//! # Errors and early ends
+//!
+//! An error or a panic is a crash of that repetition; the others go on. It is tried again as often as `retries` says, told by
+//! `status --failed`, and planned anew by `retry`. Return a [`Surrender`] to end early on purpose: that counts as done.
+//! [`Experiment::finalize`] is told the [`Ending`].
+//!
+//! # Resuming
+//!
+//! Before a time limit, and when a job is cancelled, the experiment is asked to stop. Ask [`Context::stopping`] in long loops;
+//! [`save`](Context::save) what you need, and [`restore`](Context::restore) it in the next attempt.
+//!
+//! # Schedulers
+//!
+//! A job is a bundle of repetitions (`reps_per_job`), each in a slot with its share of the job's CPUs and GPUs. In which order
+//! and how many at a time is a [`scheduler`](ClusterWork::scheduler)'s matter; choose one of [`scheduler`], or write one.
+//!
+//! # Results
+//!
+//! [`Results`] reads them back one by one, [`load`](load()) all at once: parameters, [`State`], [`Status`], metrics.
+//!
+//! `slurm-examples/rust-iterative` and `slurm-examples/rust-scheduler` are whole programs to copy. An experiment that is a
+//! command in any language needs no program of its own: that is what the binary `cw2` is for.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("cw2 runs on Linux only: what ends a repetition with all it started is in `/proc`");
 
 mod api;
-pub mod cli;
+mod cli;
 mod cluster_work;
-pub mod config;
-pub mod experiment;
-pub mod plan;
-pub mod report;
+mod config;
+mod experiment;
+mod plan;
+mod printable;
+mod report;
 mod results;
-pub mod run;
+mod run;
 pub mod scheduler;
-pub mod slurm;
-pub mod store;
+mod slurm;
+mod store;
 pub mod value;
-pub mod worker;
+mod worker;
 
 pub use api::loggers;
 pub use api::{
@@ -102,3 +99,17 @@ pub use cluster_work::ClusterWork;
 pub use results::{Loaded, Results, load};
 pub use run::status::{Failure, State, Status};
 pub use value::Value;
+
+/// What a [`Status`] consists of.
+pub mod status {
+    pub use crate::run::status::{Attempt, Exit, SlurmIds};
+}
+
+/// For the binary `cw2` and its own tests; no part of what the library promises.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::cli::main;
+    pub use crate::config::reference_markdown;
+    pub use crate::run::status::{Found, parse as parse_status};
+    pub use crate::worker::allowed_cpus;
+}

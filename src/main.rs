@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(cw2::cli::main(std::env::args_os()))
+    ExitCode::from(cw2::internals::main(std::env::args_os()))
 }

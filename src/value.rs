@@ -1,8 +1,8 @@
 //! The value tree of a configuration: what YAML, JSON and templates have in common.
 //!
-//! Owns the type and its text forms: JSON (in [`json`]), block YAML that any YAML 1.1 or 1.2 reader understands alike, and
+//! Owns the type and its text forms: JSON (in `json`), block YAML that any YAML 1.1 or 1.2 reader understands alike, and
 //! Python's `str`, which run names are made of.
-//! It must not know positions (that is [`crate::config::Node`]) nor read files.
+//! It must not know positions (that is `config::Node`) nor read files.
 
 mod convert;
 mod json;

@@ -115,6 +115,7 @@ impl Error for Surrender {}
 /// assert_eq!(summary(&Ending::Surrendered(Surrender::new(3))), "early: 3");
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Ending {
     /// `run` returned without an error.
     Completed,

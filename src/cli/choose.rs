@@ -233,7 +233,7 @@ pub(super) fn under_way(folder: &Path, queue: &[Element]) -> Result<Vec<(Plan, u
 
 /// As [`queue`], asked once and only once; or why it cannot be asked.
 pub(super) fn glance(plans: &[Plan]) -> Result<Vec<Element>, String> {
-    Client.glance(&users(plans)).map_err(|error| error.to_string())
+    Client::glance(&users(plans)).map_err(|error| error.to_string())
 }
 
 /// A path as people see it: relative to the working directory where it lies below it.

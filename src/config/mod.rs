@@ -26,10 +26,14 @@ mod typed;
 mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
-pub use error::{Diagnostic, Report, Severity};
-pub use keys::{KEYS, Key, Scope, reference_markdown};
+pub use error::{Diagnostic, Report};
+#[cfg(test)]
+pub use keys::KEYS;
+pub use keys::reference_markdown;
 pub use load::load;
-pub use node::{At, Node, NodeKind};
+#[cfg(test)]
+pub use node::NodeKind;
+pub use node::{At, Node};
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};
@@ -207,6 +211,7 @@ pub enum Argv {
 /// The SLURM document, for one experiment. `None` means: the cluster's own default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "`slurm_log` is the key's own name")]
 pub struct Slurm {
     /// `#SBATCH --partition`.
     #[serde(skip_serializing_if = "Option::is_none")]

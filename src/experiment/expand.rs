@@ -134,11 +134,6 @@ impl<'e> Expansion<'e> {
         self.candidates as u64
     }
 
-    /// Whether a sweep has no combination at all.
-    pub fn is_empty(&self) -> bool {
-        self.candidates == 0
-    }
-
     /// The experiment it was made from.
     pub fn experiment(&self) -> &'e Experiment {
         self.experiment

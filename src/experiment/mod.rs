@@ -6,9 +6,9 @@
 mod expand;
 mod name;
 
-pub use expand::{Assignment, Error, Expansion, LIMIT, Run};
+pub use expand::{Error, Expansion, LIMIT, Run};
 pub(crate) use name::params_sha256;
-pub use name::{MAX_NAME, component, part, seed};
+pub use name::{component, seed};
 pub(crate) use name::{hex, with_hash};
 
 #[cfg(test)]

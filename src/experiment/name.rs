@@ -18,12 +18,6 @@ pub const MAX_NAME: usize = 255;
 const HASH_DIGITS: usize = 12;
 
 /// The part of a run's name that one parameter gives, as the original writes it.
-///
-/// ```
-/// use cw2::{experiment::part, value::Value};
-/// let path = ["net".to_owned(), "learning_rate".to_owned()];
-/// assert_eq!(part(&path, &Value::Float(1e-5)), "net.lr1e-05");
-/// ```
 pub fn part(path: &[String], value: &Value) -> String {
     let text = shorten(&path.join(".")) + &value.python_str();
     text.chars()
@@ -73,12 +67,6 @@ fn is_safe(c: char) -> bool {
 /// A text as one component of a path: safe characters, never empty, `.` or `..`, at most [`MAX_NAME`] bytes.
 ///
 /// A longer one is cut and ends in `-` and the first 12 hexadecimal digits of the SHA-256 of the full text.
-///
-/// ```
-/// use cw2::experiment::component;
-/// assert_eq!(component("env: a/b"), "env--a-b");
-/// assert!(component(&"x".repeat(300)).len() <= 255);
-/// ```
 pub fn component(text: &str) -> String {
     cut(clean(text), || text.to_owned())
 }
@@ -122,10 +110,6 @@ pub(crate) fn params_sha256(params: &Value) -> String {
 /// It is the first four bytes, big-endian, of the SHA-256 of `<experiment>/<run>/rep_<two digits>`; `identity` is the part
 /// before `/rep_`. In a shell: `printf %s 'exp/exp__lr0.1/rep_00' | sha256sum | cut -c 1-8` gives it in hexadecimal. Four
 /// bytes, because `numpy` wants a seed below 2³².
-///
-/// ```
-/// assert_eq!(cw2::experiment::seed("exp/exp__lr0.1", 0), 0x5d75_84e7);
-/// ```
 pub fn seed(identity: &str, rep: u32) -> u32 {
     let digest = Sha256::digest(format!("{identity}/rep_{rep:02}").as_bytes());
     digest.iter().take(4).fold(0, |seed, byte| seed << 8 | u32::from(*byte))
@@ -136,6 +120,23 @@ mod tests {
     use super::*;
     use crate::experiment::testing::value;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_part_abbreviates_the_key() {
+        let path = ["net".to_owned(), "learning_rate".to_owned()];
+        assert_eq!(part(&path, &Value::Float(1e-5)), "net.lr1e-05");
+    }
+
+    #[test]
+    fn a_component_is_short_and_safe() {
+        assert_eq!(component("env: a/b"), "env--a-b");
+        assert!(component(&"x".repeat(300)).len() <= 255);
+    }
+
+    #[test]
+    fn a_seed_is_that_of_the_identity() {
+        assert_eq!(seed("exp/exp__lr0.1", 0), 0x5d75_84e7);
+    }
 
     fn keys(dotted: &str) -> Vec<String> {
         dotted.split('|').map(str::to_owned).collect()

@@ -47,8 +47,10 @@ pub trait Oracle {
 
 /// The oracle for `-o` and for tests: nothing is finished.
 #[derive(Debug, Clone, Copy)]
+#[cfg(test)]
 pub struct NothingFinished;
 
+#[cfg(test)]
 impl Oracle for NothingFinished {
     fn finished_reps(&self, _: &PlannedRun<'_>, _: &str) -> anyhow::Result<Finished> {
         Ok(Finished::default())
@@ -56,12 +58,6 @@ impl Oracle for NothingFinished {
 }
 
 /// A set of repetitions of one run.
-///
-/// ```
-/// use cw2::plan::build::Finished;
-/// let finished: Finished = [0, 70].into_iter().collect();
-/// assert!(finished.contains(70) && !finished.contains(1));
-/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Finished {
     bits: Vec<u64>,
@@ -222,6 +218,12 @@ mod tests {
     use crate::experiment::testing::{experiment, sweep};
     use proptest::prelude::*;
     use std::path::Path;
+
+    #[test]
+    fn a_set_holds_what_was_put_into_it() {
+        let finished: Finished = [0, 70].into_iter().collect();
+        assert!(finished.contains(70) && !finished.contains(1));
+    }
 
     /// Keeps everything.
     #[derive(Default)]

@@ -7,15 +7,6 @@ use super::record::{ArrayRecord, ExperimentRecord, JobRecord};
 use crate::config::Slurm;
 
 /// Collects the repetitions of one experiment into jobs.
-///
-/// ```
-/// use cw2::plan::bundle::Bundler;
-/// let mut bundler = Bundler::new(3);
-/// assert!(bundler.push(0, 0).is_none());
-/// assert!(bundler.push(0, 1).is_none());
-/// assert_eq!(bundler.push(1, 0).unwrap().reps, [(0, 0, 2), (1, 0, 1)]);
-/// assert!(bundler.finish().is_none());
-/// ```
 #[derive(Debug)]
 pub struct Bundler {
     per_job: u32,
@@ -118,6 +109,15 @@ mod tests {
     use super::*;
     use crate::experiment::testing::experiment;
     use proptest::prelude::*;
+
+    #[test]
+    fn neighbours_are_one_stretch() {
+        let mut bundler = Bundler::new(3);
+        assert!(bundler.push(0, 0).is_none());
+        assert!(bundler.push(0, 1).is_none());
+        assert_eq!(bundler.push(1, 0).unwrap().reps, [(0, 0, 2), (1, 0, 1)]);
+        assert!(bundler.finish().is_none());
+    }
 
     fn named(name: &str, partition: &str) -> ExperimentRecord {
         let mut e = experiment(name, "{}", vec![]);

@@ -1,7 +1,8 @@
 //! Failures that are alike: what differs from one to the next (numbers, addresses, the repetition's own folder) does not count.
 
-use super::{human, printable};
+use super::human;
 use crate::plan::layout;
+use crate::printable;
 use crate::run::standing::Standing;
 use crate::run::status::Status;
 use std::collections::HashMap;

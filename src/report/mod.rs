@@ -6,7 +6,6 @@
 pub mod advice;
 pub mod failures;
 pub mod human;
-pub mod printable;
 pub mod progress;
 pub mod status_json;
 pub mod status_table;

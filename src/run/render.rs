@@ -162,11 +162,6 @@ pub fn check(template: &str) -> Result<(), String> {
     }
 }
 
-/// Whether rendering can differ from one run to another, so that every run is worth a check.
-pub fn uses_params(template: &str) -> bool {
-    template.contains("params")
-}
-
 /// What is wrong with a template, in words of the user's: which name is not defined, not that one is.
 pub(crate) fn explain(error: &Error) -> String {
     use std::error::Error as _;

@@ -3,7 +3,7 @@
 //! The file is replaced as a whole. What cannot be read as a whole (missing, empty, torn) means "not finished".
 //! What is there and cannot be read (a newer format than [`FORMAT`], no permission, no regular file) is left alone.
 
-use crate::report::printable;
+use crate::printable;
 use serde::{Deserialize, Serialize};
 
 /// The version of the status format this program writes. It reads all from 1 to this one.
@@ -12,6 +12,7 @@ pub const FORMAT: u32 = 1;
 /// How a repetition stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum State {
     /// A worker has started it, and has not (or could not) say how it ended; also while a retry of a crash is to come
     /// ([`Status::retry_to_come`]).
@@ -49,8 +50,9 @@ impl State {
 
 /// The content of `status.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Status {
-    /// See [`FORMAT`].
+    /// The version of the format.
     pub format: u32,
     /// How it stands.
     pub state: State,
@@ -109,6 +111,7 @@ pub struct Status {
 
 /// Slurm's names for what runs the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SlurmIds {
     /// `SLURM_JOB_ID`.
     pub job_id: String,
@@ -125,6 +128,7 @@ pub struct SlurmIds {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Exit {
     /// It exited with this status.
     Code(i32),
@@ -134,6 +138,7 @@ pub enum Exit {
 
 /// Why a repetition is not completed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Failure {
     /// Which part failed: `initialize`, `run` or `finalize`; [`Failure::RETRY`] where a retry of the failure is to come.
     pub phase: String,
@@ -152,6 +157,7 @@ impl Failure {
 
 /// A finished attempt, kept when the next one starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Attempt {
     /// Its number.
     pub attempt: u32,

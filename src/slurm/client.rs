@@ -107,7 +107,7 @@ fn comment(token: &str, options: &SubmitOptions) -> String {
 impl Client {
     /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
     /// wait.
-    pub fn glance(&self, users: &[u32]) -> Result<Vec<Element>, Error> {
+    pub fn glance(users: &[u32]) -> Result<Vec<Element>, Error> {
         let arguments = queue_arguments(users);
         // Without its configuration squeue waits for a minute. It only reads: left alone, it ends by itself.
         let (answer, answered) = std::sync::mpsc::channel();

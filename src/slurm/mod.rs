@@ -7,7 +7,7 @@ mod client;
 mod element;
 
 pub use client::{Client, patiently, time_left};
-pub use element::{Element, ElementState, TOKEN, element_names, parse_indices};
+pub use element::{Element, ElementState, TOKEN, element_names};
 
 use std::fmt;
 use std::fs::File;

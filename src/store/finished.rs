@@ -50,17 +50,17 @@ pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnD
             0 => String::new(),
             others => format!(" (and {others} more of this run)"),
         };
-        log::warn!("{first}{others}: planned as not finished, but no worker runs it before that is mended");
+        log::warn!("{first}{others}; planned as not finished, but no worker runs it before that is mended");
     }
     Ok(OnDisk::Finished(finished))
 }
 
 /// The highest number among the plans that finished a repetition of the run in `run_dir`, of those in the folder of plans
 /// `plans` (as states name it); also of plans that are gone. 0 where there is none.
-pub fn newest_plan(run_dir: &Path, repetitions: u32, plans: &Path) -> Result<u32> {
+pub fn newest_plan(run_dir: &Path, repetitions: u32, plans: &Path) -> u32 {
     let mut newest = 0;
     if !super::exists(run_dir) {
-        return Ok(newest);
+        return newest;
     }
     for number in 0..repetitions {
         if let Found::Status(status) = rep::status(&layout::rep_dir(run_dir, number))
@@ -69,7 +69,7 @@ pub fn newest_plan(run_dir: &Path, repetitions: u32, plans: &Path) -> Result<u32
             newest = newest.max(number_in(Path::new(&status.plan), plans).unwrap_or(0));
         }
     }
-    Ok(newest)
+    newest
 }
 
 /// The number of a plan in this folder of plans.

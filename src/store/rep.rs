@@ -168,11 +168,6 @@ impl StagedStatus {
 }
 
 impl Owned {
-    /// The directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Whether every process of the repetition is gone (after [`Claim::Ghosts`]).
     pub fn try_alone(&self) -> bool {
         try_lock(&self.out)

@@ -35,8 +35,6 @@ pub struct Survey {
     pub runs: Vec<Vec<RunRecord>>,
     /// Whether a plan was ever submitted or run.
     begun: Vec<bool>,
-    /// Whether the cluster could be asked.
-    pub cluster_known: bool,
     /// Why the plans that cannot be read cannot: a sentence each. Nothing is known of what only they hold.
     pub unreadable_plans: Vec<String>,
     /// Why the status files that cannot be read cannot: a sentence each, in the order of their paths.
@@ -213,7 +211,6 @@ fn arrange(
         experiments: Vec::new(),
         runs: Vec::new(),
         begun: Vec::new(),
-        cluster_known: queue.is_some(),
         unreadable_plans: sources.unreadable,
         unreadable: Vec::new(),
     };

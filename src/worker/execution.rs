@@ -2,7 +2,7 @@
 
 use super::child::Ended;
 use super::limits::Cause;
-use crate::report::printable;
+use crate::printable;
 use crate::run::status::{Exit, Failure, State};
 
 /// How much of `err.log` a status keeps: a traceback of a long chain of Python exceptions as a whole.

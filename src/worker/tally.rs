@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// How one repetition ended, for this worker.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum End {
     /// It was run to this state; the text says why it is not completed.
     Ran(State, Option<String>),

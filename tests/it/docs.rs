@@ -41,7 +41,7 @@ fn check_section(name: &str, expected: impl FnOnce(&str) -> String) {
 /// One test for both sections: they are parts of one file.
 #[test]
 fn the_readme_shows_what_the_program_does() {
-    check_section("keys", |_| cw2::config::reference_markdown());
+    check_section("keys", |_| cw2::internals::reference_markdown());
     check_section("tour", |section| {
         let scene = Scene::example("quickstart");
         let mut out = String::new();

@@ -1,7 +1,8 @@
 //! What older versions wrote loads for ever; what a newer one wrote is refused and left as it is.
 
 use crate::support::{Scene, tree};
-use cw2::run::status::{self, Found, State, Status};
+use cw2::internals::{Found, parse_status};
+use cw2::{State, Status};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ fn a_plan_of_version_1_loads() {
 fn a_status_of_version_1_loads() {
     let read = |number: u32| -> Status {
         let bytes = fs::read(fixture("v1").join(rep(number)).join("status.json")).expect("a status");
-        match status::parse(&bytes) {
+        match parse_status(&bytes) {
             Found::Status(status) => *status,
             other => panic!("{other:?}"),
         }
@@ -55,12 +56,12 @@ fn a_status_of_version_1_loads() {
     assert_eq!(read(1).payload, Some(json!({"reason": "converged"})));
     let crashed = read(2);
     assert_eq!(crashed.error.expect("an error").stderr_tail, "ValueError: no");
-    assert_eq!(crashed.exit, Some(status::Exit::Code(3)));
+    assert_eq!(crashed.exit, Some(cw2::status::Exit::Code(3)));
     assert_eq!(crashed.slurm.expect("Slurm's ids").array_job_id.as_deref(), Some("1000"));
     let interrupted = read(4);
     let earlier: Vec<_> = interrupted.earlier.iter().map(|attempt| (attempt.attempt, attempt.state)).collect();
     assert_eq!(earlier, [(1, State::Interrupted), (2, State::TimedOut)]);
-    assert_eq!(read(3).exit, Some(status::Exit::Signal(15)));
+    assert_eq!(read(3).exit, Some(cw2::status::Exit::Signal(15)));
 }
 
 #[test]

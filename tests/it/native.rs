@@ -1,7 +1,6 @@
 //! Experiments written in Rust: how their repetitions end, what they log, and what is left of each.
 
-use cw2::run::status::State;
-use cw2::value::Value;
+use cw2::{State, Value};
 use nix::sys::signal::Signal;
 use std::path::Path;
 
@@ -305,7 +304,7 @@ fn a_command_finds_cw2_in_a_rust_program_too() {
 
 #[test]
 fn each_scheduler_shares_as_it_says() {
-    let cpus = cw2::worker::allowed_cpus().unwrap().cpus;
+    let cpus = cw2::internals::allowed_cpus().unwrap().cpus;
     let shares = |scheduler: &str| {
         let scene = Scene::with(
             "name: e\npath: out\nrepetitions: 2\nreps_per_job: 2\nreps_in_parallel: 2\ntimeout: 60\nparams: {how: share}\n",

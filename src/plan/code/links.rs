@@ -9,16 +9,6 @@ use std::path::{Component, Path, PathBuf};
 /// A relative link that stays inside is kept as it is. One that leads out becomes absolute, since the copy lies elsewhere. One
 /// that comes back in by the source's name, and an absolute one into the source, leads into the copy: otherwise a job would
 /// see what is edited while it waits.
-///
-/// ```
-/// use cw2::plan::code::relink;
-/// use std::path::Path;
-/// let to = |link: &str, target: &str| relink(Path::new("/home/u/p"), Path::new(link), Path::new(target), |_| true);
-/// assert_eq!(to("a/link", "../b"), Path::new("../b"));
-/// assert_eq!(to("a/link", "../../data"), Path::new("/home/u/data"));
-/// assert_eq!(to("a/link", "/home/u/p/b/c"), Path::new("../b/c"));
-/// assert_eq!(to("a/link", "/data"), Path::new("/data"));
-/// ```
 pub fn relink(source: &Path, link: &Path, target: &Path, copied: impl Fn(&Path) -> bool) -> PathBuf {
     let folder = link.parent().unwrap_or(Path::new(""));
     let leads_to = lexical(&source.join(folder).join(target));
@@ -51,4 +41,19 @@ fn climbs_out(folder: &Path, target: &Path) -> bool {
         }
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_into_the_copy_and_out_of_it() {
+        let to =
+            |link: &str, target: &str| relink(Path::new("/home/u/p"), Path::new(link), Path::new(target), |_| true);
+        assert_eq!(to("a/link", "../b"), Path::new("../b"));
+        assert_eq!(to("a/link", "../../data"), Path::new("/home/u/data"));
+        assert_eq!(to("a/link", "/home/u/p/b/c"), Path::new("../b/c"));
+        assert_eq!(to("a/link", "/data"), Path::new("/data"));
+    }
 }

@@ -19,19 +19,6 @@ pub enum PathEntry {
 ///
 /// `root` is where relative entries start (an empty one is `root` itself, as Python reads it). `resolve` takes symbolic links
 /// out of a path, as they are out of `source`.
-///
-/// ```
-/// use cw2::plan::code::{PathEntry, python_path};
-/// use std::path::Path;
-/// let source = Path::new("/home/u/p");
-/// let path = python_path(Some("/opt/lib:src:/home/u/p2".as_ref()), source, source, Path::to_path_buf);
-/// assert_eq!(path, [
-///     PathEntry::InCopy("".into()),
-///     PathEntry::Elsewhere("/opt/lib".into()),
-///     PathEntry::InCopy("src".into()),
-///     PathEntry::Elsewhere("/home/u/p2".into()),
-/// ]);
-/// ```
 pub fn python_path(
     submitters: Option<&OsStr>,
     root: &Path,
@@ -57,4 +44,24 @@ pub fn python_path(
         path.insert(0, copy);
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_original_is_replaced_by_the_copy() {
+        let source = Path::new("/home/u/p");
+        let path = python_path(Some("/opt/lib:src:/home/u/p2".as_ref()), source, source, Path::to_path_buf);
+        assert_eq!(
+            path,
+            [
+                PathEntry::InCopy("".into()),
+                PathEntry::Elsewhere("/opt/lib".into()),
+                PathEntry::InCopy("src".into()),
+                PathEntry::Elsewhere("/home/u/p2".into()),
+            ]
+        );
+    }
 }

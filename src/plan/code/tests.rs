@@ -1,3 +1,4 @@
+use super::refuse::SIZE_LIMIT;
 use super::*;
 use proptest::prelude::*;
 

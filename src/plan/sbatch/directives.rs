@@ -223,12 +223,6 @@ pub(super) fn log_pattern(script: &Script<'_>) -> Result<String, Error> {
 
 /// Writes a value so that sbatch reads exactly that value from an `#SBATCH` line.
 ///
-/// ```
-/// use cw2::plan::sbatch::quote_sbatch;
-/// assert_eq!(quote_sbatch("gpu:a100:2").unwrap(), "gpu:a100:2");
-/// assert_eq!(quote_sbatch("my job #1").unwrap(), r#""my job #1""#);
-/// ```
-///
 /// # Errors
 ///
 /// A control character: no line can hold it.
@@ -289,6 +283,12 @@ pub(super) fn inside_quotes(line: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn only_what_needs_it_is_quoted() {
+        assert_eq!(quote_sbatch("gpu:a100:2").unwrap(), "gpu:a100:2");
+        assert_eq!(quote_sbatch("my job #1").unwrap(), r#""my job #1""#);
+    }
 
     /// sbatch's reading of one line, as its source has it.
     fn slurm_arguments(line: &str) -> Vec<String> {

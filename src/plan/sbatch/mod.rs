@@ -28,8 +28,6 @@ mod percent;
 mod shell;
 mod snapshot;
 
-pub use directives::quote_sbatch;
-
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
 use super::layout;

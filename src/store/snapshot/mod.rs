@@ -7,7 +7,7 @@ mod archive;
 mod copy;
 mod tree;
 
-pub use tree::{Entry, Kind, Tree};
+pub use tree::Tree;
 
 use super::made::MadeFolders;
 use super::{Error, Result, exists};
