@@ -6,7 +6,7 @@ use super::{ConfigArgs, Failure, Program, SelectArgs, worker::hostname};
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::experiment::Expansion;
 use crate::plan::build::{self, Built, Finished, Oracle, Sink};
-use crate::plan::outline::PlannedRun;
+use crate::plan::outline::{Outline, PlannedRun};
 use crate::plan::record::{ExperimentRecord, JobRecord, RunRecord};
 use crate::plan::template::Template;
 use crate::plan::{check, layout};
@@ -138,7 +138,11 @@ impl Prepared<'_> {
     pub(super) fn write(&self, mode: Mode, gate: &mut dyn Gate) -> Result<Frozen, Failure> {
         let oracle = Inspector { config: &self.config, select: self.select, draft: &self.draft };
         self.draft.write(mode, |sink| {
-            let built = build::build(&self.config.experiments, &self.options, &oracle, &mut Both(sink, gate))?;
+            let built = build::build(&self.config.experiments, &self.options, &oracle, &mut Both(sink, gate));
+            let built = built.map_err(|error| match error {
+                build::Error::Outline(diagnostic) => oracle.config_error(*diagnostic),
+                other => Failure::from(other),
+            })?;
             gate.pass(&built)?;
             Ok(built)
         })
@@ -216,6 +220,18 @@ pub(super) fn report_for(config: &Config, select: &SelectArgs) -> Report {
     report
 }
 
+/// One thing that is wrong with a configuration, with its place.
+fn config_error(config: &Config, select: &SelectArgs, diagnostic: Diagnostic) -> Failure {
+    let mut report = report_for(config, select);
+    report.push(diagnostic);
+    Failure::Config(Box::new(report))
+}
+
+/// The runs of a configuration.
+pub(super) fn outline<'c>(config: &'c Config, select: &SelectArgs, root: &Path) -> Result<Outline<'c>, Failure> {
+    Outline::new(&config.experiments, root).map_err(|diagnostic| config_error(config, select, *diagnostic))
+}
+
 /// Looks at every run as it is planned: whether its templates can be rendered, and what of it is finished.
 struct Inspector<'a> {
     config: &'a Config,
@@ -243,9 +259,7 @@ impl Oracle for Inspector<'_> {
 
 impl Inspector<'_> {
     fn config_error(&self, diagnostic: Diagnostic) -> Failure {
-        let mut report = report_for(self.config, self.select);
-        report.push(diagnostic);
-        Failure::Config(Box::new(report))
+        config_error(self.config, self.select, diagnostic)
     }
 
     fn differs(&self, run: &PlannedRun<'_>, dir: &Path, stored: Option<&Value>) -> Failure {

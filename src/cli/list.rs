@@ -2,7 +2,6 @@
 
 use super::{Exit, Failure, SelectArgs, freeze};
 use crate::plan::layout;
-use crate::plan::outline::Outline;
 use crate::plan::record::RunRecord;
 use crate::store::plan::Plan;
 use clap::Args;
@@ -40,7 +39,7 @@ fn configuration(args: &ListArgs, printer: &mut dyn Printer) -> Result<(), Failu
     let config = freeze::load(&args.source, &args.select, true)?;
     let root = std::env::current_dir()
         .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
-    let outline = Outline::new(&config.experiments, &root).map_err(|error| Failure::Usage(error.to_string()))?;
+    let outline = freeze::outline(&config, &args.select, &root)?;
     let mut result = Ok(());
     let mut params = (u32::MAX, String::new());
     outline.repetitions(|rep| {

@@ -3,7 +3,7 @@
 use super::{ConfigArgs, Exit, Failure, freeze};
 use crate::config::{At, Node, Report};
 use crate::experiment::seed;
-use crate::plan::outline::{Outline, PlannedRun};
+use crate::plan::outline::PlannedRun;
 use crate::plan::{layout, settings};
 use crate::value::{Map, Value};
 use clap::Args;
@@ -29,7 +29,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let config = freeze::load(&args.config.config, &args.config.select, true)?;
     let root = std::env::current_dir()
         .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
-    let outline = Outline::new(&config.experiments, &root).map_err(|error| Failure::Usage(error.to_string()))?;
+    let outline = freeze::outline(&config, &args.config.select, &root)?;
     let wanted = |run: &PlannedRun<'_>| match &args.run {
         None => true,
         Some(name) => run.name == *name || name.parse() == Ok(run.line),

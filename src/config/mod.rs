@@ -139,8 +139,17 @@ pub struct Experiment {
     pub origin: Node,
     /// The cluster, for this experiment.
     pub slurm: Slurm,
+    /// The keys of SLURM with where each came from.
+    pub slurm_origin: Node,
     /// `--debug`: only the first run.
     pub first_run_only: bool,
+}
+
+impl Experiment {
+    /// Where one of its keys stands; for a key that it does not have, where its name does.
+    pub fn key_at(&self, key: &str) -> At {
+        self.origin.key_at(key).or_else(|| self.origin.key_at("name")).unwrap_or_default()
+    }
 }
 
 /// One `grid…`, `list…` or `ablative…` key.

@@ -62,13 +62,20 @@ fn collect(reader: &mut Reader<'_>, key: &str, node: &Node, path: &mut Vec<Strin
         }
         NodeKind::Scalar(value) => {
             let message = format!("`{}` must be a list of values, found {}", name(path), node.describe());
-            let shown = match value {
-                Value::Null => "[value, …]".to_owned(),
+            let help = match value {
+                Value::Null => "write `[value, …]`".to_owned(),
+                Value::String(text) if text.contains(['*', '?']) => {
+                    "patterns are not expanded; write the values one by one: `[value, …]`".to_owned()
+                }
+                Value::String(text) if !text.chars().all(|c| c.is_alphanumeric() || "_-./ ".contains(c)) => {
+                    format!("write `[{}]`", brief(&value.to_json()))
+                }
                 other => {
-                    format!("[{}]", brief(&super::reader::written(node, reader.report).unwrap_or(other.to_json())))
+                    let written = super::reader::written(node, reader.report);
+                    format!("write `[{}]`", brief(&written.unwrap_or(other.to_json())))
                 }
             };
-            reader.report.push(Diagnostic::error(message).at(node.at).help(format!("write `{shown}`")));
+            reader.report.push(Diagnostic::error(message).at(node.at).help(help));
         }
     }
 }

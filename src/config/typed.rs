@@ -85,6 +85,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         extra: foreign.into_iter().map(|(key, node)| (key.to_owned(), node.to_value())).collect::<Map>(),
         origin,
         slurm: Slurm::default(),
+        slurm_origin: Node::empty_map(At::default()),
         first_run_only: request.debug,
     };
     let own_slurm = map.get("slurm").map(|(_, node)| node).filter(|node| !node.is_null());
@@ -181,8 +182,9 @@ fn slurm_for(experiment: &mut Experiment, shared: &Shared<'_>, own: Option<&Node
         }
         None => {}
     }
-    let NodeKind::Map(map) = merged.kind else { return };
-    let mut reader = Reader::new(&map, report);
+    experiment.slurm_origin = merged;
+    let NodeKind::Map(map) = &experiment.slurm_origin.kind else { return };
+    let mut reader = Reader::new(map, report);
     experiment.slurm = slurm::slurm(&mut reader, shared.request.strict, shared.readable);
     let cpus = reader.read::<Count<1>>("cpus_per_rep").map(|count| count.0);
     let gpus = reader.read::<Gpus>("gpus_per_rep").map(|gpus| gpus.0);

@@ -123,8 +123,17 @@ impl<'a> Builder<'a> {
 
     fn open(&mut self, open: Open) -> Result<()> {
         if self.wants_key() {
-            let message = "a sequence or mapping cannot be a key";
-            return Err(Box::new(Diagnostic::error(message).at(open.at).help("write a text as the key")));
+            return Err(match self.stack.last().map(|outer| outer.at) {
+                // `{{`, as no other mapping is a key.
+                Some(outer) if outer.file == open.at.file && outer.start + 1 == open.at.start => {
+                    let at = At { end: outer.start + 2, ..outer };
+                    let message = "a text that begins with `{{` must be quoted: YAML reads braces as a mapping";
+                    Box::new(
+                        Diagnostic::error(message).at(at).help("write quotes around the whole text: `\"{{ … }}\"`"),
+                    )
+                }
+                _ => no_key(open.at),
+            });
         }
         if self.stack.len() >= MAX_DEPTH {
             return Err(too_deep(open.at));
@@ -235,8 +244,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let (text, NodeKind::Scalar(value)) = (anchored.text.clone(), node.kind) else {
-            let message = "a sequence or mapping cannot be a key";
-            return Err(Box::new(Diagnostic::error(message).at(at).help("write a text as the key")));
+            return Err(no_key(at));
         };
         self.key(text.unwrap_or_default(), &value, false, at)
     }
@@ -291,6 +299,10 @@ fn explain(info: &str, at: At) -> Diagnostic {
         _ => "check the indentation, the brackets and the quotes up to this place",
     };
     Diagnostic::error(format!("invalid YAML: {info}")).at(at).help(help)
+}
+
+fn no_key(at: At) -> Box<Diagnostic> {
+    Box::new(Diagnostic::error("a sequence or mapping cannot be a key").at(at).help("write a text as the key"))
 }
 
 fn no_anchor(at: At) -> Diagnostic {

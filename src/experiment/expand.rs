@@ -4,9 +4,8 @@
 //! iterating needs no state but a counter.
 
 use super::name;
-use crate::config::{At, Experiment, Sweep, SweepKind};
+use crate::config::{At, Diagnostic, Experiment, Sweep, SweepKind};
 use crate::value::{Map, Value};
-use std::fmt;
 
 /// The most runs, and the most repetitions, an experiment or a plan may have.
 pub const LIMIT: u64 = 100_000_000;
@@ -67,63 +66,18 @@ pub struct Assignment<'e> {
     pub at: At,
 }
 
-/// Why an experiment cannot be expanded.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Error {
-    /// More than [`LIMIT`] runs or repetitions.
-    TooMany {
-        /// The experiment's name.
-        experiment: String,
-        /// The factors and their product, as a text.
-        product: String,
-    },
-    /// A sweep wants to set a key inside something that has no keys.
-    NotAMapping {
-        /// The experiment's name.
-        experiment: String,
-        /// The sweep's key.
-        sweep: String,
-        /// The dotted path it sets.
-        path: String,
-        /// The dotted path that is not a mapping.
-        parent: String,
-        /// Where the sweep stands.
-        at: At,
-    },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::TooMany { experiment, product } => write!(
-                f,
-                "experiment `{experiment}` asks for too much: {product}, more than {LIMIT}; \
-                 make a sweep smaller or split the experiment"
-            ),
-            Error::NotAMapping { experiment, sweep, path, parent, .. } => write!(
-                f,
-                "`{sweep}` of experiment `{experiment}` sets `{path}`, but `{parent}` is not a mapping; \
-                 make it one or remove it"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 impl<'e> Expansion<'e> {
     /// Looks at the sweeps without computing a run.
     ///
     /// # Errors
     ///
-    /// [`Error::TooMany`], [`Error::NotAMapping`].
-    pub fn new(experiment: &'e Experiment) -> Result<Self, Error> {
+    /// More than [`LIMIT`] runs or repetitions.
+    pub fn new(experiment: &'e Experiment) -> Result<Self, Box<Diagnostic>> {
         let base = match experiment.params.to_value() {
             map @ Value::Map(_) => map,
             _ => Value::Map(Map::new()),
         };
         let candidates = count(experiment)?;
-        check_parents(experiment, &base)?;
         let separator = if experiment.name.contains("__") { "_" } else { "__" };
         let levels = experiment.sweeps.iter().map(Level::new).collect();
         Ok(Expansion { experiment, base, levels, separator, candidates })
@@ -259,7 +213,7 @@ fn combinations(sweep: &Sweep) -> u128 {
 }
 
 /// The candidates of an experiment.
-fn count(experiment: &Experiment) -> Result<usize, Error> {
+fn count(experiment: &Experiment) -> Result<usize, Box<Diagnostic>> {
     let mut product: u128 = 1;
     let mut factors = Vec::new();
     for sweep in &experiment.sweeps {
@@ -271,37 +225,17 @@ fn count(experiment: &Experiment) -> Result<usize, Error> {
     let repetitions = product.saturating_mul(u128::from(experiment.repetitions));
     if product > u128::from(LIMIT) || repetitions > u128::from(LIMIT) {
         factors.push(format!("{} (repetitions)", experiment.repetitions));
-        let product = format!("{} = {repetitions} repetitions", factors.join(" × "));
-        return Err(Error::TooMany { experiment: experiment.name.clone(), product });
+        let message = format!(
+            "experiment `{}` asks for too much: {} = {repetitions} repetitions, more than {LIMIT}",
+            experiment.name,
+            factors.join(" × ")
+        );
+        let diagnostic = Diagnostic::error(message).help("make a sweep smaller, or split the experiment");
+        let largest = experiment.sweeps.iter().max_by_key(|sweep| combinations(sweep)).map(|sweep| sweep.at);
+        return Err(Box::new(diagnostic.at(largest.unwrap_or_else(|| experiment.key_at("repetitions")))));
     }
     // At most `LIMIT`, which fits every platform's `usize`.
     Ok(usize::try_from(product).unwrap_or(usize::MAX))
-}
-
-/// Refuses a sweep that would have to replace a plain value by a mapping: the original fails there too, but only when it runs.
-fn check_parents(experiment: &Experiment, base: &Value) -> Result<(), Error> {
-    let plain = |value: Option<&Value>| value.is_some_and(|value| !matches!(value, Value::Map(_) | Value::Null));
-    let axes: Vec<_> = experiment.sweeps.iter().flat_map(|s| s.axes.iter().map(move |axis| (s, axis))).collect();
-    for (i, (sweep, axis)) in axes.iter().enumerate() {
-        for end in 1..axis.path.len() {
-            let parent = &axis.path[..end];
-            let swept = axes[..i].iter().any(|(_, earlier)| {
-                parent
-                    .strip_prefix(earlier.path.as_slice())
-                    .is_some_and(|below| earlier.values.iter().any(|node| plain(node.to_value().get_path(below))))
-            });
-            if swept || plain(base.get_path(parent)) {
-                return Err(Error::NotAMapping {
-                    experiment: experiment.name.clone(),
-                    sweep: sweep.key.clone(),
-                    path: axis.path.join("."),
-                    parent: parent.join("."),
-                    at: sweep.at,
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Sets `params.<path>`, creating mappings on the way; an existing key keeps its place.
@@ -419,9 +353,9 @@ mod tests {
         let grid = sweep("grid", &format!(r#"{{"a": {axis}, "b": {axis}}}"#));
         let mut e = experiment("e", "{}", vec![grid.clone(), sweep("list", &format!(r#"{{"c": {axis}}}"#))]);
         assert_eq!(
-            Expansion::new(&e).unwrap_err().to_string(),
+            Expansion::new(&e).unwrap_err().message,
             "experiment `e` asks for too much: 1000000 (grid) × 1000 (list) × 1 (repetitions) = 1000000000 repetitions, \
-             more than 100000000; make a sweep smaller or split the experiment"
+             more than 100000000"
         );
         e.sweeps.pop();
         assert_eq!(Expansion::new(&e).unwrap().len(), 1_000_000);
@@ -429,19 +363,6 @@ mod tests {
         assert!(Expansion::new(&e).is_err());
         e.sweeps = vec![grid; 30];
         assert!(Expansion::new(&e).is_err());
-    }
-
-    #[test]
-    fn a_plain_value_is_not_replaced_by_a_mapping() {
-        let e = experiment("e", r#"{"net": 3}"#, vec![sweep("grid", r#"{"net": {"h": [1]}}"#)]);
-        assert_eq!(
-            Expansion::new(&e).unwrap_err().to_string(),
-            "`grid` of experiment `e` sets `net.h`, but `net` is not a mapping; make it one or remove it"
-        );
-        let e = experiment("e", "{}", vec![sweep("grid", r#"{"net": [1]}"#), sweep("list", r#"{"net": {"h": [1]}}"#)]);
-        assert!(Expansion::new(&e).is_err());
-        let e = experiment("e", r#"{"net": null}"#, vec![sweep("grid", r#"{"net": {"h": [1]}}"#)]);
-        assert_eq!(params(&e), [r#"{"net":{"h":1}}"#]);
     }
 
     proptest! {

@@ -72,6 +72,7 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         extra: Map::new(),
         origin: node(&Value::Map(Map::new())),
         slurm: Slurm::default(),
+        slurm_origin: node(&Value::Map(Map::new())),
         first_run_only: false,
     }
 }

@@ -5,11 +5,11 @@
 //! what is decided it hands to a [`Sink`].
 
 use super::bundle::{self, Bundler, PlannedArray};
-use super::outline::{self, Outline, PlannedRun};
+use super::outline::{Outline, PlannedRun};
 use super::record::{Counts, ExperimentRecord, JobRecord, RunRecord};
 use super::settings;
 use super::template::Template;
-use crate::config::Experiment;
+use crate::config::{Diagnostic, Experiment};
 use crate::experiment::params_sha256;
 use std::fmt;
 use std::io;
@@ -106,7 +106,7 @@ pub struct Built {
 #[derive(Debug)]
 pub enum Error {
     /// The runs have no place on disk.
-    Outline(outline::Error),
+    Outline(Box<Diagnostic>),
     /// An experiment has no `command`.
     NoCommand {
         /// Its name.
@@ -121,7 +121,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Outline(error) => error.fmt(f),
+            Error::Outline(diagnostic) => f.write_str(&diagnostic.message),
             Error::NoCommand { experiment } => {
                 write!(f, "experiment `{experiment}` has no `command`; say what a repetition runs")
             }
@@ -132,12 +132,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<outline::Error> for Error {
-    fn from(error: outline::Error) -> Self {
-        Error::Outline(error)
-    }
-}
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
@@ -158,7 +152,7 @@ pub fn build(
     oracle: &dyn Oracle,
     sink: &mut dyn Sink,
 ) -> Result<Built, Error> {
-    let outline = Outline::new(experiments, &options.root)?;
+    let outline = Outline::new(experiments, &options.root).map_err(Error::Outline)?;
     let mut counts = Counts::default();
     let mut records = Vec::with_capacity(experiments.len());
     for experiment in experiments {

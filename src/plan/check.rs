@@ -4,7 +4,7 @@
 
 use super::outline::PlannedRun;
 use super::record::ExperimentRecord;
-use super::sbatch::limit;
+use super::sbatch::{self, limit};
 use crate::config::{Argv, At, Diagnostic, Experiment, SbatchArg, Slurm, Template};
 use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::share;
@@ -21,6 +21,7 @@ pub fn experiment(experiment: &Experiment) -> Vec<Diagnostic> {
         .filter_map(|template| render::check(&template.text).err().map(|why| unusable(template, &why)))
         .collect();
     found.extend(meaningless(experiment));
+    found.extend(unfit(experiment));
     found.extend(shares(experiment));
     found
 }
@@ -42,6 +43,18 @@ pub fn iterations(experiment: &Experiment) -> Option<Diagnostic> {
     let at = experiment.origin.key_at("name").unwrap_or_default();
     let diagnostic = Diagnostic::error(format!("the experiment `{}` has no `iterations`", experiment.name)).at(at);
     Some(diagnostic.help("write how many iterations this program's experiment has, as in `iterations: 100`"))
+}
+
+/// What no script can hold.
+fn unfit(experiment: &Experiment) -> impl Iterator<Item = Diagnostic> {
+    sbatch::unfit(&experiment.slurm).into_iter().map(|(path, error)| {
+        let message = error.to_string();
+        let (message, help) = message.rsplit_once("; ").unwrap_or((&message, "remove it"));
+        let parent = path.split_last().and_then(|(key, way)| {
+            way.iter().try_fold(&experiment.slurm_origin, |node, key| node.get(key))?.key_at(key)
+        });
+        Diagnostic::error(message).at(parent.unwrap_or_default()).help(help)
+    })
 }
 
 /// What would have no effect: an experiment that is part of a Rust program starts no process.

@@ -4,12 +4,11 @@
 //! to find directories that clash it keeps 16 bytes a run.
 
 use super::layout;
-use crate::config::Experiment;
-use crate::experiment::{self, Expansion, LIMIT, Run, component, params_sha256, with_hash};
+use crate::config::{Diagnostic, Experiment};
+use crate::experiment::{Expansion, LIMIT, Run, component, params_sha256, with_hash};
 use crate::value::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 /// All experiments of a plan, expanded but not yet computed.
@@ -60,75 +59,20 @@ pub struct PlannedRep<'r, 'o> {
     pub job: u64,
 }
 
-/// Why the runs of a plan have no place on disk.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Error {
-    /// An experiment cannot be expanded.
-    Expand(experiment::Error),
-    /// More than [`LIMIT`] runs or repetitions in the whole plan.
-    TooMany {
-        /// Repetitions of every experiment, and their sum, as a text.
-        sum: String,
-    },
-    /// `exclude` leaves no run of an experiment.
-    AllExcluded {
-        /// The experiment.
-        experiment: String,
-    },
-    /// Two runs of one directory have the same parameters.
-    Twice {
-        /// The first.
-        first: String,
-        /// The second.
-        second: String,
-        /// The directory.
-        dir: PathBuf,
-    },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Expand(error) => error.fmt(f),
-            Error::TooMany { sum } => {
-                write!(
-                    f,
-                    "the plan asks for too much: {sum}, more than {LIMIT}; plan fewer experiments at once with `-e`"
-                )
-            }
-            Error::AllExcluded { experiment } => write!(
-                f,
-                "`exclude` drops every run of experiment `{experiment}`; narrow it, or leave the experiment out"
-            ),
-            Error::Twice { first, second, dir } => write!(
-                f,
-                "{first} and {second} have the same parameters and would share `{}`; remove or rename one of them",
-                dir.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<experiment::Error> for Error {
-    fn from(error: experiment::Error) -> Self {
-        Error::Expand(error)
-    }
-}
-
 impl<'e> Outline<'e> {
     /// Expands the experiments and finds the directories that clash. `root` is where relative paths start.
     ///
     /// # Errors
     ///
     /// An experiment that cannot be expanded, too many runs, two runs that are the same.
-    pub fn new(experiments: &'e [Experiment], root: &Path) -> Result<Self, Error> {
+    pub fn new(experiments: &'e [Experiment], root: &Path) -> Result<Self, Box<Diagnostic>> {
         let mut placed = Vec::with_capacity(experiments.len());
         for experiment in experiments {
             let expansion = Expansion::new(experiment)?;
             if !experiment.exclude.is_empty() && expansion.runs().next().is_none() {
-                return Err(Error::AllExcluded { experiment: experiment.name.clone() });
+                let message = format!("`exclude` drops every run of experiment `{}`", experiment.name);
+                let diagnostic = Diagnostic::error(message).at(experiment.key_at("exclude"));
+                return Err(Box::new(diagnostic.help("narrow it, or leave the experiment out")));
             }
             let folder = component(&experiment.name);
             let key = identity(&root.join(layout::run_dir(&experiment.path, &folder, None)));
@@ -232,12 +176,21 @@ impl<'e> Outline<'e> {
         })
     }
 
-    fn name_twins(&self, same: u128) -> Error {
+    fn name_twins(&self, same: u128) -> Box<Diagnostic> {
         let mut twins = self.runs().zip(self.keys()).filter(|(_, key)| *key == same).map(|(run, _)| run);
-        let dir = twins.next().map(|run| (describe(&run), run.dir));
-        let second = twins.next().map(|run| describe(&run)).unwrap_or_default();
-        let (first, dir) = dir.unwrap_or_default();
-        Error::Twice { first, second, dir }
+        let (Some(first), Some(second)) = (twins.next(), twins.next()) else {
+            return Box::new(Diagnostic::error("two runs would share a directory"));
+        };
+        let (one, two, dir) = (describe(&first), describe(&second), first.dir.display());
+        let message = format!("{one} and {two} have the same parameters and would share `{dir}`");
+        let diagnostic = Diagnostic::error(message).help("remove or rename one of them");
+        // The values that repeat, or the experiments.
+        let pairs = first.run.assignments.iter().zip(&second.run.assignments);
+        let (a, b) = pairs
+            .map(|(a, b)| (a.at, b.at))
+            .find(|(a, b)| a != b)
+            .unwrap_or_else(|| (first.experiment.key_at("name"), second.experiment.key_at("name")));
+        Box::new(diagnostic.at(b).label("again here").also(a, "first here"))
     }
 }
 
@@ -248,7 +201,7 @@ fn describe(run: &PlannedRun<'_>) -> String {
 }
 
 /// The sum over all experiments must fit the numbers of a plan's lines.
-fn check_sum(placed: &[Placed<'_>]) -> Result<(), Error> {
+fn check_sum(placed: &[Placed<'_>]) -> Result<(), Box<Diagnostic>> {
     let repetitions = |placed: &Placed<'_>| {
         let runs = if placed.expansion.experiment().first_run_only { 1 } else { placed.expansion.len() };
         runs.saturating_mul(u64::from(placed.expansion.experiment().repetitions))
@@ -260,7 +213,10 @@ fn check_sum(placed: &[Placed<'_>]) -> Result<(), Error> {
     }
     let terms: Vec<_> =
         placed.iter().map(|p| format!("{} (`{}`)", repetitions(p), p.expansion.experiment().name)).collect();
-    Err(Error::TooMany { sum: format!("{} = {sum} repetitions", terms.join(" + ")) })
+    let message = format!("the plan asks for too much: {} = {sum} repetitions, more than {LIMIT}", terms.join(" + "));
+    let largest = placed.iter().max_by_key(|placed| repetitions(placed)).map(|placed| placed.expansion.experiment());
+    let at = largest.map(|experiment| experiment.key_at("name")).unwrap_or_default();
+    Err(Box::new(Diagnostic::error(message).at(at).help("plan fewer experiments at once with `-e`")))
 }
 
 /// The values that come more than once.
@@ -343,8 +299,8 @@ mod tests {
     fn an_exclude_that_leaves_nothing_is_an_error() {
         let mut e = experiment("e", r#"{"opt": "adam"}"#, vec![sweep("grid", r#"{"lr": [1, 2]}"#)]);
         e.exclude = vec![crate::experiment::testing::value(r#"{"opt": "adam"}"#)];
-        let error = Outline::new(&[e], root()).unwrap_err().to_string();
-        assert_eq!(error, "`exclude` drops every run of experiment `e`; narrow it, or leave the experiment out");
+        let error = Outline::new(&[e], root()).unwrap_err().message;
+        assert_eq!(error, "`exclude` drops every run of experiment `e`");
     }
 
     #[test]
@@ -353,10 +309,10 @@ mod tests {
         let error = Outline::new(&[e], root()).unwrap_err();
         let hash = &hex(&Sha256::digest(br#"{"lr":1}"#))[..12];
         assert_eq!(
-            error.to_string(),
+            error.message,
             format!(
                 "run 1 of experiment `e` (lr = 1) and run 3 of experiment `e` (lr = 1) have the same parameters \
-                 and would share `out/e/e__l1-{hash}`; remove or rename one of them"
+                 and would share `out/e/e__l1-{hash}`"
             )
         );
     }
@@ -367,7 +323,7 @@ mod tests {
         e.repetitions = 60_000_000;
         let mut f = e.clone();
         f.name = "f".to_owned();
-        let error = Outline::new(&[e, f], root()).unwrap_err().to_string();
+        let error = Outline::new(&[e, f], root()).unwrap_err().message;
         assert!(error.contains("60000000 (`e`) + 60000000 (`f`) = 120000000 repetitions"), "{error}");
     }
 

@@ -598,3 +598,19 @@ fn what_is_too_large_is_refused_before_it_is_read() {
     let scene = Scene::with(&format!("{head}params:\n{}", "- - 1\n".repeat(500_000)));
     scene.cw2("plan config.yml").expect(2).says(["more than 1000000 keys and values", "config.yml:"]);
 }
+
+#[test]
+fn errors_of_meaning_have_a_place() {
+    for (lines, message, place) in [
+        ("repetitions: 1\ngrid: {a: [1, 2, 1]}", "have the same parameters and would share `out/a/a__a1-", "5:18"),
+        ("repetitions: 1\nexclude: {b: 1}\nparams: {b: 1}", "`exclude` drops every run of experiment `a`", "5:1"),
+        ("repetitions: 200000000", "asks for too much: 200000000 (repetitions) = 200000000 repetitions", "4:1"),
+        ("repetitions: 60000000\ngrid: {a: [1, 2]}", "asks for too much: 2 (grid) × 60000000 (repetitions)", "5:1"),
+        ("repetitions: 1\nslurm: {sbatch_args: {array: 1-3}}", "`array` has no place in `sbatch_args`", "5:23"),
+        ("repetitions: 1\nslurm: {slurm_log: 'a\\b'}", "the value of `slurm_log` cannot be handed to Slurm", "5:9"),
+    ] {
+        let scene = Scene::with(&format!("name: a\npath: out\ncommand: 'true'\n{lines}\n"));
+        scene.cw2("plan config.yml").expect(2).says([message, &format!("--> config.yml:{place}\n")]);
+        assert!(!scene.has("out"));
+    }
+}

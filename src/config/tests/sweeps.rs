@@ -144,6 +144,19 @@ grid:
 }
 
 #[test]
+fn what_to_write_for_a_text_in_a_sweep() {
+    for (value, help) in [
+        ("sgd", "write `[sgd]`"),
+        ("1.10", "write `[1.10]`"),
+        ("conf/*.yaml", "patterns are not expanded; write the values one by one: `[value, …]`"),
+        ("'a: b'", "write `[\"a: b\"]`"),
+    ] {
+        let rendered = errors(&format!("{GOOD}grid:\n  a: {value}\n"), &request());
+        assert!(rendered.ends_with(&format!("  = help: {help}")), "{rendered}");
+    }
+}
+
+#[test]
 fn a_parameter_in_two_sweeps() {
     let text = |sweeps: &str| format!("{GOOD}{sweeps}\n");
     assert_eq!(

@@ -306,6 +306,21 @@ fn documents_that_hold_nothing_are_skipped() {
 }
 
 #[test]
+fn a_template_without_quotes() {
+    let text = GOOD.replace("./run", "{{ params.program }}");
+    assert_eq!(
+        errors(&text, &request()),
+        "error: a text that begins with `{{` must be quoted: YAML reads braces as a mapping
+ --> c.yml:4:10
+  |
+4 | command: {{ params.program }}
+  |          ^^
+  |
+  = help: write quotes around the whole text: `\"{{ … }}\"`"
+    );
+}
+
+#[test]
 fn an_alias_reaches_no_further_than_its_document() {
     let text = format!("{GOOD}x: &x 1\n---\nname: b\ny: *x\n");
     assert!(errors(&text, &request()).starts_with("error: the alias has no anchor in this document\n --> c.yml:8:4\n"));

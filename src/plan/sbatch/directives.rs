@@ -6,7 +6,7 @@
 //! Its options are then read by `getopt_long`, which takes any unambiguous beginning of a name for the name.
 
 use super::{Error, Script, limit, text};
-use crate::config::SbatchArg;
+use crate::config::{SbatchArg, Slurm};
 use crate::plan::bundle::PlannedArray;
 
 /// The short options of sbatch. They are written long: a short flag with a value would end sbatch's reading of options, and
@@ -213,12 +213,25 @@ pub(super) fn array_spec(array: &PlannedArray) -> String {
 /// The log folder as part of a file name pattern, in which Slurm takes `%` for a field and a backslash for "no fields".
 pub(super) fn log_pattern(script: &Script<'_>) -> Result<String, Error> {
     let folder = text(&script.log_folder())?;
-    if folder.contains('\\') {
-        let problem =
-            format!("Slurm fills in no job numbers where a path has a backslash: `{folder}`; choose another folder");
-        return Err(Error::Value { key: "slurm_log".to_owned(), problem });
-    }
+    check_log_folder(&folder)?;
     Ok(folder.replace('%', "%%"))
+}
+
+fn check_log_folder(folder: &str) -> Result<(), Error> {
+    if !folder.contains('\\') {
+        return Ok(());
+    }
+    let problem =
+        format!("Slurm fills in no job numbers where a path has a backslash: `{folder}`; choose another folder");
+    Err(Error::Value { key: "slurm_log".to_owned(), problem })
+}
+
+/// What no script can hold of the keys of SLURM, each with the way to it.
+pub fn unfit(slurm: &Slurm) -> Vec<(Vec<&str>, Error)> {
+    let options =
+        slurm.sbatch_args.iter().filter_map(|(key, _)| Some((vec!["sbatch_args", key], long_name(key).err()?)));
+    let log = slurm.slurm_log.as_deref().and_then(|folder| check_log_folder(folder).err());
+    options.chain(log.map(|error| (vec!["slurm_log"], error))).collect()
 }
 
 /// Writes a value so that sbatch reads exactly that value from an `#SBATCH` line.

@@ -28,6 +28,8 @@ mod percent;
 mod shell;
 mod snapshot;
 
+pub use directives::unfit;
+
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
 use super::layout;
