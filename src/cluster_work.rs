@@ -4,6 +4,7 @@ use crate::api::loggers::JsonLines;
 use crate::api::{Experiment, Factory, Iterative, IterativeExperiment, Logger};
 use crate::cli::{self, Program};
 use crate::scheduler::{Planned, Scheduler};
+use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub struct ClusterWork {
     factory: Factory,
     scheduler: Box<dyn Scheduler>,
     version: Option<&'static str>,
+    own_args: Vec<String>,
 }
 
 impl ClusterWork {
@@ -74,9 +76,11 @@ impl ClusterWork {
             experiment: Arc::new(move || Box::new(make())),
             loggers: Vec::new(),
             iterative: false,
+            check_params: None,
             stack_size: STACK_SIZE,
         };
-        ClusterWork { factory, scheduler: Box::new(Planned), version: None }.logger(JsonLines::new)
+        ClusterWork { factory, scheduler: Box::new(Planned), version: None, own_args: Vec::new() }
+            .logger(JsonLines::new)
     }
 
     /// A program with this iterative experiment. A configuration without `iterations` (or a `command`) is refused.
@@ -93,6 +97,42 @@ impl ClusterWork {
         let mut program = Self::new(move || Iterative(make()));
         program.factory.iterative = true;
         program
+    }
+
+    /// With parameters of this type: a configuration whose runs have others is refused when it is planned, instead of crashing
+    /// when it runs.
+    ///
+    /// ```
+    /// # use cw2::{ClusterWork, Context, Experiment};
+    /// # struct E;
+    /// # impl Experiment for E { fn run(&mut self, _: &Context) -> anyhow::Result<()> { Ok(()) } }
+    /// #[derive(serde::Deserialize)]
+    /// struct Params { lr: f64, layers: Vec<usize> }
+    /// let program = ClusterWork::new(|| E).params::<Params>();
+    /// ```
+    #[must_use]
+    pub fn params<P: DeserializeOwned>(mut self) -> Self {
+        self.factory.check_params = Some(Arc::new(|params| params.to::<P>().map(drop)));
+        self
+    }
+
+    /// With arguments of the program's own, which its jobs on the cluster call it with too, before `worker`. A program that
+    /// has such arguments reads them first, and hands the rest of its command line to [`call`](ClusterWork::call).
+    ///
+    /// ```
+    /// # struct E;
+    /// # impl cw2::Experiment for E { fn run(&mut self, _: &cw2::Context) -> anyhow::Result<()> { Ok(()) } }
+    /// use std::ffi::OsString;
+    /// let mut words: Vec<OsString> = ["mytool", "--data", "/data/mnist", "plan", "sweep.yml"].map(Into::into).to_vec();
+    /// let own: Vec<OsString> = words.drain(1..3).collect();
+    /// let own = own.iter().map(|word| word.to_string_lossy());
+    /// // There is no such file.
+    /// assert_eq!(cw2::ClusterWork::new(|| E).worker_args(own).call(words), 2);
+    /// ```
+    #[must_use]
+    pub fn worker_args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.own_args = args.into_iter().map(Into::into).collect();
+        self
     }
 
     /// With another scheduler, for `run` and `worker`.
@@ -187,7 +227,8 @@ impl ClusterWork {
     /// ```
     pub fn call(self, args: impl IntoIterator<Item = OsString>) -> u8 {
         want_backtraces();
-        cli::call(args, &Program { factory: Some(self.factory), scheduler: self.scheduler, version: self.version })
+        let ClusterWork { factory, scheduler, version, own_args } = self;
+        cli::call(args, &Program { factory: Some(factory), scheduler, version, own_args })
     }
 
     /// All commands, to be shown in the help of a program with a command line of its own. What such a program takes for one

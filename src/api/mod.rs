@@ -19,8 +19,12 @@ pub(crate) use logger::panic_text;
 pub use logger::{Logger, LoggerArray, Metrics};
 pub use logs::{LogGuard, LogHandle};
 
+use crate::value::{TypeError, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// Says what is wrong with a run's parameters.
+pub(crate) type CheckParams = Arc<dyn Fn(&Value) -> Result<(), TypeError> + Send + Sync>;
 
 /// What makes the experiment and the loggers of each repetition, so that no state leaks from one to the next.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub(crate) struct Factory {
     pub loggers: Vec<Arc<dyn Fn() -> Box<dyn Logger> + Send + Sync>>,
     /// It needs `iterations`.
     pub iterative: bool,
+    /// Whether a run's parameters are of the type it takes, where it said which.
+    pub check_params: Option<CheckParams>,
     /// Of the thread it runs on, in bytes.
     pub stack_size: usize,
 }

@@ -61,6 +61,8 @@ pub(super) struct Draft {
     pub templates: Vec<Template>,
     /// The code snapshots it asks for.
     pub code: Code,
+    /// What the program is called with by its jobs, before `worker`.
+    pub own_args: Vec<String>,
 }
 
 impl Draft {
@@ -140,6 +142,7 @@ impl Draft {
                 workdir: &self.root,
                 code: code.as_ref().map(|(folder, per_job, path)| sbatch::Code { folder, per_job: *per_job, path }),
                 binary: &program,
+                own_args: &self.own_args,
                 config: &self.config,
             };
             let text = sbatch::render(&script, template.as_ref()).map_err(|error| Failure::Usage(error.to_string()))?;

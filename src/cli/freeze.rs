@@ -3,6 +3,7 @@
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, Nowhere, relative};
 use super::snapshot::{Code, SnapshotArgs};
 use super::{ConfigArgs, Failure, Program, SelectArgs, worker::hostname};
+use crate::api::CheckParams;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::experiment::Expansion;
 use crate::plan::build::{self, Built, Finished, Oracle, Sink};
@@ -46,6 +47,7 @@ pub(super) struct Prepared<'a> {
     select: &'a SelectArgs,
     draft: Draft,
     options: build::Options,
+    check_params: Option<CheckParams>,
 }
 
 /// Sees the records of a plan as they are decided, and may refuse it while nothing of it can be seen yet: before its code is
@@ -102,6 +104,7 @@ pub(super) fn prepare<'a>(
         sources: sources(&config),
         templates: templates(&config, &root)?,
         code: Code::decide(&config, &root, code, overwrite)?,
+        own_args: program.own_args.clone(),
         root,
     };
     let options = build::Options {
@@ -110,7 +113,7 @@ pub(super) fn prepare<'a>(
         templates: draft.templates.clone(),
         command_optional: program.command_optional(),
     };
-    Ok(Prepared { config, select: &args.select, draft, options })
+    Ok(Prepared { config, select: &args.select, draft, options, check_params: program.check_params() })
 }
 
 impl Prepared<'_> {
@@ -136,7 +139,8 @@ impl Prepared<'_> {
 
     /// Freezes it, where `gate` lets it pass.
     pub(super) fn write(&self, mode: Mode, gate: &mut dyn Gate) -> Result<Frozen, Failure> {
-        let oracle = Inspector { config: &self.config, select: self.select, draft: &self.draft };
+        let check_params = self.check_params.as_ref();
+        let oracle = Inspector { config: &self.config, select: self.select, draft: &self.draft, check_params };
         self.draft.write(mode, |sink| {
             let built = build::build(&self.config.experiments, &self.options, &oracle, &mut Both(sink, gate));
             let built = built.map_err(|error| match error {
@@ -237,12 +241,17 @@ struct Inspector<'a> {
     config: &'a Config,
     select: &'a SelectArgs,
     draft: &'a Draft,
+    check_params: Option<&'a CheckParams>,
 }
 
 impl Oracle for Inspector<'_> {
     fn finished_reps(&self, run: &PlannedRun<'_>, params_sha256: &str) -> anyhow::Result<Finished> {
         let root = &self.draft.root;
         check::run(root, run).map_err(|diagnostic| self.config_error(*diagnostic))?;
+        if let Some(check_params) = self.check_params {
+            let typed = |params: &Value| check_params(params);
+            check::params(run, typed).map_err(|diagnostic| self.config_error(*diagnostic))?;
+        }
         if self.draft.overwrite {
             let plans = PathBuf::from(relative(&self.draft.plans, root));
             let newest = finished::newest_plan(&root.join(&run.dir), run.experiment.repetitions, &plans);

@@ -28,7 +28,7 @@ mod submit;
 mod surrender;
 mod worker;
 
-use crate::api::{Factory, panic_text};
+use crate::api::{CheckParams, Factory, panic_text};
 use crate::scheduler::{Planned, Scheduler};
 use crate::worker::{Jobs, Tally};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -125,6 +125,8 @@ pub(crate) struct Program {
     pub scheduler: Box<dyn Scheduler>,
     /// What `--version` says; `None` for cw2's own.
     pub version: Option<&'static str>,
+    /// What its jobs call it with, before `worker`.
+    pub own_args: Vec<String>,
 }
 
 impl Program {
@@ -136,6 +138,11 @@ impl Program {
     /// Whether what it runs then needs `iterations`.
     fn iterative(&self) -> bool {
         self.factory.as_ref().is_some_and(|factory| factory.iterative)
+    }
+
+    /// What checks the parameters of its own experiment.
+    fn check_params(&self) -> Option<CheckParams> {
+        self.factory.as_ref()?.check_params.clone()
     }
 
     /// Lets the scheduler run the jobs to their end. What became of them is known also where it failed; a panic is a failure
@@ -151,7 +158,7 @@ impl Program {
 
 /// Runs the program `cw2`: parses `args`, does what they say, reports what went wrong. Returns the exit code.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
-    call(args, &Program { factory: None, scheduler: Box::new(Planned), version: None })
+    call(args, &Program { factory: None, scheduler: Box::new(Planned), version: None, own_args: Vec::new() })
 }
 
 /// All commands.

@@ -82,7 +82,9 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
     let frozen = match picked.places.as_slice() {
         [] => None,
-        places => Some(freeze(args, &survey, places, &change, (root, folder), mode, &picked)?),
+        places => {
+            Some(freeze(args, &survey, places, &change, (root, folder, program.own_args.clone()), mode, &picked)?)
+        }
     };
     match &frozen {
         _ if args.json => print_json(frozen.as_ref(), &picked, &survey)?,
@@ -238,7 +240,7 @@ fn freeze(
     survey: &Survey,
     places: &[Place],
     change: &SlurmChange,
-    (root, plans): (PathBuf, PathBuf),
+    (root, plans, own_args): (PathBuf, PathBuf, Vec<String>),
     mode: Mode,
     picked: &Picked,
 ) -> Result<Frozen, Failure> {
@@ -286,8 +288,8 @@ fn freeze(
     }
     let config = from.last().map(|plan| plan.manifest.config.clone()).unwrap_or_default();
     let code = Code::of_earlier(&root);
-    let draft =
-        Draft { root, plans, config, overwrite: false, above: Cell::new(0), retry_of, sources, templates, code };
+    let (overwrite, above) = (false, Cell::new(0));
+    let draft = Draft { root, plans, config, overwrite, above, retry_of, sources, templates, code, own_args };
     let params = |plan: usize, line: u32| {
         let plan = survey.plans.get(plan).ok_or_else(|| anyhow::anyhow!("there is no plan {plan}"))?;
         plan.params_json(line).map_err(anyhow::Error::from)

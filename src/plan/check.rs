@@ -8,7 +8,7 @@ use super::sbatch::{self, limit};
 use crate::config::{Argv, At, Diagnostic, Experiment, SbatchArg, Slurm, Template};
 use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::share;
-use crate::value::Value;
+use crate::value::{TypeError, Value};
 use std::path::Path;
 
 /// What to do about a template that cannot be rendered.
@@ -83,6 +83,20 @@ pub fn run(root: &Path, run: &PlannedRun<'_>) -> Result<(), Box<Diagnostic>> {
         repetition(root, run, last)?;
     }
     Ok(())
+}
+
+/// Whether the parameters of a run are of the type that the program's own experiment has for them.
+pub fn params(run: &PlannedRun<'_>, typed: impl Fn(&Value) -> Result<(), TypeError>) -> Result<(), Box<Diagnostic>> {
+    if run.experiment.command.is_some() {
+        return Ok(());
+    }
+    typed(&run.run.params).map_err(|error| {
+        let at = ["params", "name"].iter().find_map(|key| run.experiment.origin.key_at(key)).unwrap_or_default();
+        let message = format!("the parameters of `{}` are not what this program's experiment takes: {error}", run.name);
+        Box::new(
+            Diagnostic::error(message).at(at).help("correct them here or in the sweep; or the type in the program"),
+        )
+    })
 }
 
 fn repetition(root: &Path, run: &PlannedRun<'_>, rep: u32) -> Result<(), Box<Diagnostic>> {

@@ -215,6 +215,34 @@ fn a_checkpoint_is_restored_where_the_attempt_before_was_interrupted() {
 }
 
 #[test]
+fn parameters_of_another_type_are_refused_when_planning() {
+    let scene = sweep("[1], 2", "");
+    for words in ["plan config.yml", "run config.yml"] {
+        call(&scene, words).run().expect(2).silent().says([
+            "the parameters of `e__h_1` are not what this program's experiment takes: `how`: invalid type: sequence",
+            "config.yml:",
+            "correct them",
+        ]);
+    }
+    assert!(!scene.has("out"));
+    // What runs a command has parameters for that one.
+    scene.write("config.yml", "name: e\npath: out\nrepetitions: 1\nparams: {a: 1}\ncommand: 'true'\n");
+    call(&scene, "run config.yml").run().expect(0);
+}
+
+#[test]
+fn jobs_are_started_with_the_program_s_own_arguments() {
+    let scene = sweep("fine", "");
+    let outcome = call(&scene, "plan config.yml").env("OWN", "an argument").run().expect(0);
+    let script = scene.read(outcome.stdout.trim());
+    assert!(script.contains("/every-ending --own 'an argument' worker --plan "), "{script}");
+    // And those of a retry.
+    std::fs::remove_dir_all(scene.path("out/plans/001/slurm")).unwrap();
+    let outcome = call(&scene, "retry --assume-dead out/plans/001").env("OWN", "an argument").run().expect(0);
+    assert!(scene.read(outcome.stdout.trim()).contains(" --own 'an argument' worker "));
+}
+
+#[test]
 fn records_since_the_last_checkpoint_count_once() {
     for saves in [false, true] {
         let scene = sweep("count", &format!("params: {{saves: {saves}}}\n"));

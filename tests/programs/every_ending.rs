@@ -247,7 +247,11 @@ impl Scheduler for Panicking {
 
 fn main() -> ExitCode {
     let program = ClusterWork::new(EveryEnding::default).logger(loggers::Csv::new).logger(loggers::Facade::new);
-    let program = program.logger(|| Broken);
+    let program = program.logger(|| Broken).params::<Params>();
+    let program = match std::env::var("OWN") {
+        Ok(own) => program.worker_args(["--own", own.as_str()]),
+        Err(_) => program,
+    };
     let args: Vec<_> = std::env::args().collect();
     if let Some(word @ ("host" | "host-alone")) = args.get(1).map(String::as_str) {
         return host(&args[2..], word == "host-alone");

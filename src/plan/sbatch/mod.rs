@@ -58,6 +58,8 @@ pub struct Script<'a> {
     pub code: Option<Code<'a>>,
     /// This program.
     pub binary: &'a Path,
+    /// What its jobs are to call it with, before `worker`.
+    pub own_args: &'a [String],
     /// The configuration file as the user named it, for the user's template.
     pub config: &'a str,
 }

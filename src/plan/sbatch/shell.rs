@@ -102,12 +102,18 @@ pub(super) fn worker(script: &Script<'_>) -> Result<String, Error> {
         lines.push_str("export SRUN_CPUS_PER_TASK=\"$SLURM_CPUS_PER_TASK\"\n");
     }
     let (binary, plan) = (quote_path(script.binary)?, quote_path(script.plan)?);
-    if looks_expandable(&binary) || looks_expandable(&plan) {
+    let own_arg = |arg: &String| match quote(arg) {
+        Some(arg) => Ok(format!(" {arg}")),
+        None => Err(Error::Value { key: "worker_args".to_owned(), problem: "holds a null byte; remove it".to_owned() }),
+    };
+    let own_args = script.own_args.iter().map(own_arg).collect::<Result<String, Error>>()?;
+    if [&binary, &plan, &own_args].into_iter().any(|text| looks_expandable(text)) {
         lines.push_str("# shellcheck disable=SC2016\n");
     }
     let offset = script.array.record.offset;
-    let mut words =
-        vec![format!("exec {binary} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\"")];
+    let mut words = vec![format!(
+        "exec {binary}{own_args} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\""
+    )];
     words.extend(Some(limit::arguments(script.slurm())).filter(|arguments| !arguments.is_empty()));
     lines.push_str(&words.join(" "));
     Ok(lines)

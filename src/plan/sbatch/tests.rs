@@ -53,13 +53,14 @@ struct Case {
     plan: &'static str,
     workdir: &'static str,
     binary: &'static str,
+    own_args: Vec<String>,
     code: Option<Code<'static>>,
 }
 
 impl Case {
     fn new(slurm: Slurm) -> Self {
         let (plan, workdir) = ("/home/u/project/out/plans/001", "/home/u/project");
-        Case { array: array(slurm), plan, workdir, binary: "/home/u/.cargo/bin/cw2", code: None }
+        Case { array: array(slurm), plan, workdir, binary: "/home/u/.cargo/bin/cw2", own_args: Vec::new(), code: None }
     }
 
     fn render(&self, template: Option<&str>) -> Result<String, Error> {
@@ -69,6 +70,7 @@ impl Case {
             workdir: Path::new(self.workdir),
             code: self.code,
             binary: Path::new(self.binary),
+            own_args: &self.own_args,
             config: "mnist.yml",
         };
         render(&script, template.map(|text| UserTemplate { path: Path::new("own.sh"), text }).as_ref())
@@ -83,6 +85,17 @@ fn without_a_slurm_document_any_cluster_accepts_the_script() {
 #[test]
 fn every_key_has_its_line() {
     insta::assert_snapshot!("full", Case::new(full()).render(None).unwrap());
+}
+
+#[test]
+fn a_program_s_own_arguments_come_before_the_command() {
+    let mut case = Case::new(Slurm::default());
+    case.own_args = vec!["--data".to_owned(), "it's; $HERE".to_owned()];
+    let script = case.render(None).unwrap();
+    let words = shlex::split(script.lines().last().unwrap()).unwrap();
+    assert_eq!(words[..6], ["exec", "/home/u/.cargo/bin/cw2", "--data", "it's; $HERE", "worker", "--plan"]);
+    case.own_args = vec!["\0".to_owned()];
+    assert!(case.render(None).unwrap_err().to_string().contains("null byte"));
 }
 
 #[test]
