@@ -134,29 +134,6 @@ impl Node {
             NodeKind::Scalar(value) => format!("the number `{}`", brief(&value.to_string())),
         }
     }
-
-    /// The value as serde's YAML tree. An integer beyond 64 bits becomes the nearest float: no known key takes one.
-    pub(super) fn to_serde(&self) -> serde_yaml::Value {
-        match &self.kind {
-            NodeKind::Scalar(value) => match value {
-                Value::Null | Value::List(_) | Value::Map(_) => serde_yaml::Value::Null,
-                Value::Bool(bool) => serde_yaml::Value::Bool(*bool),
-                Value::Int(int) => match (i64::try_from(*int), u64::try_from(*int)) {
-                    (Ok(int), _) => int.into(),
-                    (_, Ok(int)) => int.into(),
-                    #[expect(clippy::cast_precision_loss, reason = "only its being too large matters")]
-                    _ => (*int as f64).into(),
-                },
-                Value::BigInt(digits) => digits.parse::<f64>().unwrap_or(f64::INFINITY).into(),
-                Value::Float(float) => (*float).into(),
-                Value::String(text) => text.as_str().into(),
-            },
-            NodeKind::List(items) => serde_yaml::Value::Sequence(items.iter().map(Node::to_serde).collect()),
-            NodeKind::Map(map) => serde_yaml::Value::Mapping(
-                map.iter().map(|(key, (_, node))| (key.as_str().into(), node.to_serde())).collect(),
-            ),
-        }
-    }
 }
 
 /// A text made fit for one line of a message: control characters escaped, the end cut off where it is long.

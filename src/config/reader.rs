@@ -1,7 +1,7 @@
 //! Reading one known key after another from a merged mapping.
 //!
-//! Owns the way from a node through serde to a value, and from serde's error back to the place and a message a person
-//! understands. What the kinds are is [`super::fields`]'s matter.
+//! Owns texts and paths, and the warnings about keys that no table knows. What the other kinds of values are is
+//! [`super::fields`]'s matter.
 
 use super::Template;
 use super::error::{Diagnostic, Report};
@@ -10,8 +10,6 @@ use super::node::{At, Node, NodeKind, brief};
 use super::scalar;
 use crate::value::Value;
 use indexmap::IndexMap;
-use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
 
 /// Reads the keys of a mapping; what is wrong goes to the report and reads as missing.
 pub(super) struct Reader<'a> {
@@ -35,14 +33,12 @@ impl<'a> Reader<'a> {
         self.map.iter().map(|(key, (at, node))| (key.as_str(), *at, node))
     }
 
-    /// A key's value through serde.
-    pub(super) fn read<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
-        let node = self.node(key)?;
-        match serde_path_to_error::deserialize(node.to_serde()) {
+    /// A key's value, of one of the kinds in [`super::fields`].
+    pub(super) fn read<T>(&mut self, key: &str, kind: fn(&Node, &str) -> Result<T, Box<Diagnostic>>) -> Option<T> {
+        match kind(self.node(key)?, key) {
             Ok(value) => Some(value),
-            Err(error) => {
-                let diagnostic = explain(key, node, error.path(), &error.inner().to_string());
-                self.report.push(diagnostic);
+            Err(diagnostic) => {
+                self.report.push(*diagnostic);
                 None
             }
         }
@@ -180,39 +176,5 @@ pub(super) fn written(node: &Node, report: &Report) -> Option<String> {
     match last {
         Some(text) if scalar::plain(text).0.same(value) => Some(text.to_owned()),
         _ => Some(value.to_json()),
-    }
-}
-
-/// serde's error as a message about the key, at the node that its path leads to.
-fn explain(key: &str, node: &Node, path: &Path, message: &str) -> Diagnostic {
-    let mut name = key.to_owned();
-    let mut node = node;
-    for segment in path {
-        let next = match segment {
-            Segment::Map { key } => {
-                name = format!("{name}.{key}");
-                node.get(key)
-            }
-            Segment::Seq { index } => node.as_list().and_then(|items| items.get(*index)),
-            _ => None,
-        };
-        let Some(next) = next else { break };
-        node = next;
-    }
-    let name = brief(&name);
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) => {
-            let (expected, help) = match expected.split_once("; ") {
-                Some((expected, help)) => (expected, help.to_owned()),
-                None => (expected, format!("write {expected}")),
-            };
-            let message = format!("`{name}` must be {expected}, found {}", node.describe());
-            Diagnostic::error(message).at(node.at).help(help)
-        }
-        None => Diagnostic::error(format!("`{name}` {message}")).at(node.at).help(if keys::is_required(key) {
-            "change the value"
-        } else {
-            "change the value, or remove the key for its default"
-        }),
     }
 }

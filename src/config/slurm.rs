@@ -3,7 +3,7 @@
 //! Owns what may be written into a batch script: nothing that starts a new line or that Slurm could take for another option.
 
 use super::error::Diagnostic;
-use super::fields::{Count, Memory, Seconds, Switch, TimeLimit};
+use super::fields;
 use super::keys::{self, Known, Scope};
 use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
@@ -23,8 +23,8 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
         account: option_text(reader, "account"),
         ntasks: count(reader, "ntasks"),
         cpus_per_task: count(reader, "cpus-per-task"),
-        mem_per_cpu: reader.read::<Memory>("mem-per-cpu").map(|memory| memory.0),
-        time: reader.read::<TimeLimit>("time").map(|time| time.0),
+        mem_per_cpu: reader.read("mem-per-cpu", fields::memory),
+        time: reader.read("time", fields::time_limit),
         num_parallel_jobs: count(reader, "num_parallel_jobs"),
         sbatch_args: reader.node("sbatch_args").map(|node| sbatch_args(reader, node)).unwrap_or_default(),
         sh_lines: sh_lines(reader),
@@ -33,9 +33,9 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
         path_to_template: template(reader, readable),
         scheduler: line(reader, "scheduler"),
         max_array_size: count(reader, "max_array_size"),
-        requeue: reader.read::<Switch>("requeue").map(|switch| switch.0),
-        max_requeues: reader.read::<Count<0>>("max_requeues").map(|count| count.0),
-        grace: reader.read::<Seconds<false>>("grace").map(|seconds| seconds.0),
+        requeue: reader.read("requeue", fields::switch),
+        max_requeues: reader.read("max_requeues", fields::count::<0>),
+        grace: reader.read("grace", fields::seconds),
         experiment_copy_src: path(reader, "experiment_copy_src"),
         experiment_copy_dst: path(reader, "experiment_copy_dst"),
         experiment_copy_auto_dst: path(reader, "experiment_copy_auto_dst"),
@@ -55,7 +55,7 @@ fn unused(reader: &mut Reader<'_>, strict: bool) {
 }
 
 fn count(reader: &mut Reader<'_>, key: &str) -> Option<u32> {
-    reader.read::<Count<1>>(key).map(|count| count.0)
+    reader.read(key, fields::count::<1>)
 }
 
 /// A text without a line break; an empty one is as good as none.

@@ -4,7 +4,7 @@
 //! [`super::fields`]'s matter.
 
 use super::error::{Diagnostic, Report};
-use super::fields::{Count, Gpus, Iterations, Retries, Seconds, Switch};
+use super::fields;
 use super::keys::Scope;
 use super::merge::{Named, merge};
 use super::node::{At, Node, NodeKind, brief};
@@ -51,11 +51,11 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         );
     }
     let path = reader.path("path").filter(|path| check_path(&mut reader, &path.text, path.at));
-    let count = |reader: &mut Reader<'_>, key: &str| reader.read::<Count<1>>(key).map(|count| count.0);
-    let seconds = |reader: &mut Reader<'_>, key: &str| reader.read::<Seconds<true>>(key).map(|seconds| seconds.0);
-    let retries = reader.read::<Retries>("retries");
-    let retry_delay = reader.read::<Seconds<false>>("retry_delay").map(|seconds| seconds.0);
-    let ablative_base = reader.read::<Switch>("ablative_base").is_some_and(|switch| switch.0);
+    let count = |reader: &mut Reader<'_>, key: &str| reader.read(key, fields::count::<1>);
+    let seconds = |reader: &mut Reader<'_>, key: &str| reader.read(key, fields::positive_seconds);
+    let retries = reader.read("retries", fields::retries);
+    let retry_delay = reader.read("retry_delay", fields::seconds);
+    let ablative_base = reader.read("ablative_base", fields::switch).unwrap_or_default();
     let params = params(&mut reader, named.node.at);
     let sweeps = sweep::sweeps(&mut reader, ablative_base);
     sweep::check_paths(&mut reader, &params, &sweeps);
@@ -64,7 +64,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         name: named.name.clone(),
         path: path.map(|path| path.text).unwrap_or_default(),
         repetitions: count(&mut reader, "repetitions").unwrap_or(1),
-        iterations: reader.read::<Iterations>("iterations").map(|iterations| iterations.0),
+        iterations: reader.read("iterations", fields::iterations),
         reps_per_job: count(&mut reader, "reps_per_job").unwrap_or(1),
         reps_in_parallel: count(&mut reader, "reps_in_parallel").unwrap_or(1),
         command: reader.node("command").and_then(|node| command::command(&mut reader, node)),
@@ -76,8 +76,8 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         retry_delay: retry_delay.or(retries.and_then(|retries| retries.delay)).unwrap_or(0.0),
         rep_time: seconds(&mut reader, "rep_time"),
         cpus_per_rep: count(&mut reader, "cpus_per_rep"),
-        gpus_per_rep: reader.read::<Gpus>("gpus_per_rep").map(|gpus| gpus.0),
-        oversubscribe: reader.read::<Switch>("oversubscribe").is_some_and(|switch| switch.0),
+        gpus_per_rep: reader.read("gpus_per_rep", fields::gpus),
+        oversubscribe: reader.read("oversubscribe", fields::switch).unwrap_or_default(),
         checkpoint_signal: signal(&mut reader),
         params,
         sweeps,
@@ -186,8 +186,8 @@ fn slurm_for(experiment: &mut Experiment, shared: &Shared<'_>, own: Option<&Node
     let NodeKind::Map(map) = &experiment.slurm_origin.kind else { return };
     let mut reader = Reader::new(map, report);
     experiment.slurm = slurm::slurm(&mut reader, shared.request.strict, shared.readable);
-    let cpus = reader.read::<Count<1>>("cpus_per_rep").map(|count| count.0);
-    let gpus = reader.read::<Gpus>("gpus_per_rep").map(|gpus| gpus.0);
+    let cpus = reader.read("cpus_per_rep", fields::count::<1>);
+    let gpus = reader.read("gpus_per_rep", fields::gpus);
     experiment.cpus_per_rep = experiment.cpus_per_rep.or(cpus);
     experiment.gpus_per_rep = experiment.gpus_per_rep.or(gpus);
 }
