@@ -79,6 +79,7 @@ mod cli;
 mod cluster_work;
 mod config;
 mod experiment;
+mod paths;
 mod plan;
 mod printable;
 mod report;

@@ -2,9 +2,8 @@
 
 use super::{ConfigArgs, Exit, Failure, freeze};
 use crate::config::{At, Node, Report};
-use crate::experiment::seed;
 use crate::plan::outline::PlannedRun;
-use crate::plan::{layout, settings};
+use crate::plan::{layout, of_repetition, settings};
 use crate::value::{Map, Value};
 use clap::Args;
 use std::collections::HashMap;
@@ -78,16 +77,12 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
 
 /// What the repetition's `config.yml` will hold, and its directory.
 fn tree(run: &PlannedRun<'_>, rep: u32) -> Map {
-    let mut tree = match settings(run.experiment) {
-        Value::Map(map) => map,
-        _ => Map::new(),
+    let settings = settings(run.experiment);
+    let Value::Map(mut tree) = of_repetition(&settings, &run.experiment.name, &run.name, rep, &run.run.params) else {
+        return Map::new();
     };
-    let identity = format!("{}/{}", run.experiment.name, run.name);
-    tree.insert("run".to_owned(), Value::String(run.name.clone()));
-    tree.insert("rep".to_owned(), Value::Int(rep.into()));
-    tree.insert("seed".to_owned(), Value::Int(seed(&identity, rep).into()));
-    tree.insert("dir".to_owned(), Value::String(layout::rep_dir(&run.dir, rep).to_string_lossy().into_owned()));
-    tree.insert("params".to_owned(), run.run.params.clone());
+    let dir = layout::rep_dir(&run.dir, rep).to_string_lossy().into_owned();
+    tree.insert_before(tree.len().saturating_sub(1), "dir".to_owned(), Value::String(dir));
     tree
 }
 

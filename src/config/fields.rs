@@ -99,16 +99,12 @@ pub(super) struct Retries {
 
 /// A whole number, or a mapping.
 pub(super) fn retries(node: &Node, key: &str) -> Result<Retries> {
+    if number(node).is_some() {
+        return Ok(Retries { count: count::<0>(node, key)?, delay: None });
+    }
     let Some(map) = node.as_map() else {
-        return match scalar(node) {
-            Some(Value::Int(_) | Value::BigInt(_) | Value::Float(_)) => {
-                Ok(Retries { count: count::<0>(node, key)?, delay: None })
-            }
-            _ => {
-                let kind = "a whole number, or a mapping with `count` and `delay`";
-                Err(must_be(node, key, kind, &format!("write {kind}")))
-            }
-        };
+        let kind = "a whole number, or a mapping with `count` and `delay`";
+        return Err(must_be(node, key, kind, &format!("write {kind}")));
     };
     let mut retries = Retries { count: 1, delay: None };
     for (part, (at, value)) in map {

@@ -11,8 +11,9 @@ use super::positions::{decode, start_of};
 use super::reader::unexpanded;
 use super::traps::Traps;
 use super::{Source, SourceFile, yaml};
+use crate::paths::clean;
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// More parents than this are refused: links in the file system could make a chain without end.
 const MAX_CHAIN: usize = 64;
@@ -231,23 +232,4 @@ impl<'a> Loader<'a> {
     fn file_name(&self, file: u32) -> String {
         self.report.files.get(file as usize).map(|file| file.path.display().to_string()).unwrap_or_default()
     }
-}
-
-/// A path without `.` and `a/..`, by its text alone, as the original cleans it.
-pub(super) fn clean(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => match out.components().next_back() {
-                Some(Component::Normal(_)) => {
-                    out.pop();
-                }
-                Some(Component::RootDir | Component::Prefix(_)) => {}
-                _ => out.push(".."),
-            },
-            other => out.push(other),
-        }
-    }
-    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
 }

@@ -107,11 +107,10 @@ pub(crate) fn params_sha256(params: &Value) -> String {
 
 /// The random seed of a repetition, the same on every machine and in every plan that holds it.
 ///
-/// It is the first four bytes, big-endian, of the SHA-256 of `<experiment>/<run>/rep_<two digits>`; `identity` is the part
-/// before `/rep_`. In a shell: `printf %s 'exp/exp__lr0.1/rep_00' | sha256sum | cut -c 1-8` gives it in hexadecimal. Four
+/// It is the first four bytes, big-endian, of the SHA-256 of `<experiment>/<run>/rep_<two digits>`. In a shell: `printf %s 'exp/exp__lr0.1/rep_00' | sha256sum | cut -c 1-8` gives it in hexadecimal. Four
 /// bytes, because `numpy` wants a seed below 2³².
-pub fn seed(identity: &str, rep: u32) -> u32 {
-    let digest = Sha256::digest(format!("{identity}/rep_{rep:02}").as_bytes());
+pub fn seed(experiment: &str, run: &str, rep: u32) -> u32 {
+    let digest = Sha256::digest(format!("{experiment}/{run}/rep_{rep:02}").as_bytes());
     digest.iter().take(4).fold(0, |seed, byte| seed << 8 | u32::from(*byte))
 }
 
@@ -135,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_that_of_the_identity() {
-        assert_eq!(seed("exp/exp__lr0.1", 0), 0x5d75_84e7);
+        assert_eq!(seed("exp", "exp__lr0.1", 0), 0x5d75_84e7);
     }
 
     fn keys(dotted: &str) -> Vec<String> {
@@ -208,10 +207,10 @@ mod tests {
 
     #[test]
     fn seeds_are_stable() {
-        assert_eq!(seed("exp/exp__lr0.1", 0), 0x5d75_84e7);
-        assert_ne!(seed("exp/exp__lr0.1", 1), seed("exp/exp__lr0.1", 0));
+        assert_eq!(seed("exp", "exp__lr0.1", 0), 0x5d75_84e7);
+        assert_ne!(seed("exp", "exp__lr0.1", 1), seed("exp", "exp__lr0.1", 0));
         // From the hundredth on there are three digits, as in the directory.
-        assert_eq!(hex(&seed("e/r", 100).to_be_bytes()), &hex(&Sha256::digest(b"e/r/rep_100"))[..8]);
+        assert_eq!(hex(&seed("e", "r", 100).to_be_bytes()), &hex(&Sha256::digest(b"e/r/rep_100"))[..8]);
     }
 
     proptest! {

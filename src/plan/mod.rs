@@ -17,4 +17,4 @@ pub mod sbatch;
 mod settings;
 pub mod template;
 
-pub use settings::settings;
+pub use settings::{of_repetition, settings};

@@ -6,10 +6,11 @@
 use super::layout;
 use crate::config::{Diagnostic, Experiment};
 use crate::experiment::{Expansion, LIMIT, Run, component, params_sha256, with_hash};
+use crate::paths::clean;
 use crate::value::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// All experiments of a plan, expanded but not yet computed.
 #[derive(Debug)]
@@ -75,7 +76,9 @@ impl<'e> Outline<'e> {
                 return Err(Box::new(diagnostic.help("narrow it, or leave the experiment out")));
             }
             let folder = component(&experiment.name);
-            let key = identity(&root.join(layout::run_dir(&experiment.path, &folder, None)));
+            // A symbolic link may fool it in both directions; that only costs a hash in a name, or is the user's wish.
+            let key = clean(&root.join(layout::run_dir(&experiment.path, &folder, None)));
+            let key = key.to_string_lossy().into_owned();
             placed.push(Placed { expansion, folder, key });
         }
         check_sum(&placed)?;
@@ -234,22 +237,6 @@ fn hash(folder: &str, run: Option<&str>) -> u128 {
         digest.update(run.as_bytes());
     }
     digest.finalize().iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte))
-}
-
-/// The same text for `out`, `./out/` and `a/../out`. A symbolic link may fool it in both directions; that only costs a hash in
-/// a name, or is the user's wish.
-fn identity(path: &Path) -> String {
-    let mut parts: Vec<Component<'_>> = Vec::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(parts.last(), Some(Component::Normal(_))) => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.iter().collect::<PathBuf>().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::record::{ArgvRecord, CommandRecord, ExperimentRecord};
 use crate::config::{Argv, Command, Experiment, Template};
+use crate::experiment::seed;
 use crate::value::{Map, Value};
 
 /// Keys that are decided at plan time or written beside each run.
@@ -27,6 +28,19 @@ pub fn settings(experiment: &Experiment) -> Value {
     }
     map.insert("reps_per_job".to_owned(), number(experiment.reps_per_job));
     map.insert("reps_in_parallel".to_owned(), number(experiment.reps_in_parallel));
+    Value::Map(map)
+}
+
+/// The resolved configuration of a repetition, as its experiment reads it: [`settings`], and what is its own.
+pub fn of_repetition(settings: &Value, experiment: &str, run: &str, rep: u32, params: &Value) -> Value {
+    let mut map = match settings {
+        Value::Map(map) => map.clone(),
+        _ => Map::new(),
+    };
+    map.insert("run".to_owned(), Value::from(run));
+    map.insert("rep".to_owned(), Value::Int(rep.into()));
+    map.insert("seed".to_owned(), Value::Int(seed(experiment, run, rep).into()));
+    map.insert("params".to_owned(), params.clone());
     Value::Map(map)
 }
 

@@ -10,12 +10,13 @@ use super::native::Native;
 use super::{End, Observer, Options, ghosts};
 use crate::api::Factory;
 use crate::experiment::seed;
+use crate::plan::of_repetition;
 use crate::plan::record::{CommandRecord, ExperimentRecord};
 use crate::run::decide::{Decision, Own, decide};
 use crate::run::status::{self, FORMAT, Found, State, Status};
 use crate::store::plan::{Plan, Rep};
 use crate::store::rep::{self, Claim, Owned};
-use crate::value::{Map, Value};
+use crate::value::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -278,19 +279,12 @@ impl Life<'_> {
     /// The resolved configuration of this repetition, as the experiment reads it.
     pub(super) fn config(&self) -> Value {
         let run = &self.rep.run;
-        let mut config = match &run.experiment.settings {
-            Value::Map(settings) => settings.clone(),
-            _ => Map::new(),
-        };
-        config.insert("run".to_owned(), Value::String(run.record.run.clone()));
-        config.insert("rep".to_owned(), Value::Int(self.rep.number.into()));
-        config.insert("seed".to_owned(), Value::Int(self.seed().into()));
-        config.insert("params".to_owned(), run.params.clone());
-        Value::Map(config)
+        let settings = &run.experiment.settings;
+        of_repetition(settings, &self.experiment().name, &run.record.run, self.rep.number, &run.params)
     }
 
     pub(super) fn seed(&self) -> u32 {
-        seed(&format!("{}/{}", self.experiment().name, self.rep.run.record.run), self.rep.number)
+        seed(&self.experiment().name, &self.rep.run.record.run, self.rep.number)
     }
 }
 

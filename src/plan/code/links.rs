@@ -1,6 +1,6 @@
 //! What becomes of a symbolic link in a copy.
 
-use super::lexical;
+use crate::paths::clean;
 use std::path::{Component, Path, PathBuf};
 
 /// The target a link must have in the copy. `link` is the link's path relative to the source, `copied` tells whether an entry of
@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 /// see what is edited while it waits.
 pub fn relink(source: &Path, link: &Path, target: &Path, copied: impl Fn(&Path) -> bool) -> PathBuf {
     let folder = link.parent().unwrap_or(Path::new(""));
-    let leads_to = lexical(&source.join(folder).join(target));
+    let leads_to = clean(&source.join(folder).join(target));
     if target.is_relative() && !climbs_out(folder, target) {
         return target.to_owned();
     }

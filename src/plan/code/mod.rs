@@ -19,7 +19,7 @@ pub use refuse::{Error, check_place, check_size, megabytes};
 
 use super::record::CodeMode;
 use crate::config::{Experiment, Slurm};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// What the command line says about code snapshots.
 #[derive(Debug, Clone, Copy, Default)]
@@ -129,22 +129,6 @@ pub fn requests(experiments: &[Experiment], root: &Path, wish: Wish) -> Result<V
 pub fn fresh_name(stamp: &str, n: u32, mode: CodeMode) -> String {
     let extension = if mode == CodeMode::Archive { ".zip" } else { "" };
     if n <= 1 { format!("{stamp}{extension}") } else { format!("{stamp}-{n}{extension}") }
-}
-
-/// The same path without `.` and `..`. Only for paths whose symbolic links are resolved, or do not matter.
-pub fn lexical(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                out.pop();
-            }
-            Component::ParentDir if out.has_root() => {}
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 fn with_zip(path: &Path) -> PathBuf {

@@ -1,6 +1,6 @@
 //! `PYTHONPATH` for jobs that run in a copy.
 
-use super::lexical;
+use crate::paths::clean;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub fn python_path(
     for entry in entries {
         let entry = match resolve(&entry).strip_prefix(source) {
             Ok(inner) => PathEntry::InCopy(inner.to_owned()),
-            Err(_) => PathEntry::Elsewhere(lexical(&entry)),
+            Err(_) => PathEntry::Elsewhere(clean(&entry)),
         };
         if !path.contains(&entry) {
             path.push(entry);

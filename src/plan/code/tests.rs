@@ -1,5 +1,6 @@
 use super::refuse::SIZE_LIMIT;
 use super::*;
+use crate::paths::clean;
 use proptest::prelude::*;
 
 fn slurm(src: Option<&str>, dst: Option<&str>, auto_dst: Option<&str>) -> Slurm {
@@ -144,29 +145,22 @@ proptest! {
         let (source, copy) = (Path::new("/home/u/p"), Path::new("/copies/1"));
         let link = PathBuf::from("x").join(link.iter().filter(|part| *part != "..").collect::<PathBuf>()).join("l");
         let target = if absolute { Path::new("/").join(target) } else { target };
-        let there = lexical(&source.join(link.parent().unwrap()).join(&target));
+        let there = clean(&source.join(link.parent().unwrap()).join(&target));
         let found = relink(source, &link, &target, |_| true);
-        let here = lexical(&copy.join(link.parent().unwrap()).join(&found));
+        let here = clean(&copy.join(link.parent().unwrap()).join(&found));
         // What was inside stays inside, at the same place; what was outside stays where it was.
-        let expected = there.strip_prefix(source).map_or_else(|_| there.clone(), |inner| lexical(&copy.join(inner)));
+        let expected = there.strip_prefix(source).map_or_else(|_| there.clone(), |inner| clean(&copy.join(inner)));
         prop_assert_eq!(here, expected);
-    }
-
-    #[test]
-    fn lexical_paths_have_no_dots(path in path()) {
-        let path = lexical(&Path::new("/").join(path));
-        prop_assert!(path.has_root() && path.components().all(|part| part != Component::ParentDir), "{path:?}");
-        prop_assert_eq!(lexical(&path), path);
     }
 
     #[test]
     fn every_entry_of_a_python_path_is_kept_once(entries in prop::collection::vec(path(), 0..5)) {
         let (root, source) = (Path::new("/home/u"), Path::new("/home/u/p"));
         let joined = std::env::join_paths(&entries).unwrap();
-        let found = python_path(Some(joined.as_os_str()), root, source, lexical);
+        let found = python_path(Some(joined.as_os_str()), root, source, clean);
         prop_assert!(found.contains(&PathEntry::InCopy(PathBuf::new())));
         for entry in entries.iter().filter(|_| !joined.is_empty()) {
-            let entry = lexical(&root.join(entry));
+            let entry = clean(&root.join(entry));
             let expected = match entry.strip_prefix(source) {
                 Ok(inner) => PathEntry::InCopy(inner.to_owned()),
                 Err(_) => PathEntry::Elsewhere(entry),
