@@ -208,8 +208,8 @@ fn of_plan(survey: &Survey, seen: &Seen) -> Loaded {
     // A later plan may give the same directory other parameters, and leave it as it is.
     let planned = loaded.status.as_ref().map(|status| status.params_sha256 == run.params_sha256);
     if planned.unwrap_or(loaded.params.is_null()) {
-        let plan = survey.plans.get(seen.plan).and_then(|plan| plan.params_json(seen.run).ok());
-        if let Some(params) = plan.and_then(|text| Value::from_json(&text).ok()) {
+        let planned = survey.values.get(seen.plan).and_then(|plan| plan.runs.get(seen.run as usize));
+        if let Some(params) = planned.and_then(|run| Value::from_json(&run.params).ok()) {
             loaded.params = params;
         }
     }

@@ -2,14 +2,13 @@
 
 use super::Failure;
 use super::snapshot::{self, Code};
-use crate::plan::build::{Built, Sink};
-use crate::plan::layout;
-use crate::plan::record::{ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord};
+use crate::plan::bundle::PlannedArray;
+use crate::plan::record::{Counts, FORMAT, Manifest};
 use crate::plan::sbatch::{self, Script};
 use crate::plan::template::Template;
+use crate::plan::{Plan, layout};
 use crate::report::human;
 use crate::store::{self, plan::PlanWriter};
-use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,8 +21,6 @@ pub(super) const MAX_ARRAY_SIZE: u32 = 1001;
 pub(super) struct Frozen {
     /// Its folder; `None` where nothing is left to do.
     pub folder: Option<PathBuf>,
-    /// What it holds.
-    pub built: Built,
     /// Its scripts: name and text.
     pub scripts: Vec<(String, String)>,
     /// What was done with the code.
@@ -52,7 +49,7 @@ pub(super) struct Draft {
     pub overwrite: bool,
     /// With `-o`, the highest number among the plans that finished what is overwritten: a plan of such a number would take
     /// their work for its own, and skip it. They may be gone.
-    pub above: Cell<u32>,
+    pub above: u32,
     /// See [`Manifest::retry_of`].
     pub retry_of: Vec<String>,
     /// The configuration's files: name and text.
@@ -66,26 +63,26 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Has the plan's records built, and writes it; nothing is written where there is no job.
-    pub(super) fn write(
-        &self,
-        mode: Mode,
-        records: impl FnOnce(&mut dyn Sink) -> Result<Built, Failure>,
-    ) -> Result<Frozen, Failure> {
+    /// Whether writing it changes more than that there is one plan more: what counts as finished, or copies of code.
+    pub(super) fn replaces(&self) -> bool {
+        self.overwrite || self.code.is_copied()
+    }
+
+    /// Writes a plan; nothing is written where there is no job.
+    pub(super) fn write(&self, plan: &Plan, mode: Mode) -> Result<Frozen, Failure> {
+        let mut arrays = plan.arrays.clone();
         if mode == Mode::DryRun {
-            let mut built = records(&mut Nowhere)?;
-            let notes = self.code.take(&mut built, None)?.keep();
-            let name = layout::plan_name(store::plan::next_number(&self.plans, self.above.get())?);
-            let (_, scripts) = self.head(&built, &name)?;
-            return Ok(Frozen { folder: None, built, scripts, notes });
+            let notes = self.code.take(&mut arrays, None)?.keep();
+            let name = layout::plan_name(store::plan::next_number(&self.plans, self.above)?);
+            return Ok(Frozen { folder: None, scripts: self.scripts(&arrays, &name)?, notes });
+        }
+        if arrays.is_empty() {
+            return Ok(Frozen { folder: None, scripts: Vec::new(), notes: Vec::new() });
         }
         let mut writer = PlanWriter::create(&self.plans)?;
-        let mut built = records(&mut ToDisk(&mut writer))?;
-        if built.counts.jobs == 0 {
-            return Ok(Frozen { folder: None, built, scripts: Vec::new(), notes: Vec::new() });
-        }
-        let taken = self.code.take(&mut built, Some(&writer))?;
-        self.code.record_origin(&built, &writer)?;
+        writer.plan(plan)?;
+        let taken = self.code.take(&mut arrays, Some(&writer))?;
+        self.code.record_origin(&arrays, &writer)?;
         for (name, text) in &self.sources {
             writer.copy(layout::plan::SOURCES, name, text)?;
         }
@@ -93,40 +90,45 @@ impl Draft {
             writer.copy(layout::plan::TEMPLATES, &template.file_name(), &template.text)?;
         }
         // A script that cannot be written is found before anything is made beside the plan.
-        self.head(&built, &layout::plan_name(1))?;
-        for folder in built.arrays.iter().filter_map(|array| array.slurm.slurm_log.as_ref()) {
+        self.scripts(&arrays, &layout::plan_name(1))?;
+        for folder in arrays.iter().filter_map(|array| array.slurm.slurm_log.as_ref()) {
             // Slurm does not create the folder of its logs: the job would fail without a trace.
             store::create_folder(&self.root.join(folder))?;
         }
-        writer.number_above(self.above.get());
-        let folder = writer.finish(|name| self.head(&built, name))?;
+        writer.number_above(self.above);
+        let counts = plan.counts();
+        let head = |name: &str| Ok((self.manifest(counts, &arrays, name), self.scripts(&arrays, name)?));
+        let folder = writer.finish::<Failure>(head)?;
         let notes = taken.keep();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (_, scripts) = self.head(&built, &name)?;
-        Ok(Frozen { folder: Some(folder), built, scripts, notes })
+        Ok(Frozen { folder: Some(folder), scripts: self.scripts(&arrays, &name)?, notes })
     }
 
-    /// The manifest and the scripts of a plan with this name.
-    fn head(&self, built: &Built, name: &str) -> Result<(Manifest, Vec<(String, String)>), Failure> {
-        let folder = self.plans.join(name);
+    /// The head of a plan with this name.
+    fn manifest(&self, counts: Counts, arrays: &[PlannedArray], name: &str) -> Manifest {
         let now = jiff::Timestamp::now();
-        let manifest = Manifest {
+        Manifest {
             format: FORMAT,
             id: String::new(),
             cw2: env!("CARGO_PKG_VERSION").to_owned(),
             created: now.round(jiff::Unit::Second).unwrap_or(now).to_string(),
             root: self.root.to_string_lossy().into_owned(),
-            folder: relative(&folder, &self.root),
+            folder: relative(&self.plans.join(name), &self.root),
             config: self.config.clone(),
             overwrite: self.overwrite,
             retry_of: self.retry_of.clone(),
-            counts: built.counts,
-            arrays: built.arrays.iter().map(|array| array.record.clone()).collect(),
-        };
+            counts,
+            arrays: arrays.iter().map(|array| array.record.clone()).collect(),
+        }
+    }
+
+    /// The scripts of a plan with this name: names and texts.
+    fn scripts(&self, arrays: &[PlannedArray], name: &str) -> Result<Vec<(String, String)>, Failure> {
+        let folder = self.plans.join(name);
         let program = std::env::current_exe()
             .map_err(|error| Failure::Environment(format!("cannot tell where this program lies: {error}")))?;
         let mut scripts = Vec::new();
-        for array in &built.arrays {
+        for array in arrays {
             let own = array.template.as_ref().map(|copy| {
                 let own = self.templates.iter().find(|template| template.copy() == *copy);
                 own.ok_or_else(|| {
@@ -148,7 +150,7 @@ impl Draft {
             let text = sbatch::render(&script, template.as_ref()).map_err(|error| Failure::Usage(error.to_string()))?;
             scripts.push((array.record.script.clone(), text));
         }
-        Ok((manifest, scripts))
+        Ok(scripts)
     }
 }
 
@@ -182,63 +184,27 @@ pub(super) fn relative(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-/// Where the records of a dry run go.
-pub(super) struct Nowhere;
-
-impl Sink for Nowhere {
-    fn experiment(&mut self, _: &ExperimentRecord, _: &str) -> std::io::Result<()> {
-        Ok(())
-    }
-    fn run(&mut self, _: &RunRecord, _: &str) -> std::io::Result<()> {
-        Ok(())
-    }
-    fn job(&mut self, _: &JobRecord) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-struct ToDisk<'a>(&'a mut PlanWriter);
-
-impl Sink for ToDisk<'_> {
-    fn experiment(&mut self, record: &ExperimentRecord, settings_json: &str) -> std::io::Result<()> {
-        self.0.experiment(record, settings_json).map_err(std::io::Error::other)
-    }
-    fn run(&mut self, record: &RunRecord, params_json: &str) -> std::io::Result<()> {
-        self.0.run(record, params_json).map_err(std::io::Error::other)
-    }
-    fn job(&mut self, record: &JobRecord) -> std::io::Result<()> {
-        self.0.job(record).map_err(std::io::Error::other)
-    }
-}
-
 /// The lines on standard error that say what was planned.
-pub(super) fn summary(built: &Built) -> String {
-    let counts = &built.counts;
-    let mut text = format!(
+pub(super) fn summary(plan: &Plan) -> String {
+    let mut text = short_summary(plan);
+    if plan.finished > 0 {
+        let _ = write!(text, "; {} finished and left out", count(plan.finished, "repetition"));
+    }
+    plan.notes.iter().for_each(|note| text.extend(["\nnote: ", note]));
+    text
+}
+
+/// The same without what is left out.
+pub(super) fn short_summary(plan: &Plan) -> String {
+    let counts = plan.counts();
+    format!(
         "{}, {}, {} to do in {} ({})",
         count(counts.experiments, "experiment"),
         count(counts.runs, "run"),
         count(counts.repetitions, "repetition"),
         count(counts.jobs, "job"),
-        count(built.arrays.len() as u64, "array"),
-    );
-    if counts.finished > 0 {
-        let _ = write!(text, "; {} finished and left out", count(counts.finished, "repetition"));
-    }
-    if built.renamed > 0 {
-        let _ = write!(
-            text,
-            "\nnote: {} got a hash in their names: they would have shared a directory",
-            count(built.renamed, "run")
-        );
-    }
-    for (experiment, pattern) in &built.idle_excludes {
-        let _ = write!(
-            text,
-            "\nnote: experiment `{experiment}`: no run matches `exclude: {pattern}` (a parameter's name and type count)"
-        );
-    }
-    text
+        count(plan.arrays.len() as u64, "array"),
+    )
 }
 
 /// A number of things: `1 run`, `1,000 runs`.

@@ -110,14 +110,4 @@ impl From<slurm::Error> for Failure {
     }
 }
 
-impl From<plan::build::Error> for Failure {
-    fn from(error: plan::build::Error) -> Self {
-        match error {
-            plan::build::Error::Oracle(error) => error.downcast::<Failure>().unwrap_or_else(Failure::from),
-            plan::build::Error::Sink(error) => Failure::Environment(error.to_string()),
-            other => Failure::Usage(other.to_string()),
-        }
-    }
-}
-
 impl std::error::Error for Failure {}

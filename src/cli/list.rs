@@ -1,12 +1,10 @@
 //! `cw2 list`: the repetitions of a configuration, or of a plan.
 
 use super::{Exit, Failure, SelectArgs, freeze};
-use crate::plan::layout;
-use crate::plan::record::RunRecord;
-use crate::store::plan::Plan;
+use crate::plan::build::build;
+use crate::plan::{Plan, layout};
+use crate::store;
 use clap::Args;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -26,80 +24,53 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let out = BufWriter::new(std::io::stdout().lock());
     let mut printer: Box<dyn Printer> =
         if args.json { Box::new(Json(out)) } else { Box::new(Table { out, rows: Vec::new() }) };
-    if args.source.is_dir() {
-        plan(args, &mut *printer)?;
-    } else {
-        configuration(args, &mut *printer)?;
-    }
+    let plan = if args.source.is_dir() { stored(args)? } else { configuration(args)? };
+    print(&plan, &args.select.experiments, &mut *printer)?;
     printer.finish()?;
     Ok(Exit::Done)
 }
 
-fn configuration(args: &ListArgs, printer: &mut dyn Printer) -> Result<(), Failure> {
+fn configuration(args: &ListArgs) -> Result<Plan, Failure> {
     let config = freeze::load(&args.source, &args.select, true)?;
-    let root = std::env::current_dir()
-        .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
-    let outline = freeze::outline(&config, &args.select, &root)?;
-    let mut result = Ok(());
-    let mut params = (u32::MAX, String::new());
-    outline.repetitions(|rep| {
-        if params.0 != rep.run.line {
-            params = (rep.run.line, rep.run.run.params.to_json());
-        }
-        let dir = rep.dir.to_string_lossy();
-        result = printer.rep(&rep.run.experiment.name, &rep.run.name, rep.rep, &dir, &params.1, rep.job);
-        result.is_ok()
-    });
-    Ok(result?)
+    let runs = freeze::resolve(&config, &args.select, &freeze::working_directory()?, |_| Ok(()))?;
+    Ok(build(&config.experiments, runs, &[], &[], |_| u32::MAX))
 }
 
-fn plan(args: &ListArgs, printer: &mut dyn Printer) -> Result<(), Failure> {
-    let plan = Plan::open(&args.source)?;
-    check_selection(&plan, &args.select.experiments)?;
-    let mut experiments: HashMap<u32, String> = HashMap::new();
-    let mut current: Option<(u32, RunRecord, String)> = None;
-    for job in 0..plan.jobs() {
-        for (line, first, count) in plan.job_record(job)?.reps {
-            if current.as_ref().is_none_or(|(number, ..)| *number != line) {
-                current = Some((line, plan.run_record(line)?, plan.params_json(line)?));
-            }
-            let Some((_, run, params)) = &current else { continue };
-            let experiment = match experiments.entry(run.experiment) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(plan.experiment_record(run.experiment)?.name),
-            };
-            if !args.select.experiments.is_empty() && !args.select.experiments.iter().any(|name| name == &*experiment) {
-                continue;
-            }
-            for rep in first..first.saturating_add(count) {
-                let dir = layout::rep_dir(Path::new(&run.dir), rep);
-                printer.rep(experiment, &run.run, rep, &dir.to_string_lossy(), params, job)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether the plan has every experiment that was asked for.
-fn check_selection(plan: &Plan, wanted: &[String]) -> Result<(), Failure> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let count = u32::try_from(plan.manifest.counts.experiments).unwrap_or(u32::MAX);
-    let names = (0..count)
-        .map(|number| plan.experiment_record(number).map(|experiment| experiment.name))
-        .collect::<Result<Vec<_>, _>>()?;
-    match wanted.iter().find(|name| !names.contains(name)) {
-        None => Ok(()),
+/// The plan of a folder; it must have every experiment that was asked for.
+fn stored(args: &ListArgs) -> Result<Plan, Failure> {
+    let stored = store::plan::Plan::open(&args.source)?;
+    let plan = stored.read()?;
+    let known: Vec<_> = plan.experiments.iter().map(|experiment| experiment.record.name.as_str()).collect();
+    match args.select.experiments.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(plan),
         Some(name) => {
-            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
             Err(Failure::Usage(format!(
                 "there is no experiment `{name}` in plan `{}`; its experiments are {}",
-                plan.folder.display(),
+                stored.folder.display(),
                 names.join(", ")
             )))
         }
     }
+}
+
+/// Every repetition of the experiments that are asked for, with the number of its job.
+fn print(plan: &Plan, wanted: &[String], printer: &mut dyn Printer) -> Result<(), Failure> {
+    for (job, record) in (0..).zip(plan.jobs()) {
+        for (line, first, count) in record.reps {
+            let Some(run) = plan.runs.get(line as usize) else { continue };
+            let Some(experiment) = plan.experiments.get(run.record.experiment as usize) else { continue };
+            let experiment = &experiment.record.name;
+            if !wanted.is_empty() && !wanted.contains(experiment) {
+                continue;
+            }
+            for rep in first..first.saturating_add(count) {
+                let dir = layout::rep_dir(Path::new(&run.record.dir), rep);
+                printer.rep(experiment, &run.record.run, rep, &dir.to_string_lossy(), &run.params, job)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 trait Printer {

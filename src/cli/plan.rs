@@ -22,12 +22,12 @@ pub(super) struct PlanArgs {
 
 pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
-    let frozen = freeze::freeze(&args.config, program, args.overwrite, mode, Some(args.code))?;
+    let (plan, frozen) = freeze::freeze(&args.config, program, args.overwrite, mode, Some(args.code))?;
     frozen.print(mode)?;
     if !quiet {
-        tell!("{}", draft::summary(&frozen.built));
+        tell!("{}", draft::summary(&plan));
         frozen.notes.iter().for_each(|note| tell!("{note}"));
-        if frozen.built.counts.jobs == 0 {
+        if plan.arrays.is_empty() {
             tell!("nothing is left to do: no plan was written");
         } else if mode == Mode::DryRun {
             tell!("dry run: nothing was written");

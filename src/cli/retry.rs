@@ -6,20 +6,19 @@ use super::freeze::array_size_for;
 use super::snapshot::Code;
 use super::{Exit, Failure, Program, worker::hostname};
 use crate::config::SlurmChange;
-use crate::plan::build::Built;
-use crate::plan::check;
+
 use crate::plan::layout::{self, plan as names};
-use crate::plan::record::{CodeMode, CodeRecord, Configured, Counts, ExperimentRecord};
-use crate::plan::retry::{self, Group, LeftOut, Original, Picked, Place, Wanted};
+use crate::plan::record::{CodeMode, CodeRecord, Configured, ExperimentRecord};
+use crate::plan::retry::{self, LeftOut, Original, Picked, Place, Wanted};
 use crate::plan::template::Template;
+use crate::plan::{Plan, PlannedExperiment, check};
 use crate::run::standing::Standing;
 use crate::slurm::{self, Element};
-use crate::store::plan::Plan;
+use crate::store::plan::Plan as StoredPlan;
 use crate::store::plans::{self, copies};
 use crate::store::survey::{self, Seen, Sources, Survey};
 use crate::store::{self, submissions};
 use clap::Args;
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -88,7 +87,7 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
     };
     match &frozen {
         _ if args.json => print_json(frozen.as_ref(), &picked, &survey)?,
-        Some(frozen) => frozen.print(mode)?,
+        Some((_, frozen)) => frozen.print(mode)?,
         None => {}
     }
     choose::tell_unreadable(&survey.unreadable_plans, &survey.unreadable);
@@ -96,9 +95,8 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
         tell!("{}", picked.summary());
         match &frozen {
             None => tell!("nothing is missing: nothing was written"),
-            Some(frozen) => {
-                let counts = Counts { finished: 0, ..frozen.built.counts };
-                tell!("{}", draft::summary(&Built { counts, ..frozen.built.clone() }));
+            Some((plan, frozen)) => {
+                tell!("{}", draft::short_summary(plan));
                 frozen.notes.iter().for_each(|note| tell!("{note}"));
                 if mode == Mode::DryRun {
                     tell!("dry run: nothing was written");
@@ -120,9 +118,9 @@ fn change(args: &RetryArgs) -> Result<SlurmChange, Failure> {
 }
 
 /// Where relative paths start, and the folder of plans: one each for all plans.
-fn home(plans: &[Plan]) -> Result<(PathBuf, PathBuf), Failure> {
+fn home(plans: &[StoredPlan]) -> Result<(PathBuf, PathBuf), Failure> {
     let Some(last) = plans.last() else { return Err(Failure::Usage("no plan was named".to_owned())) };
-    let parent = |plan: &Plan| plan.folder.parent().map(Path::to_owned).unwrap_or_default();
+    let parent = |plan: &StoredPlan| plan.folder.parent().map(Path::to_owned).unwrap_or_default();
     if let Some(other) = plans.iter().find(|plan| parent(plan) != parent(last) || plan.root != last.root) {
         let (one, two) = (other.folder.display(), last.folder.display());
         return Err(Failure::Usage(if parent(other) == parent(last) {
@@ -243,16 +241,17 @@ fn freeze(
     (root, plans, own_args): (PathBuf, PathBuf, Vec<String>),
     mode: Mode,
     picked: &Picked,
-) -> Result<Frozen, Failure> {
+) -> Result<(Plan, Frozen), Failure> {
     // Only what something is taken from.
     let used = |plan: usize| places.iter().any(|place| place.plan == plan);
     let mut templates: Vec<Template> = Vec::new();
     let mut originals = Vec::new();
     let mut notes = Vec::new();
-    for (index, plan) in survey.plans.iter().enumerate() {
-        let mut experiments = survey.experiments.get(index).cloned().unwrap_or_default();
+    for (index, (plan, value)) in survey.plans.iter().zip(&survey.values).enumerate() {
+        let records = value.experiments.iter().map(|experiment| &experiment.record);
+        let mut experiments: Vec<_> = records.cloned().collect();
         if used(index) {
-            let needed = lines_of(survey, index, places);
+            let needed = experiments_of(value, index, places);
             for (line, experiment) in (0..).zip(&mut experiments) {
                 experiment.code = plan.code_of(line)?;
                 if let Some(code) = experiment.code.as_ref().filter(|_| needed.contains(&line)) {
@@ -262,18 +261,15 @@ fn freeze(
                 templates.extend(attempt(args, plan, experiment, change)?);
             }
         }
-        let settings = if used(index) { plan.all_settings()? } else { Vec::new() };
-        let runs = survey.runs.get(index).map_or(&[][..], Vec::as_slice);
-        originals.push(Original { experiments, settings, runs });
+        originals.push(Original { experiments, plan: value });
     }
-    let groups = retry::regroup(&originals, places);
+    let plan = Plan { finished: picked.finished(), ..retry::build(&originals, places, array_size_for) };
     if !change.is_empty() {
-        for group in &groups {
-            check::fits(&group.record).map_err(Failure::Usage)?;
+        for experiment in &plan.experiments {
+            check::fits(&experiment.record).map_err(Failure::Usage)?;
         }
     }
-    let max_array_size = array_size_for(retry::jobs_to_cut(&groups));
-    let templates = used_templates(templates, &groups);
+    let templates = used_templates(templates, &plan);
     let mut retry_of: Vec<String> = Vec::new();
     let mut sources = Vec::new();
     let from: Vec<_> =
@@ -288,31 +284,22 @@ fn freeze(
     }
     let config = from.last().map(|plan| plan.manifest.config.clone()).unwrap_or_default();
     let code = Code::of_earlier(&root);
-    let (overwrite, above) = (false, Cell::new(0));
+    let (overwrite, above) = (false, 0);
     let draft = Draft { root, plans, config, overwrite, above, retry_of, sources, templates, code, own_args };
-    let params = |plan: usize, line: u32| {
-        let plan = survey.plans.get(plan).ok_or_else(|| anyhow::anyhow!("there is no plan {plan}"))?;
-        plan.params_json(line).map_err(anyhow::Error::from)
-    };
-    let mut frozen = draft.write(mode, |sink| {
-        let mut built = retry::build(&groups, max_array_size, &params, sink)?;
-        built.counts.finished = picked.finished();
-        Ok(built)
-    })?;
+    let mut frozen = draft.write(&plan, mode)?;
     notes.dedup();
     frozen.notes.splice(0..0, notes);
-    Ok(frozen)
+    Ok((plan, frozen))
 }
 
-/// The lines of the experiments of a plan of which something is run again.
-fn lines_of(survey: &Survey, plan: usize, places: &[Place]) -> HashSet<u32> {
-    let runs = survey.runs.get(plan).map_or(&[][..], Vec::as_slice);
+/// The lines of a plan's experiments of which something is run again.
+fn experiments_of(value: &Plan, plan: usize, places: &[Place]) -> HashSet<u32> {
     let own = places.iter().filter(|place| place.plan == plan);
-    own.filter_map(|place| runs.get(place.run as usize)).map(|run| run.experiment).collect()
+    own.filter_map(|place| value.runs.get(place.run as usize)).map(|run| run.record.experiment).collect()
 }
 
 /// Says whose code is run again; it must still be there.
-fn code_note(plan: &Plan, code: &CodeRecord) -> Result<Option<String>, Failure> {
+fn code_note(plan: &StoredPlan, code: &CodeRecord) -> Result<Option<String>, Failure> {
     let place = Path::new(&code.place);
     let folder = match code.mode {
         CodeMode::Archive => return Ok(None),
@@ -333,7 +320,7 @@ fn code_note(plan: &Plan, code: &CodeRecord) -> Result<Option<String>, Failure> 
 /// Makes an experiment's record that of one more attempt; returns the templates it names.
 fn attempt(
     args: &RetryArgs,
-    plan: &Plan,
+    plan: &StoredPlan,
     experiment: &mut ExperimentRecord,
     change: &SlurmChange,
 ) -> Result<Vec<Template>, Failure> {
@@ -357,7 +344,7 @@ fn attempt(
 }
 
 /// The template that was configured: the plan's own copy.
-fn frozen_template(plan: &Plan, configured: &Configured) -> Result<Option<Template>, Failure> {
+fn frozen_template(plan: &StoredPlan, configured: &Configured) -> Result<Option<Template>, Failure> {
     let Some(path) = &configured.slurm.path_to_template else { return Ok(None) };
     let place = match &configured.template {
         Some(copy) => plan.folder.join(copy),
@@ -376,12 +363,13 @@ fn read_template(path: &Path, place: &Path) -> Result<Template, Failure> {
 }
 
 /// Each once, and only those that the new plan names.
-fn used_templates(templates: Vec<Template>, groups: &[Group]) -> Vec<Template> {
-    let named: HashSet<&str> = groups
+fn used_templates(templates: Vec<Template>, plan: &Plan) -> Vec<Template> {
+    let named: HashSet<&str> = plan
+        .experiments
         .iter()
-        .flat_map(|group| {
-            let configured = group.record.configured.as_ref().and_then(|configured| configured.template.as_deref());
-            group.record.template.as_deref().into_iter().chain(configured)
+        .flat_map(|PlannedExperiment { record, .. }| {
+            let configured = record.configured.as_ref().and_then(|configured| configured.template.as_deref());
+            record.template.as_deref().into_iter().chain(configured)
         })
         .collect();
     let mut seen = HashSet::new();
@@ -389,11 +377,11 @@ fn used_templates(templates: Vec<Template>, groups: &[Group]) -> Vec<Template> {
 }
 
 /// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}, "unreadable_plans": […], "unreadable": […]}`.
-fn print_json(frozen: Option<&Frozen>, picked: &Picked, survey: &Survey) -> Result<(), Failure> {
+fn print_json(frozen: Option<&(Plan, Frozen)>, picked: &Picked, survey: &Survey) -> Result<(), Failure> {
     use std::io::Write as _;
-    let folder = frozen.and_then(|frozen| frozen.folder.as_ref());
+    let folder = frozen.and_then(|(_, frozen)| frozen.folder.as_ref());
     let scripts: Vec<String> = match (frozen, folder) {
-        (Some(frozen), Some(folder)) => {
+        (Some((_, frozen)), Some(folder)) => {
             frozen.scripts.iter().map(|(script, _)| folder.join(script).to_string_lossy().into_owned()).collect()
         }
         _ => Vec::new(),
@@ -404,7 +392,7 @@ fn print_json(frozen: Option<&Frozen>, picked: &Picked, survey: &Survey) -> Resu
     let json = serde_json::json!({
         "plan": folder.map(|folder| folder.to_string_lossy()),
         "scripts": scripts,
-        "jobs": frozen.map_or(0, |frozen| frozen.built.counts.jobs),
+        "jobs": frozen.map_or(0, |(plan, _)| plan.counts().jobs),
         "retried": counts(picked.retried()),
         "left_out": counts(picked.left_out()),
         "unreadable_plans": survey.unreadable_plans,

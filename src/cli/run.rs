@@ -34,9 +34,9 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
     }
     // Before anything starts a thread.
     let control = worker::start()?;
-    let frozen = freeze::freeze(&args.config, program, args.overwrite, Mode::Write, None)?;
+    let (planned, frozen) = freeze::freeze(&args.config, program, args.overwrite, Mode::Write, None)?;
     if !quiet {
-        tell!("{}", draft::summary(&frozen.built));
+        tell!("{}", draft::summary(&planned));
     }
     let Some(folder) = frozen.folder else {
         if !quiet {

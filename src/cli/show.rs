@@ -1,13 +1,15 @@
 //! `cw2 show`: the resolved configuration of one repetition, and where each value came from.
 
 use super::{ConfigArgs, Exit, Failure, freeze};
-use crate::config::{At, Node, Report};
-use crate::plan::outline::PlannedRun;
-use crate::plan::{layout, of_repetition, settings};
+use crate::config::{At, Experiment, Node, Report};
+use crate::experiment::{Expansion, Run};
+use crate::plan::record::RunRecord;
+use crate::plan::{PlannedRun, layout, of_repetition, settings};
 use crate::value::{Map, Value};
 use clap::Args;
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::path::Path;
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
@@ -26,14 +28,13 @@ pub(super) struct ShowArgs {
 
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let config = freeze::load(&args.config.config, &args.config.select, true)?;
-    let root = std::env::current_dir()
-        .map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))?;
-    let outline = freeze::outline(&config, &args.config.select, &root)?;
-    let wanted = |run: &PlannedRun<'_>| match &args.run {
+    let select = &args.config.select;
+    let runs = freeze::resolve(&config, select, &freeze::working_directory()?, |_| Ok(()))?.runs;
+    let wanted = |(line, run): &(usize, &PlannedRun)| match &args.run {
         None => true,
-        Some(name) => run.name == *name || name.parse() == Ok(run.line),
+        Some(name) => run.record.run == *name || name.parse() == Ok(*line),
     };
-    let Some(run) = outline.runs().find(wanted) else {
+    let Some((line, run)) = runs.iter().enumerate().find(wanted) else {
         return Err(Failure::Usage(match &args.run {
             Some(name) => {
                 format!("there is no run `{name}`; `{} list {}` names them", super::me(), args.config.config.display())
@@ -41,15 +42,22 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
             None => "the configuration has no run".to_owned(),
         }));
     };
-    if args.rep >= run.experiment.repetitions {
-        let count = run.experiment.repetitions;
+    let first = runs.partition_point(|other| other.record.experiment < run.record.experiment);
+    let experiment = config.experiments.get(run.record.experiment as usize);
+    let expansion = experiment.and_then(|experiment| Expansion::new(experiment).ok());
+    let resolved = expansion.as_ref().and_then(|expansion| expansion.runs().nth(line - first));
+    let Some((experiment, resolved)) = experiment.zip(resolved) else {
+        return Err(Failure::Usage("the configuration has no run".to_owned()));
+    };
+    if args.rep >= experiment.repetitions {
+        let count = experiment.repetitions;
         return Err(Failure::Usage(format!(
             "there is no repetition {}: run `{}` has {count}, from 0",
-            args.rep, run.name
+            args.rep, run.record.run
         )));
     }
-    let tree = tree(&run, args.rep);
-    let origins = Origins::new(freeze::report_for(&config, &args.config.select), &run);
+    let tree = tree(experiment, &run.record, &resolved.params, args.rep);
+    let origins = Origins::new(freeze::report_for(&config, select), experiment, &resolved);
     let mut out = std::io::stdout().lock();
     if args.json {
         let mut places = Map::new();
@@ -76,12 +84,11 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
 }
 
 /// What the repetition's `config.yml` will hold, and its directory.
-fn tree(run: &PlannedRun<'_>, rep: u32) -> Map {
-    let settings = settings(run.experiment);
-    let Value::Map(mut tree) = of_repetition(&settings, &run.experiment.name, &run.name, rep, &run.run.params) else {
+fn tree(experiment: &Experiment, run: &RunRecord, params: &Value, rep: u32) -> Map {
+    let Value::Map(mut tree) = of_repetition(&settings(experiment), &experiment.name, &run.run, rep, params) else {
         return Map::new();
     };
-    let dir = layout::rep_dir(&run.dir, rep).to_string_lossy().into_owned();
+    let dir = layout::rep_dir(Path::new(&run.dir), rep).to_string_lossy().into_owned();
     tree.insert_before(tree.len().saturating_sub(1), "dir".to_owned(), Value::String(dir));
     tree
 }
@@ -94,13 +101,13 @@ struct Origins<'a> {
 }
 
 impl<'a> Origins<'a> {
-    fn new(report: Report, run: &PlannedRun<'a>) -> Self {
-        let set = run.run.assignments.iter().map(|assignment| {
+    fn new(report: Report, experiment: &'a Experiment, run: &Run<'_>) -> Self {
+        let set = run.assignments.iter().map(|assignment| {
             let mut path = vec!["params".to_owned()];
             path.extend_from_slice(assignment.path);
             (path, (assignment.at, assignment.sweep.key.clone()))
         });
-        Origins { report, origin: &run.experiment.origin, set: set.collect() }
+        Origins { report, origin: &experiment.origin, set: set.collect() }
     }
 
     fn of(&self, path: &[String]) -> Option<String> {

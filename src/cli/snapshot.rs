@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::config::Config;
-use crate::plan::build::Built;
+use crate::plan::bundle::PlannedArray;
 use crate::plan::code::{self, PathEntry, Place, Request, Wish};
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord};
@@ -113,29 +113,28 @@ impl Code {
     }
 
     /// Writes what git says of the code into the plan, unless the code is an earlier plan's: that plan has its record.
-    pub(super) fn record_origin(&self, built: &Built, plan: &PlanWriter) -> Result<(), Failure> {
-        if self.earlier && built.arrays.iter().any(|array| array.record.code.is_some()) {
+    pub(super) fn record_origin(&self, arrays: &[PlannedArray], writer: &PlanWriter) -> Result<(), Failure> {
+        if self.earlier && arrays.iter().any(|array| array.record.code.is_some()) {
             return Ok(());
         }
         let origin = self.requests.first().map_or_else(|| self.root.clone(), |first| snapshot::resolve(&first.source));
         let (record, diff) = git::record(&origin, &self.results);
         let json = serde_json::to_string_pretty(&record).map_err(anyhow::Error::from)?;
-        plan.file(names::GIT, format!("{json}\n").as_bytes())?;
+        writer.file(names::GIT, format!("{json}\n").as_bytes())?;
         if let Some(diff) = diff {
-            plan.file(names::GIT_DIFF, &diff)?;
+            writer.file(names::GIT_DIFF, &diff)?;
         }
         Ok(())
     }
 
     /// Takes the snapshots, and tells the arrays where their jobs run. Without a plan it only looks at what would be taken.
-    pub(super) fn take(&self, built: &mut Built, plan: Option<&PlanWriter>) -> Result<Taken, Failure> {
+    pub(super) fn take(&self, arrays: &mut [PlannedArray], writer: Option<&PlanWriter>) -> Result<Taken, Failure> {
         let mut taken = Taken::default();
         if self.earlier {
-            self.take_again(built, plan.is_some(), &mut taken)?;
+            self.take_again(arrays, writer.is_some(), &mut taken)?;
         }
         for request in &self.requests {
-            let mut arrays: Vec<_> = built
-                .arrays
+            let mut arrays: Vec<_> = arrays
                 .iter_mut()
                 .filter(|array| {
                     let wanted = code::decide(&array.slurm, &self.root, self.wish);
@@ -147,7 +146,7 @@ impl Code {
                 continue;
             }
             let source = snapshot::resolve(&request.source);
-            let Some(place) = self.take_one(request, &source, &jobs, plan, &mut taken)? else { continue };
+            let Some(place) = self.take_one(request, &source, &jobs, writer, &mut taken)? else { continue };
             for array in &mut arrays {
                 array.record.code = Some(CodeRecord {
                     mode: request.mode,
@@ -160,16 +159,16 @@ impl Code {
     }
 
     /// Gives the jobs of a retry copies of their own again: of the one that no job ran in, beside the first ones.
-    fn take_again(&self, built: &mut Built, write: bool, taken: &mut Taken) -> Result<(), Failure> {
+    fn take_again(&self, arrays: &mut [PlannedArray], write: bool, taken: &mut Taken) -> Result<(), Failure> {
         let mut done: Vec<String> = Vec::new();
-        for index in 0..built.arrays.len() {
-            let Some(code) = built.arrays.get(index).and_then(|array| array.record.code.clone()) else { continue };
+        for index in 0..arrays.len() {
+            let Some(code) = arrays.get(index).and_then(|array| array.record.code.clone()) else { continue };
             if done.contains(&code.place) {
                 continue;
             }
             done.push(code.place.clone());
             let mut arrays: Vec<_> =
-                built.arrays.iter_mut().filter(|array| array.record.code.as_ref() == Some(&code)).collect();
+                arrays.iter_mut().filter(|array| array.record.code.as_ref() == Some(&code)).collect();
             let mut place = PathBuf::from(&code.place);
             if code.mode == CodeMode::PerJob {
                 let jobs: Vec<u64> = arrays.iter().flat_map(|array| array.record.all_jobs()).collect();
@@ -204,7 +203,7 @@ impl Code {
         request: &Request,
         source: &Path,
         jobs: &[u64],
-        plan: Option<&PlanWriter>,
+        writer: Option<&PlanWriter>,
         taken: &mut Taken,
     ) -> Result<Option<PathBuf>, Failure> {
         let stamp = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
@@ -237,11 +236,11 @@ impl Code {
         }
         let tree = Tree::list(source, &self.leave_out(source))?;
         code::check_size(source, tree.files(), self.wish.skip_size_check)?;
-        let Some(plan) = plan else { return Ok((request.place != Place::InPlan).then_some(place)) };
+        let Some(writer) = writer else { return Ok((request.place != Place::InPlan).then_some(place)) };
         let size = describe(&tree);
         let target = match &request.place {
             Place::InPlan => {
-                snapshot::write_archive(&tree, &plan.folder().join(names::CODE_ARCHIVE))?;
+                snapshot::write_archive(&tree, &writer.folder().join(names::CODE_ARCHIVE))?;
                 taken.notes.push(format!("code: {size} archived in the plan's folder, as {}", names::CODE_ARCHIVE));
                 return Ok(None);
             }

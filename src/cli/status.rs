@@ -128,12 +128,12 @@ impl View {
         let survey = survey_of(sources, queue, &hostname(), &wanted)?;
         let known = cluster_error.is_none();
         let experiments = Parts::count(&survey, now, |plan, run| {
-            let experiment = survey.experiments.get(plan)?.get(run.experiment as usize)?;
+            let experiment = survey.experiment_of(plan, run)?;
             Some((experiment.name.clone(), None))
         });
         let runs = args.runs.then(|| {
             Parts::count(&survey, now, |plan, run| {
-                let experiment = survey.experiments.get(plan)?.get(run.experiment as usize)?;
+                let experiment = survey.experiment_of(plan, run)?;
                 Some((experiment.name.clone(), Some(run.run.clone())))
             })
         });

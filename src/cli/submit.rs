@@ -4,13 +4,13 @@ mod dependency;
 mod under_way;
 
 use super::choose;
-use super::draft::{self, Mode, Nowhere};
-use super::freeze::{self, Gate, Prepared};
+use super::draft::{self, Draft, Mode};
+use super::freeze;
 use super::snapshot::SnapshotArgs;
 use super::{ConfigArgs, Exit, Failure, Program, SelectArgs};
 use crate::config::{SbatchArg, Slurm};
-use crate::plan::build::{Built, Sink};
-use crate::plan::record::{ArrayRecord, ExperimentRecord, JobRecord, RunRecord};
+use crate::plan;
+use crate::plan::bundle::PlannedArray;
 use crate::slurm::{Client, Cluster, Element, ElementState, Error, SubmitOptions, TOKEN, patiently};
 use crate::store;
 use crate::store::plan::Plan;
@@ -78,9 +78,8 @@ fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
         let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
         return test(&plan.folder, scripts, args);
     }
-    let slurm = plan.manifest.arrays.iter().map(|array| slurm_of(&plan, array)).collect::<Result<Vec<_>, _>>()?;
-    let limited = plan.manifest.arrays.iter().map(|array| array.num_parallel_jobs.is_some());
-    dependency::check(limited.zip(&slurm), args.dependency.as_deref())?;
+    let value = plan.read()?;
+    dependency::check(&value.arrays, args.dependency.as_deref())?;
     let turn = turn(plan.folder.parent().unwrap_or(&plan.folder))?;
     let mut ledger = Ledger::open(&plan.folder, &turn)?;
     let queue = patiently(|| choose::queue(std::slice::from_ref(&plan)))?;
@@ -88,73 +87,47 @@ fn submit_plan(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
         ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
     } else {
         refuse_twice(&plan, &ledger, &queue)?;
-        refuse_under_way(&plan, &queue)?;
+        refuse_under_way(&plan, &value, &queue)?;
     }
-    submit_arrays(&plan, &mut ledger, &queue, args, quiet)
+    submit_arrays(&plan, &value.arrays, &mut ledger, &queue, args, quiet)
 }
 
 /// Plans first. What is refused is refused before there is a plan: `status` and `retry` would take one for what is wanted.
 fn submit_config(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let config = ConfigArgs { config: args.source.clone(), select: args.select.clone() };
-    let prepared = freeze::prepare(&config, program, args.overwrite, Some(args.code))?;
+    let mut prepared = freeze::prepare(&config, program, args.overwrite, Some(args.code))?;
     if args.test_only {
-        return test_config(&prepared, args, quiet);
+        let (plan, draft) = prepared.plan()?;
+        return test_config(&plan, &draft, args, quiet);
     }
     let turn = turn(prepared.plans())?;
     let queue = patiently(|| choose::queue_of(prepared.plans()))?;
     // Its script would be taken for that of an earlier plan, which was removed while its jobs wait.
     prepared.number_above(queue.iter().filter_map(|element| number_of(element, &turn.plans)).max().unwrap_or(0));
-    let submittable = || -> Result<_, Failure> {
-        let under_way =
-            if args.again { UnderWay::default() } else { UnderWay::look(&turn.plans, &queue, prepared.root())? };
-        Ok(Submittable { under_way, dependency: args.dependency.as_deref() })
-    };
-    if prepared.replaces() {
-        probe(&prepared, args, &mut submittable()?)?;
+    let (plan, draft) = prepared.plan()?;
+    dependency::check(&plan.arrays, args.dependency.as_deref())?;
+    if !args.again
+        && let Some(told) = UnderWay::look(&turn.plans, &queue)?.of(&plan, &draft.root)
+    {
+        return Err(Failure::Usage(format!(
+            "nothing was planned or submitted: {told}; call this again when they have ended, or submit all of it now with \
+             `--again`"
+        )));
     }
-    let frozen = prepared.write(Mode::Write, &mut submittable()?)?;
+    if draft.replaces() {
+        probe(&plan, &draft, args)?;
+    }
+    let frozen = draft.write(&plan, Mode::Write)?;
     if !quiet {
-        tell!("{}", draft::summary(&frozen.built));
+        tell!("{}", draft::summary(&plan));
         frozen.notes.iter().for_each(|note| tell!("{note}"));
     }
     let Some(folder) = frozen.folder else {
         tell!("nothing is left to do: nothing was planned or submitted");
         return Ok(Exit::Done);
     };
-    let plan = Plan::open(&folder)?;
-    submit_arrays(&plan, &mut Ledger::open(&plan.folder, &turn)?, &queue, args, quiet)
-}
-
-/// What must be known of a plan before it is made.
-struct Submittable<'a> {
-    under_way: UnderWay,
-    dependency: Option<&'a str>,
-}
-
-impl Sink for Submittable<'_> {
-    fn experiment(&mut self, _: &ExperimentRecord, _: &str) -> std::io::Result<()> {
-        Ok(())
-    }
-    fn run(&mut self, record: &RunRecord, _: &str) -> std::io::Result<()> {
-        self.under_way.run(record);
-        Ok(())
-    }
-    fn job(&mut self, record: &JobRecord) -> std::io::Result<()> {
-        self.under_way.job(record);
-        Ok(())
-    }
-}
-
-impl Gate for Submittable<'_> {
-    fn pass(&self, built: &Built) -> Result<(), Failure> {
-        let arrays = built.arrays.iter().map(|array| (array.record.num_parallel_jobs.is_some(), &array.slurm));
-        dependency::check(arrays, self.dependency)?;
-        let Some(told) = self.under_way.told() else { return Ok(()) };
-        Err(Failure::Usage(format!(
-            "nothing was planned or submitted: {told}; call this again when they have ended, or submit all of it now with \
-             `--again`"
-        )))
-    }
+    let written = Plan::open(&folder)?;
+    submit_arrays(&written, &plan.arrays, &mut Ledger::open(&written.folder, &turn)?, &queue, args, quiet)
 }
 
 /// What is looked at must not change before what is submitted can be seen.
@@ -173,12 +146,13 @@ fn number_of(element: &Element, plans: &Path) -> Option<u32> {
 /// Submits every array that is not, in order; says how to go on where one is refused.
 fn submit_arrays(
     plan: &Plan,
+    arrays: &[PlannedArray],
     ledger: &mut Ledger<'_>,
     queue: &[Element],
     args: &SubmitArgs,
     quiet: bool,
 ) -> Result<Exit, Failure> {
-    let result = submit_each(plan, ledger, queue, args, quiet);
+    let result = submit_each(plan, arrays, ledger, queue, args, quiet);
     if result.is_err() {
         let done = ledger.content.submissions.iter().filter(|submission| submission.current().is_some()).count();
         tell!(
@@ -194,6 +168,7 @@ fn submit_arrays(
 /// Each is noted before and after the call, so that a `cw2 submit` that dies in between is continued, never repeated.
 fn submit_each(
     plan: &Plan,
+    arrays: &[PlannedArray],
     ledger: &mut Ledger<'_>,
     queue: &[Element],
     args: &SubmitArgs,
@@ -202,7 +177,7 @@ fn submit_each(
     let mut out = std::io::stdout().lock();
     // The last job that counts for `num_parallel_jobs`.
     let mut previous: Option<u64> = None;
-    for (number, array) in plan.manifest.arrays.iter().enumerate() {
+    for (number, array) in arrays.iter().enumerate() {
         let noted = ledger.content.submissions.iter_mut().rev().find(|s| s.array == number && !s.superseded);
         let job = match noted {
             Some(Submission { job: Some(job), .. }) => *job,
@@ -216,10 +191,10 @@ fn submit_each(
         };
         writeln!(out, "{job}")?;
         if !quiet {
-            let jobs = if array.jobs == 1 { "1 job".to_owned() } else { format!("{} jobs", array.jobs) };
-            tell!("submitted {} as job {job} ({jobs})", array.script);
+            let jobs = draft::count(array.record.jobs, "job");
+            tell!("submitted {} as job {job} ({jobs})", array.record.script);
         }
-        previous = array.num_parallel_jobs.map_or(previous, |_| Some(job));
+        previous = array.record.num_parallel_jobs.map_or(previous, |_| Some(job));
     }
     out.flush()?;
     Ok(Exit::Done)
@@ -228,7 +203,7 @@ fn submit_each(
 fn submit_one(
     plan: &Plan,
     ledger: &mut Ledger<'_>,
-    (number, array): (usize, &ArrayRecord),
+    (number, array): (usize, &PlannedArray),
     previous: Option<u64>,
     args: &SubmitArgs,
 ) -> Result<u64, Failure> {
@@ -244,26 +219,19 @@ fn submit_one(
         superseded: false,
     });
     ledger.save()?;
-    let slurm = slurm_of(plan, array)?;
     // `num_parallel_jobs` holds for the plan as a whole: what was cut only for its length runs one array after the other.
-    let previous = array.num_parallel_jobs.and(previous);
+    let previous = array.record.num_parallel_jobs.and(previous);
     let options = SubmitOptions {
         hold: args.hold,
-        comment: comment(&slurm),
-        dependency: dependency::option(previous, args.dependency.as_deref(), &slurm),
+        comment: comment(&array.slurm),
+        dependency: dependency::option(previous, args.dependency.as_deref(), &array.slurm),
     };
-    let job = Client.submit(&plan.folder.join(&array.script), &token, &options, ledger.turn.lock())?;
+    let job = Client.submit(&plan.folder.join(&array.record.script), &token, &options, ledger.turn.lock())?;
     if let Some(submission) = ledger.content.submissions.last_mut() {
         submission.job = Some(job);
     }
     ledger.save()?;
     Ok(job)
-}
-
-/// What an array asks of the cluster.
-fn slurm_of(plan: &Plan, array: &ArrayRecord) -> Result<Slurm, Failure> {
-    let Some((run, ..)) = plan.job_record(array.offset)?.reps.first().copied() else { return Ok(Slurm::default()) };
-    Ok(plan.experiment_record(plan.run_record(run)?.experiment)?.slurm)
 }
 
 /// The comment that the configuration gives an array's jobs.
@@ -276,8 +244,8 @@ fn comment(slurm: &Slurm) -> Option<String> {
 }
 
 /// What Slurm refuses must not have taken the place of anything: asks about the first script before there is a plan.
-fn probe(prepared: &Prepared<'_>, args: &SubmitArgs, gate: &mut dyn Gate) -> Result<(), Failure> {
-    let frozen = prepared.write(Mode::DryRun, gate)?;
+fn probe(plan: &plan::Plan, draft: &Draft, args: &SubmitArgs) -> Result<(), Failure> {
+    let frozen = draft.write(plan, Mode::DryRun)?;
     let Some((script, _)) = frozen.scripts.first() else { return Ok(()) };
     let folder = store::scratch(&frozen.scripts)?;
     match Client.test(&folder.path().join(script), &test_options(args)) {
@@ -295,10 +263,10 @@ fn test_options(args: &SubmitArgs) -> SubmitOptions {
 }
 
 /// Asks about the scripts that would be written, in a place of their own: nothing is planned.
-fn test_config(prepared: &Prepared<'_>, args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
-    let frozen = prepared.write(Mode::DryRun, &mut Nowhere)?;
+fn test_config(plan: &plan::Plan, draft: &Draft, args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
+    let frozen = draft.write(plan, Mode::DryRun)?;
     if !quiet {
-        tell!("{}", draft::summary(&frozen.built));
+        tell!("{}", draft::summary(plan));
     }
     if frozen.scripts.is_empty() {
         tell!("nothing is left to do: nothing would be submitted");
@@ -398,11 +366,11 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(
 }
 
 /// Repetitions that another plan of the same folder has queued or running are not submitted by accident.
-fn refuse_under_way(plan: &Plan, queue: &[Element]) -> Result<(), Failure> {
+fn refuse_under_way(plan: &Plan, value: &plan::Plan, queue: &[Element]) -> Result<(), Failure> {
     let own: HashSet<u64> = survey::elements(plan, queue)?.iter().map(|element| element.id).collect();
     let others: Vec<Element> = queue.iter().filter(|element| !own.contains(&element.job)).cloned().collect();
     let plans = plan.folder.parent().unwrap_or(&plan.folder);
-    let Some(told) = UnderWay::look(plans, &others, &plan.root)?.of(plan)? else { return Ok(()) };
+    let Some(told) = UnderWay::look(plans, &others)?.of(value, &plan.root) else { return Ok(()) };
     let (folder, me) = (plan.folder.display(), super::me());
     Err(Failure::Usage(format!(
         "plan `{folder}` is not submitted: {told}; `{me} submit {folder}` submits it when they have ended, \

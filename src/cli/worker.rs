@@ -53,13 +53,14 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
             plan.jobs()
         )));
     }
+    // A share that is damaged is refused before anything is noted or begun.
+    let repetitions = plan.job(number)?.reps.len();
     begin(&plan);
     let mut options = options(Duration::from_secs_f64(args.grace))?;
     if options.slurm.is_some() {
         options.time_limit =
             TimeLimit { warning: Duration::from_secs(args.warning.into()), ask: Some(crate::slurm::time_left) };
     }
-    let repetitions: usize = plan.job_record(number)?.reps.iter().map(|(_, _, count)| *count as usize).sum();
     let count = draft::count(repetitions as u64, "repetition");
     log::info!("plan {}, job {number}: {count} on {}", plan.name(), options.host);
     let setting = Setting {

@@ -43,8 +43,6 @@ struct Choice {
 /// One combination of an experiment's parameters.
 #[derive(Debug, Clone)]
 pub struct Run<'e> {
-    /// From 0, without gaps where `exclude` dropped a run.
-    pub index: u64,
     /// Its name, safe as a directory; `None` where the experiment combines nothing: the original then has no folder for the run.
     pub name: Option<String>,
     /// All parameters, a mapping.
@@ -88,36 +86,26 @@ impl<'e> Expansion<'e> {
         self.candidates as u64
     }
 
-    /// The experiment it was made from.
-    pub fn experiment(&self) -> &'e Experiment {
-        self.experiment
-    }
-
     /// The runs, one at a time; those that match `exclude` are left out.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         let most = if self.experiment.first_run_only { 1 } else { usize::MAX };
         (0..self.candidates)
-            .map(|number| self.candidate(number))
+            .map(|number| self.compute(number))
             .filter(|run| !self.experiment.exclude.iter().any(|pattern| run.params.matches(pattern)))
             .take(most)
-            .zip(0..)
-            .map(|(run, index)| Run { index, ..run })
     }
 
-    /// The patterns of `exclude` that match no run: most likely misspelt, or of another type (`"1"` is not `1`).
-    pub fn idle_excludes(&self) -> Vec<&'e Value> {
-        let mut idle: Vec<_> = self.experiment.exclude.iter().collect();
-        for number in 0..self.candidates {
-            if idle.is_empty() {
-                break;
-            }
-            let run = self.candidate(number);
-            idle.retain(|pattern| !run.params.matches(pattern));
-        }
-        idle
+    /// How many runs there are before `exclude`.
+    pub fn candidates(&self) -> usize {
+        self.candidates
     }
 
-    fn candidate(&self, number: usize) -> Run<'_> {
+    /// One of them by its number, whatever `exclude` says.
+    pub fn candidate(&self, number: usize) -> Option<Run<'_>> {
+        (number < self.candidates).then(|| self.compute(number))
+    }
+
+    fn compute(&self, number: usize) -> Run<'_> {
         let mut chosen = Vec::new();
         // The first level turns slowest: peel positions off from the last one.
         let mut positions = vec![0; self.levels.len()];
@@ -134,7 +122,7 @@ impl<'e> Expansion<'e> {
         }
         let name = (!self.levels.is_empty()).then(|| self.name(&chosen));
         let assignments = chosen.into_iter().map(|(assignment, _)| assignment).collect();
-        Run { index: 0, name, params, assignments }
+        Run { name, params, assignments }
     }
 
     fn name(&self, chosen: &[(Assignment<'_>, &Choice)]) -> String {
@@ -322,19 +310,10 @@ mod tests {
         let mut e = experiment("e", "{}", vec![sweep("grid", r#"{"a": [1, 2], "n": {"b": [1.0, 2]}}"#)]);
         e.exclude = vec![value(r#"{"a": 1, "n": {"b": 1}}"#), value(r#"{"a": 2, "n": {"b": 2}}"#)];
         let expansion = Expansion::new(&e).unwrap();
-        let runs: Vec<_> = expansion.runs().map(|run| (run.index, run.name.unwrap())).collect();
-        assert_eq!(runs, [(0, "e__a1_n.b2".to_owned()), (1, "e__a2_n.b1.0".to_owned())]);
-        assert_eq!(expansion.idle_excludes(), Vec::<&Value>::new());
+        let runs: Vec<_> = expansion.runs().map(|run| run.name.unwrap()).collect();
+        assert_eq!(runs, ["e__a1_n.b2", "e__a2_n.b1.0"]);
         e.first_run_only = true;
         assert_eq!(names(&e), ["e__a1_n.b2"]);
-    }
-
-    #[test]
-    fn patterns_that_exclude_nothing_are_known() {
-        let mut e = experiment("e", "{}", vec![sweep("grid", r#"{"a": [1, 2]}"#)]);
-        e.exclude = [r#"{"a": "1"}"#, r#"{"a": 1.0}"#, r#"{"b": 1}"#].map(value).to_vec();
-        let expansion = Expansion::new(&e).unwrap();
-        assert_eq!(expansion.idle_excludes(), [&e.exclude[0], &e.exclude[2]]);
     }
 
     #[test]

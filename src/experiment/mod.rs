@@ -6,7 +6,7 @@
 mod expand;
 mod name;
 
-pub use expand::{Expansion, LIMIT, Run};
+pub use expand::{Assignment, Expansion, LIMIT, Run};
 pub(crate) use name::params_sha256;
 pub use name::{component, seed};
 pub(crate) use name::{hex, with_hash};

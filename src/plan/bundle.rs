@@ -6,36 +6,25 @@
 use super::record::{ArrayRecord, ExperimentRecord, JobRecord};
 use crate::config::Slurm;
 
-/// Collects the repetitions of one experiment into jobs.
-#[derive(Debug)]
-pub struct Bundler {
-    per_job: u32,
-    held: u32,
-    reps: Vec<(u32, u32, u32)>,
-}
-
-impl Bundler {
-    /// Jobs of at most `reps_per_job` repetitions.
-    pub fn new(reps_per_job: u32) -> Self {
-        Bundler { per_job: reps_per_job.max(1), held: 0, reps: Vec::new() }
-    }
-
-    /// Adds a repetition; a job that is now full comes back.
-    pub fn push(&mut self, run: u32, rep: u32) -> Option<JobRecord> {
-        match self.reps.last_mut() {
-            Some((last, first, count)) if *last == run && first.checked_add(*count) == Some(rep) => *count += 1,
-            _ => self.reps.push((run, rep, 1)),
+/// Cuts the repetitions of one experiment into jobs of at most `per_job`. They come as stretches: a run's number, the first
+/// repetition, how many.
+pub fn jobs(per_job: u32, mut stretches: impl Iterator<Item = (u32, u32, u32)>) -> impl Iterator<Item = JobRecord> {
+    let mut left = None;
+    std::iter::from_fn(move || {
+        let mut room = per_job.max(1);
+        let mut reps = Vec::new();
+        while room > 0
+            && let Some((run, first, count)) = left.take().or_else(|| stretches.next())
+        {
+            let taken = room.min(count);
+            reps.push((run, first, taken));
+            room -= taken;
+            if taken < count {
+                left = Some((run, first.saturating_add(taken), count - taken));
+            }
         }
-        self.held += 1;
-        if self.held == self.per_job { self.finish() } else { None }
-    }
-
-    /// The last job, where repetitions are left.
-    pub fn finish(&mut self) -> Option<JobRecord> {
-        self.held = 0;
-        let reps = std::mem::take(&mut self.reps);
         (!reps.is_empty()).then_some(JobRecord { reps })
-    }
+    })
 }
 
 /// An array and what its script must say.
@@ -53,11 +42,11 @@ pub struct PlannedArray {
 
 /// Cuts the jobs into arrays: neighbouring experiments that ask the cluster for the same share one, as far as
 /// `max_array_size` elements go. `jobs` has the number of jobs of each experiment, in plan order.
-pub fn arrays(experiments: &[ExperimentRecord], jobs: &[u64], max_array_size: u32) -> Vec<PlannedArray> {
+pub fn arrays(experiments: &[&ExperimentRecord], jobs: &[u64], max_array_size: u32) -> Vec<PlannedArray> {
     let mut arrays: Vec<PlannedArray> = Vec::new();
     let mut offset = 0;
     let mut previous: Option<&ExperimentRecord> = None;
-    for (experiment, &count) in experiments.iter().zip(jobs).filter(|(_, count)| **count > 0) {
+    for (&experiment, &count) in experiments.iter().zip(jobs).filter(|(_, count)| **count > 0) {
         let most = u64::from(experiment.slurm.max_array_size.unwrap_or(max_array_size).max(1));
         let mut rest = count;
         if previous.is_some_and(|previous| previous.same_resources(experiment))
@@ -110,15 +99,6 @@ mod tests {
     use crate::experiment::testing::experiment;
     use proptest::prelude::*;
 
-    #[test]
-    fn neighbours_are_one_stretch() {
-        let mut bundler = Bundler::new(3);
-        assert!(bundler.push(0, 0).is_none());
-        assert!(bundler.push(0, 1).is_none());
-        assert_eq!(bundler.push(1, 0).unwrap().reps, [(0, 0, 2), (1, 0, 1)]);
-        assert!(bundler.finish().is_none());
-    }
-
     fn named(name: &str, partition: &str) -> ExperimentRecord {
         let mut e = experiment(name, "{}", vec![]);
         e.slurm.partition = Some(partition.to_owned());
@@ -126,10 +106,20 @@ mod tests {
     }
 
     #[test]
+    fn jobs_are_filled_over_runs() {
+        let jobs: Vec<_> = jobs(3, [(0, 0, 2), (1, 0, 3)].into_iter()).map(|job| job.reps).collect();
+        assert_eq!(jobs, [vec![(0, 0, 2), (1, 0, 1)], vec![(1, 1, 2)]]);
+    }
+
+    fn cut(experiments: &[ExperimentRecord], jobs: &[u64], most: u32) -> Vec<PlannedArray> {
+        arrays(&experiments.iter().collect::<Vec<_>>(), jobs, most)
+    }
+
+    #[test]
     fn neighbours_with_the_same_resources_share_an_array() {
         let experiments =
             [named("a", "cpu"), named("b", "cpu"), named("idle", "gpu"), named("c", "gpu"), named("d", "cpu")];
-        let found = arrays(&experiments, &[2, 3, 0, 4, 1], 1001);
+        let found = cut(&experiments, &[2, 3, 0, 4, 1], 1001);
         let found: Vec<_> = found
             .iter()
             .map(|a| (a.record.script.as_str(), a.record.offset, a.record.jobs, a.experiments.join("+")))
@@ -147,18 +137,18 @@ mod tests {
     #[test]
     fn a_large_experiment_is_cut() {
         let experiments = [named("a", "cpu"), named("b", "cpu")];
-        let found = arrays(&experiments, &[5, 4], 3);
+        let found = cut(&experiments, &[5, 4], 3);
         let found: Vec<_> = found.iter().map(|a| (a.record.offset, a.record.jobs, a.experiments.join("+"))).collect();
         assert_eq!(found, [(0, 3, "a".to_owned()), (3, 3, "a+b".to_owned()), (6, 3, "b".to_owned())]);
     }
 
     #[test]
     fn scripts_are_numbered_so_that_they_sort() {
-        let found = arrays(&[named("a", "cpu")], &[10], 1);
+        let found = cut(&[named("a", "cpu")], &[10], 1);
         assert_eq!(found[0].record.script, "sbatch_01.sh");
         assert_eq!(found[9].record.script, "sbatch_10.sh");
-        assert_eq!(arrays(&[named("a", "cpu")], &[10], 10)[0].record.script, "sbatch.sh");
-        assert_eq!(arrays(&[named("a", "cpu")], &[0], 10), []);
+        assert_eq!(cut(&[named("a", "cpu")], &[10], 10)[0].record.script, "sbatch.sh");
+        assert_eq!(cut(&[named("a", "cpu")], &[0], 10), []);
     }
 
     proptest! {
@@ -171,7 +161,7 @@ mod tests {
                 jobs.iter().enumerate().map(|(i, (_, p))| named(&i.to_string(), &p.to_string())).collect();
             let counts: Vec<_> = jobs.iter().map(|(count, _)| *count).collect();
             let mut next = 0;
-            for array in arrays(&experiments, &counts, most) {
+            for array in cut(&experiments, &counts, most) {
                 prop_assert_eq!(array.record.offset, next);
                 prop_assert!((1..=u64::from(most.max(1))).contains(&array.record.jobs));
                 next += array.record.jobs;
@@ -184,15 +174,12 @@ mod tests {
             finished in prop::collection::vec(prop::collection::vec(any::<bool>(), 1..6), 0..8),
             per_job in 0..6u32,
         ) {
-            let mut bundler = Bundler::new(per_job);
-            let (mut jobs, mut todo) = (Vec::new(), Vec::new());
+            let mut todo = Vec::new();
             for (run, reps) in (0..).zip(&finished) {
-                for (rep, _) in (0..).zip(reps).filter(|(_, done)| !**done) {
-                    todo.push((run, rep));
-                    jobs.extend(bundler.push(run, rep));
-                }
+                todo.extend((0..).zip(reps).filter(|(_, done)| !**done).map(|(rep, _)| (run, rep)));
             }
-            jobs.extend(bundler.finish());
+            let stretches = todo.iter().map(|&(run, rep)| (run, rep, 1));
+            let jobs: Vec<_> = jobs(per_job, stretches).collect();
             let sizes: Vec<_> = jobs.iter().map(|job| job.reps.iter().map(|(_, _, n)| n).sum::<u32>()).collect();
             prop_assert!(sizes.iter().rev().skip(1).all(|size| *size == per_job.max(1)));
             prop_assert!(sizes.last().is_none_or(|size| (1..=per_job.max(1)).contains(size)));

@@ -2,8 +2,8 @@
 //!
 //! Pure. It finds at plan time what would otherwise crash every repetition, or waste an allocation.
 
-use super::outline::PlannedRun;
 use super::record::ExperimentRecord;
+use super::runs::Resolved;
 use super::sbatch::{self, limit};
 use crate::config::{Argv, At, Diagnostic, Experiment, SbatchArg, Slurm, Template};
 use crate::run::render::{self, Arguments, Context, Names};
@@ -72,10 +72,10 @@ fn meaningless(experiment: &Experiment) -> Option<Diagnostic> {
 
 /// Renders every template of a run as the worker will, to find what it lacks: for its first repetition, and for its last one
 /// where a condition may be in it.
-pub fn run(root: &Path, run: &PlannedRun<'_>) -> Result<(), Box<Diagnostic>> {
+pub fn run(root: &Path, run: Resolved<'_>) -> Result<(), Box<Diagnostic>> {
     let uses = |text: &str| templates(run.experiment).any(|template| template.text.contains(text));
     // The first one in any case: a launcher may be wrong whatever the values.
-    if run.run.index == 0 || uses("{") {
+    if run.first || uses("{") {
         repetition(root, run, 0)?;
     }
     let last = run.experiment.repetitions.saturating_sub(1);
@@ -86,28 +86,29 @@ pub fn run(root: &Path, run: &PlannedRun<'_>) -> Result<(), Box<Diagnostic>> {
 }
 
 /// Whether the parameters of a run are of the type that the program's own experiment has for them.
-pub fn params(run: &PlannedRun<'_>, typed: impl Fn(&Value) -> Result<(), TypeError>) -> Result<(), Box<Diagnostic>> {
+pub fn params(run: Resolved<'_>, typed: impl Fn(&Value) -> Result<(), TypeError>) -> Result<(), Box<Diagnostic>> {
     if run.experiment.command.is_some() {
         return Ok(());
     }
-    typed(&run.run.params).map_err(|error| {
+    typed(run.params).map_err(|error| {
         let at = ["params", "name"].iter().find_map(|key| run.experiment.origin.key_at(key)).unwrap_or_default();
-        let message = format!("the parameters of `{}` are not what this program's experiment takes: {error}", run.name);
+        let message =
+            format!("the parameters of `{}` are not what this program's experiment takes: {error}", run.record.run);
         Box::new(
             Diagnostic::error(message).at(at).help("correct them here or in the sweep; or the type in the program"),
         )
     })
 }
 
-fn repetition(root: &Path, run: &PlannedRun<'_>, rep: u32) -> Result<(), Box<Diagnostic>> {
+fn repetition(root: &Path, run: Resolved<'_>, rep: u32) -> Result<(), Box<Diagnostic>> {
     let experiment = run.experiment;
-    let dir = super::layout::rep_dir(&root.join(&run.dir), rep);
+    let dir = super::layout::rep_dir(&root.join(&run.record.dir), rep);
     let dir_text = dir.to_string_lossy();
     let config_file = dir.join(super::layout::rep::CONFIG_YAML);
     let config_text = config_file.to_string_lossy();
     let names = Names {
         experiment: &experiment.name,
-        run: &run.name,
+        run: &run.record.run,
         rep,
         rep_dir: &dir_text,
         config_file: &config_text,
@@ -116,10 +117,10 @@ fn repetition(root: &Path, run: &PlannedRun<'_>, rep: u32) -> Result<(), Box<Dia
         gpus: "0",
         ..Names::default()
     };
-    let context = Context::new(&run.run.params, &names);
+    let context = Context::new(run.params, &names);
     let wrong = |template: &Template, why: String| {
         let which = if rep == 0 { String::new() } else { format!(", repetition {rep}") };
-        Box::new(unusable(template, &why).because(format!("in run `{}`{which}", run.name)))
+        Box::new(unusable(template, &why).because(format!("in run `{}`{which}", run.record.run)))
     };
     for argv in argvs(experiment) {
         let mut words = Arguments::default();

@@ -2,19 +2,22 @@
 //!
 //! Pure: it decides what is written, `crate::store` writes it. It must not look at the clock, the environment or any file.
 //!
-//! [`outline`] says which run lies where, [`build`](mod@build) streams the records through a [`Sink`](build::Sink), [`bundle`] cuts
-//! repetitions into jobs and jobs into arrays, [`sbatch`] renders an array's script, [`code`] decides about snapshots of the code.
+//! [`runs`] resolves every run and says where it lies, [`build`](mod@build) makes them one value, the [`Plan`], [`bundle`] cuts its
+//! repetitions into jobs and jobs into arrays, [`retry`] makes a plan of earlier ones, [`sbatch`] renders an array's script, [`code`]
+//! decides about snapshots of the code.
 
 pub mod build;
 pub mod bundle;
 pub mod check;
 pub mod code;
 pub mod layout;
-pub mod outline;
 pub mod record;
 pub mod retry;
+pub mod runs;
 pub mod sbatch;
 mod settings;
 pub mod template;
+mod value;
 
 pub use settings::{of_repetition, settings};
+pub use value::{Plan, PlannedExperiment, PlannedRun, Reps};

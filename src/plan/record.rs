@@ -134,7 +134,6 @@ pub struct ExperimentRecord {
     /// Handed to iterative experiments.
     pub iterations: Option<u64>,
     /// Repetitions of a job.
-    #[serde(default = "one")]
     pub reps_per_job: u32,
     /// Slots of a job.
     pub reps_in_parallel: u32,
@@ -193,10 +192,6 @@ pub struct Configured {
     /// The copy of the user's script template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-}
-
-fn one() -> u32 {
-    1
 }
 
 impl ExperimentRecord {

@@ -3,21 +3,18 @@
 //! Pure. Experiments, runs and parameters stay as they were frozen; only the bundles are cut anew. It must not decide which
 //! repetitions are missing.
 
-use super::build::{Built, Error, Sink};
-use super::bundle::{self, Bundler};
-use super::record::{Counts, ExperimentRecord, RunRecord};
+use super::record::{ExperimentRecord, RunRecord};
+use super::value::{Plan, PlannedExperiment, PlannedRun};
 use crate::run::standing::Standing;
 use std::collections::HashMap;
 
-/// An earlier plan, line for line.
+/// An earlier plan.
 #[derive(Debug, Clone)]
 pub struct Original<'a> {
     /// Its experiments, as the new plan is to have them.
     pub experiments: Vec<ExperimentRecord>,
-    /// The rest of their configuration, as JSON.
-    pub settings: Vec<String>,
-    /// Its runs.
-    pub runs: &'a [RunRecord],
+    /// What it says.
+    pub plan: &'a Plan,
 }
 
 /// A repetition by its place in the earlier plans.
@@ -124,115 +121,55 @@ fn by_key(counts: &HashMap<Standing, u64>) -> Vec<(&'static str, u64)> {
     Standing::ALL.into_iter().filter_map(|standing| Some((standing.key(), *counts.get(&standing)?))).collect()
 }
 
-/// An experiment of the new plan.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Group {
-    /// Its record.
-    pub record: ExperimentRecord,
-    /// The rest of its configuration, as JSON.
-    pub settings: String,
-    /// Its runs that miss something.
-    pub runs: Vec<Again>,
-}
-
-/// A run of the new plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
-    /// Its record; [`build`] gives it the line of its experiment.
-    pub record: RunRecord,
-    /// The plan and the line where its parameters are.
-    pub from: (usize, u32),
-    /// The repetitions to run, ascending.
-    pub reps: Vec<u32>,
-}
-
-/// Puts together what is the same: experiments that are alike in everything, runs with the same directory and parameters.
-/// Both come in the order in which they are first missing.
-pub fn regroup(originals: &[Original<'_>], missing: &[Place]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+/// The new plan. What is the same is put together: experiments that are alike in everything, runs with the same directory and
+/// parameters. Both come in the order in which they are first missing. `max_array_size` is as in
+/// [`build`](super::build::build()).
+pub fn build(originals: &[Original<'_>], missing: &[Place], max_array_size: impl FnOnce(u64) -> u32) -> Plan {
+    let mut groups: Vec<Group<'_>> = Vec::new();
     // Where an experiment of an earlier plan, and a run, went.
     let mut homes: HashMap<(usize, u32), Option<usize>> = HashMap::new();
     let mut known: HashMap<(usize, &str, &str), usize> = HashMap::new();
     for place in missing {
         let Some(original) = originals.get(place.plan) else { continue };
-        let Some(run) = original.runs.get(place.run as usize) else { continue };
-        let home = *homes.entry((place.plan, run.experiment)).or_insert_with(|| {
-            let record = original.experiments.get(run.experiment as usize)?;
-            let settings = original.settings.get(run.experiment as usize)?;
-            let alike = |group: &Group| group.record == *record && group.settings == *settings;
+        let Some(run) = original.plan.runs.get(place.run as usize) else { continue };
+        let number = run.record.experiment;
+        let home = *homes.entry((place.plan, number)).or_insert_with(|| {
+            let record = original.experiments.get(number as usize)?;
+            let settings = &original.plan.experiments.get(number as usize)?.settings;
+            let alike = |group: &Group<'_>| group.record == record && group.settings == settings;
             Some(groups.iter().position(alike).unwrap_or_else(|| {
-                groups.push(Group { record: record.clone(), settings: settings.clone(), runs: Vec::new() });
+                groups.push(Group { record, settings, runs: Vec::new() });
                 groups.len() - 1
             }))
         });
         let Some((home, group)) = home.and_then(|home| Some((home, groups.get_mut(home)?))) else { continue };
-        let line = *known.entry((home, &run.dir, &run.params_sha256)).or_insert_with(|| {
-            group.runs.push(Again { record: run.clone(), from: (place.plan, place.run), reps: Vec::new() });
+        let line = *known.entry((home, &run.record.dir, &run.record.params_sha256)).or_insert_with(|| {
+            group.runs.push((run, Vec::new()));
             group.runs.len() - 1
         });
-        if let Some(run) = group.runs.get_mut(line) {
-            run.reps.push(place.rep);
+        if let Some((_, reps)) = group.runs.get_mut(line) {
+            reps.push(place.rep);
         }
     }
-    for run in groups.iter_mut().flat_map(|group| &mut group.runs) {
-        run.reps.sort_unstable();
-        run.reps.dedup();
+    let mut plan = Plan::default();
+    for (experiment, group) in (0..).zip(groups) {
+        plan.experiments.push(PlannedExperiment { record: group.record.clone(), settings: group.settings.to_owned() });
+        for (run, mut reps) in group.runs {
+            reps.sort_unstable();
+            reps.dedup();
+            let record = RunRecord { experiment, ..run.record.clone() };
+            plan.runs.push(PlannedRun { record, params: run.params.clone(), reps: reps.into_iter().collect() });
+        }
     }
-    groups
+    plan.cut(max_array_size);
+    plan
 }
 
-/// How many jobs the groups make whose configuration does not say how long an array may be.
-pub fn jobs_to_cut(groups: &[Group]) -> u64 {
-    let jobs = |group: &Group| {
-        let reps: u64 = group.runs.iter().map(|run| run.reps.len() as u64).sum();
-        reps.div_ceil(group.record.reps_per_job.max(1).into())
-    };
-    groups.iter().filter(|group| group.record.slurm.max_array_size.is_none()).map(jobs).sum()
-}
-
-/// Decides the new plan: everything goes to the sink. `params` gives a run's parameters in JSON, by its plan and line.
-///
-/// # Errors
-///
-/// What the sink or `params` says.
-pub fn build(
-    groups: &[Group],
-    max_array_size: u32,
-    params: &dyn Fn(usize, u32) -> anyhow::Result<String>,
-    sink: &mut dyn Sink,
-) -> Result<Built, Error> {
-    let mut counts = Counts::default();
-    let mut jobs = Vec::with_capacity(groups.len());
-    let mut line = 0;
-    for (index, group) in (0..).zip(groups) {
-        sink.experiment(&group.record, &group.settings)?;
-        counts.experiments += 1;
-        let before = counts.jobs;
-        let mut bundler = Bundler::new(group.record.reps_per_job);
-        for run in &group.runs {
-            let (plan, source) = run.from;
-            sink.run(
-                &RunRecord { experiment: index, ..run.record.clone() },
-                &params(plan, source).map_err(Error::Oracle)?,
-            )?;
-            counts.runs += 1;
-            for rep in &run.reps {
-                counts.repetitions += 1;
-                if let Some(job) = bundler.push(line, *rep) {
-                    sink.job(&job)?;
-                    counts.jobs += 1;
-                }
-            }
-            line += 1;
-        }
-        if let Some(job) = bundler.finish() {
-            sink.job(&job)?;
-            counts.jobs += 1;
-        }
-        jobs.push(counts.jobs - before);
-    }
-    let records: Vec<_> = groups.iter().map(|group| group.record.clone()).collect();
-    Ok(Built { counts, arrays: bundle::arrays(&records, &jobs, max_array_size), renamed: 0, idle_excludes: Vec::new() })
+/// An experiment of the new plan, and its runs that miss something: the repetitions to run.
+struct Group<'a> {
+    record: &'a ExperimentRecord,
+    settings: &'a str,
+    runs: Vec<(&'a PlannedRun, Vec<u32>)>,
 }
 
 #[cfg(test)]

@@ -1,26 +1,56 @@
-//! Which repetitions of a run are finished, for the planner.
+//! Which repetitions of a run are finished, for the planner: all runs side by side.
 
-use super::{Error, Result, rep};
-use crate::plan::build::Finished;
-use crate::plan::layout;
+use super::{Result, rep};
+use crate::plan::{PlannedRun, Reps, layout};
 use crate::run::status::Found;
 use crate::value::Value;
+use rayon::prelude::*;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What is on disk of a run.
+/// Why it cannot be told.
 #[derive(Debug)]
-pub enum OnDisk {
+pub enum Error {
+    /// A folder cannot be read.
+    Store(super::Error),
+    /// A repetition is finished with other parameters.
+    Differs {
+        /// The place of its run among those looked at.
+        run: usize,
+        /// Its directory.
+        dir: PathBuf,
+        /// Its parameters, where they can be read.
+        stored: Option<Value>,
+    },
+}
+
+/// The finished repetitions of each run, whose directories start at `root`.
+///
+/// # Errors
+/// That of the first run that has one.
+pub fn look(runs: &[PlannedRun], root: &Path) -> std::result::Result<Vec<Reps>, Error> {
+    let looks: Vec<_> = runs.par_iter().map(|run| look_at(run, root)).collect();
+    let named = |(number, look): (usize, _)| match look {
+        Ok(OnDisk::Finished(reps)) => Ok(reps),
+        Ok(OnDisk::Differs(dir, stored)) => Err(Error::Differs { run: number, dir, stored }),
+        Err(error) => Err(Error::Store(error)),
+    };
+    looks.into_iter().enumerate().map(named).collect()
+}
+
+/// What is on disk of a run.
+enum OnDisk {
     /// These repetitions are finished, with the plan's parameters.
-    Finished(Finished),
+    Finished(Reps),
     /// This repetition is finished with other parameters; theirs, where they can be read.
     Differs(PathBuf, Option<Value>),
 }
 
-/// Looks at the repetitions of the run in `run_dir`. One directory is read where nothing was run yet.
-pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnDisk> {
-    let mut finished = Finished::default();
-    let Some(log) = layout::rep_dir(run_dir, 0).parent().map(Path::to_owned) else {
+/// Looks at the repetitions of one run. One name is looked up where nothing was run yet.
+fn look_at(run: &PlannedRun, root: &Path) -> Result<OnDisk> {
+    let run_dir = root.join(&run.record.dir);
+    let mut finished = Reps::default();
+    let Some(log) = layout::rep_dir(&run_dir, 0).parent().map(Path::to_owned) else {
         return Ok(OnDisk::Finished(finished));
     };
     match std::fs::symlink_metadata(&log) {
@@ -28,19 +58,19 @@ pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnD
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(OnDisk::Finished(finished));
         }
-        Err(error) => return Err(Error::new("read", &log, error)),
+        Err(error) => return Err(super::Error::new("read", &log, error)),
     }
     let mut unreadable = Vec::new();
-    for number in 0..repetitions {
-        let dir = layout::rep_dir(run_dir, number);
+    for number in run.reps.iter() {
+        let dir = layout::rep_dir(&run_dir, number);
         match rep::status(&dir) {
             // It may be finished, so no worker will run it as long as that is so; nor is it lost, as the plan holds it.
             Found::Unreadable(why) => unreadable.push(why),
             Found::Status(status) if status.state.is_finished() => {
-                if status.params_sha256 != params_sha256 {
+                if status.params_sha256 != run.record.params_sha256 {
                     return Ok(OnDisk::Differs(dir.clone(), rep::stored_params(&dir)));
                 }
-                finished.insert(number);
+                finished.push(number, 1);
             }
             Found::Status(_) | Found::Nothing => {}
         }
@@ -55,21 +85,21 @@ pub fn look(run_dir: &Path, repetitions: u32, params_sha256: &str) -> Result<OnD
     Ok(OnDisk::Finished(finished))
 }
 
-/// The highest number among the plans that finished a repetition of the run in `run_dir`, of those in the folder of plans
-/// `plans` (as states name it); also of plans that are gone. 0 where there is none.
-pub fn newest_plan(run_dir: &Path, repetitions: u32, plans: &Path) -> u32 {
-    let mut newest = 0;
-    if !super::exists(run_dir) {
-        return newest;
-    }
-    for number in 0..repetitions {
-        if let Found::Status(status) = rep::status(&layout::rep_dir(run_dir, number))
-            && status.state.is_finished()
-        {
-            newest = newest.max(number_in(Path::new(&status.plan), plans).unwrap_or(0));
+/// The highest number among the plans that finished a repetition of the runs, whose directories start at `root`, of those in the
+/// folder of plans `plans` (as states name it); also of plans that are gone. 0 where there is none.
+pub fn newest_plan(runs: &[PlannedRun], root: &Path, plans: &Path) -> u32 {
+    let newest = |run: &PlannedRun| {
+        let run_dir = root.join(&run.record.dir);
+        if !super::exists(&run_dir) {
+            return 0;
         }
-    }
-    newest
+        let numbers = run.reps.iter().filter_map(|number| match rep::status(&layout::rep_dir(&run_dir, number)) {
+            Found::Status(status) if status.state.is_finished() => number_in(Path::new(&status.plan), plans),
+            _ => None,
+        });
+        numbers.max().unwrap_or(0)
+    };
+    runs.par_iter().map(newest).max().unwrap_or(0)
 }
 
 /// The number of a plan in this folder of plans.

@@ -14,6 +14,7 @@ use super::{Error, Result};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord, ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord};
+use crate::plan::{self, PlannedExperiment, PlannedRun, Reps};
 use crate::value::Value;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -35,17 +36,6 @@ pub struct Plan {
     runs: Reader,
     params: Reader,
     jobs: Reader,
-}
-
-/// All records of a plan.
-#[derive(Debug, Clone)]
-pub struct Records {
-    /// Its experiments, in order.
-    pub experiments: Vec<ExperimentRecord>,
-    /// Its runs, in order.
-    pub runs: Vec<RunRecord>,
-    /// Its jobs, in order.
-    pub jobs: Vec<JobRecord>,
 }
 
 /// One element's share of a plan.
@@ -228,35 +218,42 @@ impl Plan {
         read_json(&self.experiments, number.into())
     }
 
-    /// The parameters of one run, as JSON.
-    pub fn params_json(&self, run: u32) -> Result<String> {
-        self.params.line(run.into())
-    }
-
-    /// All its records, checked as a whole.
-    pub fn records(&self) -> Result<Records> {
+    /// All that it says, checked as a whole.
+    pub fn read(&self) -> Result<plan::Plan> {
         let counts = self.manifest.counts;
-        let experiments = self.all_experiments()?;
-        let runs: Vec<RunRecord> = self.runs.all(counts.runs, parse)?;
-        let shape = |line: u32| {
-            let experiment = runs.get(line as usize)?.experiment;
-            Some((experiment, experiments.get(experiment as usize)?.repetitions))
-        };
-        let jobs = self.jobs.all(counts.jobs, |line| {
-            let job: JobRecord = parse(line)?;
-            job.check(shape).map(|()| job)
+        let mut settings = self.settings.all(counts.experiments, |line| Ok(line.to_owned()))?.into_iter();
+        let experiments = self.experiments.all(counts.experiments, |line| {
+            Ok(PlannedExperiment { record: parse(line)?, settings: settings.next().unwrap_or_default() })
         })?;
-        Ok(Records { experiments, runs, jobs })
+        let mut params = self.params.all(counts.runs, |line| Ok(line.to_owned()))?.into_iter();
+        let mut runs = self.runs.all(counts.runs, |line| {
+            Ok(PlannedRun { record: parse(line)?, params: params.next().unwrap_or_default(), reps: Reps::default() })
+        })?;
+        let jobs: Vec<JobRecord> = self.jobs.all(counts.jobs, |line| {
+            let job: JobRecord = parse(line)?;
+            job.check(|line| {
+                let experiment = runs.get(line as usize)?.record.experiment;
+                Some((experiment, experiments.get(experiment as usize)?.record.repetitions))
+            })?;
+            for &(line, first, count) in &job.reps {
+                if let Some(run) = runs.get_mut(line as usize) {
+                    run.reps.push(first, count);
+                }
+            }
+            Ok(job)
+        })?;
+        let (finished, arrays) = (counts.finished, self.manifest.arrays.clone());
+        let plan = plan::Plan { experiments, runs, finished, ..plan::Plan::default() }.with_arrays(arrays);
+        let alike = plan.jobs().zip(&jobs).take_while(|(made, written)| made == *written).count();
+        if alike < jobs.len() || plan.counts() != counts {
+            return Err(self.jobs.wrong(alike as u64, "it is not the job that its runs make"));
+        }
+        Ok(plan)
     }
 
     /// The records of all experiments.
     pub fn all_experiments(&self) -> Result<Vec<ExperimentRecord>> {
         self.experiments.all(self.manifest.counts.experiments, parse)
-    }
-
-    /// The rest of all experiments' configuration, as JSON.
-    pub fn all_settings(&self) -> Result<Vec<String>> {
-        self.settings.all(self.manifest.counts.experiments, |line| Ok(line.to_owned()))
     }
 
     fn read_run(&self, number: u32, experiments: &mut HashMap<u32, Arc<Experiment>>) -> Result<Run> {

@@ -5,10 +5,11 @@
 mod planned;
 
 use super::locks::Locks;
-use super::plan::{Plan, Records};
+use super::plan::Plan;
 use super::plans;
 use super::rep::Siblings;
 use super::{Result, submissions};
+use crate::plan;
 use crate::plan::layout::{self, rep as names};
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::run::decide::keeps;
@@ -29,10 +30,8 @@ pub struct Survey {
     /// Every repetition once, in the order of the plans. One that lies in several is seen in the last of those that were ever
     /// submitted or run, or, where none was, in the last.
     pub reps: Vec<Seen>,
-    /// Experiments by plan, line for line.
-    pub experiments: Vec<Vec<ExperimentRecord>>,
-    /// Runs by plan, line for line.
-    pub runs: Vec<Vec<RunRecord>>,
+    /// What the plans say.
+    pub values: Vec<plan::Plan>,
     /// Whether a plan was ever submitted or run.
     begun: Vec<bool>,
     /// Why the plans that cannot be read cannot: a sentence each. Nothing is known of what only they hold.
@@ -66,19 +65,23 @@ pub struct Seen {
 impl Survey {
     /// The record of a repetition's run.
     pub fn run(&self, seen: &Seen) -> Option<&RunRecord> {
-        self.runs.get(seen.plan)?.get(seen.run as usize)
+        Some(&self.values.get(seen.plan)?.runs.get(seen.run as usize)?.record)
     }
 
     /// The record of a repetition's experiment.
     pub fn experiment(&self, seen: &Seen) -> Option<&ExperimentRecord> {
-        self.experiments.get(seen.plan)?.get(self.run(seen)?.experiment as usize)
+        self.experiment_of(seen.plan, self.run(seen)?)
+    }
+
+    /// The record of a run's experiment.
+    pub fn experiment_of(&self, plan: usize, run: &RunRecord) -> Option<&ExperimentRecord> {
+        Some(&self.values.get(plan)?.experiments.get(run.experiment as usize)?.record)
     }
 
     /// Whether what a status says counts for the repetition's plan: with `-o`, what was finished before does not, once that plan
     /// was submitted or run.
     fn counts(&self, plan: usize, run: &RunRecord, status: &Status) -> bool {
-        let before =
-            self.plans.get(plan).zip(self.experiments.get(plan).and_then(|all| all.get(run.experiment as usize)));
+        let before = self.plans.get(plan).zip(self.experiment_of(plan, run));
         let before = before.and_then(|(of, experiment)| match self.begun.get(plan) {
             Some(true) => of.overwrites_before(experiment),
             _ => experiment.overwrites_before.as_deref(),
@@ -208,22 +211,20 @@ fn arrange(
     let mut survey = Survey {
         plans: Vec::new(),
         reps: Vec::new(),
-        experiments: Vec::new(),
-        runs: Vec::new(),
+        values: Vec::new(),
         begun: Vec::new(),
         unreadable_plans: sources.unreadable,
         unreadable: Vec::new(),
     };
     let mut planned = Planned::of(sources.plans.len() + sources.beside.len());
-    let mut read = Vec::new();
+    let mut elements = Vec::new();
     let mut unreadable = None;
     for plan in sources.plans {
-        match plan.records().and_then(|records| Ok((records, by_job(&plan, queue)?))) {
-            Ok((records, elements)) => {
-                survey.begun.push(!elements.is_empty() || plans::has_begun(&plan.folder)?);
-                read.push((records.jobs, elements));
-                survey.experiments.push(records.experiments);
-                survey.runs.push(records.runs);
+        match plan.read().and_then(|value| Ok((value, by_job(&plan, queue)?))) {
+            Ok((value, own)) => {
+                survey.begun.push(!own.is_empty() || plans::has_begun(&plan.folder)?);
+                elements.push(own);
+                survey.values.push(value);
                 survey.plans.push(plan);
             }
             Err(error) => {
@@ -241,22 +242,17 @@ fn arrange(
         order.sort_by_key(|index| survey.begun.get(*index) != Some(&true));
     }
     for index in order {
-        let (Some(plan), Some(experiments), Some(runs), Some((jobs, elements))) =
-            (survey.plans.get(index), survey.experiments.get(index), survey.runs.get(index), read.get_mut(index))
-        else {
-            continue;
-        };
-        let whole = Whole { plan, experiments, runs, jobs: std::mem::take(jobs), elements };
-        planned.add(&whole, Some(index), queue, wanted);
+        if let (Some(plan), Some(value), Some(elements)) =
+            (survey.plans.get(index), survey.values.get(index), elements.get(index))
+        {
+            planned.add(Whole { plan, value, elements }, Some(index), queue, wanted);
+        }
     }
     for plan in &sources.beside {
         // One that cannot be read is another command's to complain about.
-        let Ok((records, elements)) = plan.records().and_then(|records| Ok((records, by_job(plan, queue)?))) else {
-            continue;
-        };
-        let Records { experiments, runs, jobs } = records;
-        let whole = Whole { plan, experiments: &experiments, runs: &runs, jobs, elements: &elements };
-        planned.add(&whole, None, queue, wanted);
+        if let Ok((value, elements)) = plan.read().and_then(|value| Ok((value, by_job(plan, queue)?))) {
+            planned.add(Whole { plan, value: &value, elements: &elements }, None, queue, wanted);
+        }
     }
     Ok((survey, planned.in_order()))
 }
@@ -280,8 +276,9 @@ impl Looker<'_> {
     fn look(&self, places: &[Place]) -> (Vec<Seen>, Vec<String>) {
         let mut unreadable = Vec::new();
         let Some(first) = places.first() else { return (Vec::new(), unreadable) };
-        let run = self.survey.runs.get(first.plan).and_then(|runs| runs.get(first.run as usize));
+        let run = self.survey.values.get(first.plan).and_then(|value| value.runs.get(first.run as usize));
         let (Some(plan), Some(run)) = (self.survey.plans.get(first.plan), run) else { return (Vec::new(), unreadable) };
+        let run = &run.record;
         let run_dir = plan.root.join(&run.dir);
         let mut siblings = Siblings::open(&run_dir);
         let seen = places.iter().map(|place| {

@@ -3,6 +3,7 @@
 
 use crate::cli::Failure;
 use crate::config::{SbatchArg, Slurm};
+use crate::plan::bundle::PlannedArray;
 
 /// The dependencies that the configuration gives the jobs of an array, which its script asks for.
 fn configured(slurm: &Slurm) -> Option<&str> {
@@ -25,11 +26,10 @@ pub(super) fn option(previous: Option<u64>, given: Option<&str>, slurm: &Slurm) 
     })
 }
 
-/// Refuses what could not be joined: Slurm reads a list as all of it, or as any of it. `arrays` are those of a plan in order:
-/// whether the number of parallel jobs is limited, and what they ask for.
-pub(super) fn check<'a>(arrays: impl Iterator<Item = (bool, &'a Slurm)>, given: Option<&str>) -> Result<(), Failure> {
-    let chained = arrays.filter(|(limited, _)| *limited).skip(1);
-    let mut lists = chained.filter_map(|(_, slurm)| given.or_else(|| configured(slurm)));
+/// Refuses what could not be joined: Slurm reads a list as all of it, or as any of it. `arrays` are those of a plan in order.
+pub(super) fn check(arrays: &[PlannedArray], given: Option<&str>) -> Result<(), Failure> {
+    let chained = arrays.iter().filter(|array| array.record.num_parallel_jobs.is_some()).skip(1);
+    let mut lists = chained.filter_map(|array| given.or_else(|| configured(&array.slurm)));
     let Some(list) = lists.find(|list| list.contains('?')) else { return Ok(()) };
     Err(Failure::Usage(format!(
         "the dependency `{list}` cannot be kept: `num_parallel_jobs` makes the arrays of this plan wait for each other, and Slurm \

@@ -5,34 +5,26 @@ use crate::cli::Failure;
 use crate::cli::choose;
 use crate::cli::draft;
 use crate::cli::worker::hostname;
-use crate::plan::record::{JobRecord, RunRecord};
+use crate::plan;
 use crate::run::standing::Standing;
 use crate::slurm::Element;
-use crate::store::plan::Plan;
 use crate::store::survey;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// The repetitions that are under way, and how many of them a plan has, whose records are handed to it.
+/// The repetitions that are under way.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
     /// By their run's folder.
     reps: HashMap<PathBuf, HashSet<u32>>,
     /// A job of an array that has some.
     job: u64,
-    /// Where the plan's relative paths start.
-    root: PathBuf,
-    /// The lines of the plan's runs that have some, and all its lines so far.
-    runs: HashMap<u32, PathBuf>,
-    lines: u32,
-    /// How many the plan has.
-    busy: u64,
 }
 
 impl UnderWay {
-    /// Looks at the plans of a folder, for one whose paths start at `root`; `queue` is what Slurm says, less that plan's own.
-    pub(super) fn look(folder: &Path, queue: &[Element], root: &Path) -> Result<Self, Failure> {
-        let mut found = UnderWay { root: root.to_owned(), ..UnderWay::default() };
+    /// Looks at the plans of a folder; `queue` is what Slurm says, less what is no other plan's.
+    pub(super) fn look(folder: &Path, queue: &[Element]) -> Result<Self, Failure> {
+        let mut found = UnderWay::default();
         let (live, jobs): (Vec<_>, Vec<_>) = choose::under_way(folder, queue)?.into_iter().unzip();
         let Some(job) = jobs.last() else { return Ok(found) };
         found.job = *job;
@@ -54,41 +46,16 @@ impl UnderWay {
         Ok(found)
     }
 
-    /// How many repetitions of a plan on disk are under way, in words.
-    pub(super) fn of(mut self, plan: &Plan) -> Result<Option<String>, Failure> {
-        if !self.reps.is_empty() {
-            let records = plan.records()?;
-            records.runs.iter().for_each(|run| self.run(run));
-            records.jobs.iter().for_each(|job| self.job(job));
-        }
-        Ok(self.told())
-    }
-
-    /// Takes the plan's next run.
-    pub(super) fn run(&mut self, record: &RunRecord) {
-        if !self.reps.is_empty() {
-            let dir = self.root.join(&record.dir);
-            if self.reps.contains_key(&dir) {
-                self.runs.insert(self.lines, dir);
-            }
-        }
-        self.lines += 1;
-    }
-
-    /// Takes one of the plan's jobs.
-    pub(super) fn job(&mut self, record: &JobRecord) {
-        for &(line, first, count) in &record.reps {
-            let under_way = self.runs.get(&line).and_then(|dir| self.reps.get(dir));
-            let planned = first..first.saturating_add(count);
-            self.busy += under_way.map_or(0, |reps| planned.filter(|rep| reps.contains(rep)).count() as u64);
-        }
-    }
-
-    /// What the plan has of them, in words; `None` where that is nothing.
-    pub(super) fn told(&self) -> Option<String> {
-        let are = if self.busy == 1 { "is" } else { "are" };
-        let reps = draft::count(self.busy, "repetition");
-        (self.busy > 0)
+    /// What of a plan is under way, in words, where its paths start at `root`; `None` where that is nothing.
+    pub(super) fn of(&self, plan: &plan::Plan, root: &Path) -> Option<String> {
+        let busy = plan.runs.iter().map(|run| {
+            let under_way = self.reps.get(&root.join(&run.record.dir));
+            under_way.map_or(0, |reps| run.reps.iter().filter(|rep| reps.contains(rep)).count() as u64)
+        });
+        let busy = if self.reps.is_empty() { 0 } else { busy.sum() };
+        let are = if busy == 1 { "is" } else { "are" };
+        let reps = draft::count(busy, "repetition");
+        (busy > 0)
             .then(|| format!("{reps} of it {are} queued or running already, of an earlier plan (see job {})", self.job))
     }
 }

@@ -2,31 +2,9 @@
 
 use super::*;
 use crate::experiment::testing::experiment;
-use crate::plan::record::JobRecord;
+use crate::plan::Reps;
+use crate::plan::record::Counts;
 use proptest::prelude::*;
-
-/// Keeps everything.
-#[derive(Default)]
-struct Memory {
-    experiments: Vec<ExperimentRecord>,
-    runs: Vec<(RunRecord, String)>,
-    jobs: Vec<JobRecord>,
-}
-
-impl Sink for Memory {
-    fn experiment(&mut self, record: &ExperimentRecord, _: &str) -> std::io::Result<()> {
-        self.experiments.push(record.clone());
-        Ok(())
-    }
-    fn run(&mut self, record: &RunRecord, params_json: &str) -> std::io::Result<()> {
-        self.runs.push((record.clone(), params_json.to_owned()));
-        Ok(())
-    }
-    fn job(&mut self, record: &JobRecord) -> std::io::Result<()> {
-        self.jobs.push(record.clone());
-        Ok(())
-    }
-}
 
 fn record(name: &str, reps_per_job: u32) -> ExperimentRecord {
     let mut e = experiment(name, "{}", vec![]);
@@ -34,20 +12,26 @@ fn record(name: &str, reps_per_job: u32) -> ExperimentRecord {
     crate::plan::settings::record(&e)
 }
 
-fn run(experiment: u32, name: &str) -> RunRecord {
-    RunRecord { experiment, run: name.to_owned(), dir: format!("out/{name}"), params_sha256: format!("hash of {name}") }
+fn run(experiment: u32, name: &str) -> PlannedRun {
+    let (dir, params_sha256) = (format!("out/{name}"), format!("hash of {name}"));
+    let record = RunRecord { experiment, run: name.to_owned(), dir, params_sha256 };
+    PlannedRun { record, params: String::new(), reps: Reps::default() }
 }
 
-fn original(experiments: Vec<ExperimentRecord>, runs: &[RunRecord]) -> Original<'_> {
-    let settings = experiments.iter().map(|experiment| format!("settings of {}", experiment.name)).collect();
-    Original { experiments, settings, runs }
+/// A plan whose parameters say where they are from.
+fn original(number: u32, experiments: Vec<ExperimentRecord>, mut runs: Vec<PlannedRun>) -> Plan {
+    runs.iter_mut().zip(0..).for_each(|(run, line)| run.params = format!("{number}:{line}"));
+    let experiments = experiments
+        .into_iter()
+        .map(|record| PlannedExperiment { settings: format!("settings of {}", record.name), record })
+        .collect();
+    Plan { experiments, runs, ..Plan::default() }
 }
 
-fn made(originals: &[Original<'_>], places: &[Place]) -> (Memory, Built) {
-    let mut memory = Memory::default();
-    let params = |plan: usize, line: u32| Ok(format!("{plan}:{line}"));
-    let built = build(&regroup(originals, places), 1001, &params, &mut memory).unwrap();
-    (memory, built)
+fn made(originals: &[Plan], places: &[Place]) -> Plan {
+    let records = |plan: &Plan| plan.experiments.iter().map(|experiment| experiment.record.clone()).collect();
+    let originals: Vec<_> = originals.iter().map(|plan| Original { experiments: records(plan), plan }).collect();
+    build(&originals, places, |_| 1001)
 }
 
 fn place(plan: usize, run: u32, rep: u32) -> Place {
@@ -56,24 +40,25 @@ fn place(plan: usize, run: u32, rep: u32) -> Place {
 
 #[test]
 fn what_is_alike_in_two_plans_is_bundled_together() {
-    let (first, second) = ([run(0, "a1"), run(0, "a2"), run(1, "b")], [run(0, "a2"), run(1, "b")]);
+    let (first, second) = (vec![run(0, "a1"), run(0, "a2"), run(1, "b")], vec![run(0, "a2"), run(1, "b")]);
     let mut other = record("b", 2);
     other.slurm.time = Some("5".to_owned());
     let originals = [
-        original(vec![record("a", 2), record("b", 2)], &first),
-        original(vec![record("a", 2), other.clone()], &second),
+        original(0, vec![record("a", 2), record("b", 2)], first),
+        original(1, vec![record("a", 2), other.clone()], second),
     ];
     let places = [place(0, 0, 3), place(0, 2, 0), place(1, 0, 1), place(1, 0, 0), place(1, 1, 1)];
-    let (memory, built) = made(&originals, &places);
-    assert_eq!(memory.experiments, [record("a", 2), record("b", 2), other]);
+    let plan = made(&originals, &places);
+    let records: Vec<_> = plan.experiments.iter().map(|experiment| &experiment.record).collect();
+    assert_eq!(records, [&record("a", 2), &record("b", 2), &other]);
     let runs: Vec<_> =
-        memory.runs.iter().map(|(run, params)| (run.experiment, run.run.as_str(), params.as_str())).collect();
+        plan.runs.iter().map(|run| (run.record.experiment, run.record.run.as_str(), run.params.as_str())).collect();
     assert_eq!(runs, [(0, "a1", "0:0"), (0, "a2", "1:0"), (1, "b", "0:2"), (2, "b", "1:1")]);
-    let jobs: Vec<_> = memory.jobs.iter().map(|job| job.reps.clone()).collect();
+    let jobs: Vec<_> = plan.jobs().map(|job| job.reps).collect();
     assert_eq!(jobs, [vec![(0, 3, 1), (1, 0, 1)], vec![(1, 1, 1)], vec![(2, 0, 1)], vec![(3, 1, 1)]]);
-    assert_eq!(built.counts, Counts { experiments: 3, runs: 4, repetitions: 5, finished: 0, jobs: 4 });
+    assert_eq!(plan.counts(), Counts { experiments: 3, runs: 4, repetitions: 5, finished: 0, jobs: 4 });
     // Equal resources share an array, whatever plan they come from.
-    assert_eq!(built.arrays.iter().map(|array| array.record.jobs).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(plan.arrays.iter().map(|array| array.record.jobs).collect::<Vec<_>>(), [3, 1]);
 }
 
 #[test]
@@ -128,17 +113,18 @@ proptest! {
                 }
             }
         }
-        let (memory, built) = made(&[original(experiments, &runs)], &picked.places);
-        let name = |line: u32| memory.runs[line as usize].0.run.clone();
-        let held: Vec<_> = memory.jobs.iter().flat_map(|job| &job.reps)
+        let plan = made(&[original(0, experiments, runs)], &picked.places);
+        let name = |line: u32| plan.runs[line as usize].record.run.clone();
+        let jobs: Vec<_> = plan.jobs().collect();
+        let held: Vec<_> = jobs.iter().flat_map(|job| &job.reps)
             .flat_map(|(line, first, count)| (*first..first + count).map(|rep| (name(*line), rep))).collect();
         prop_assert_eq!(&held, &expected);
-        prop_assert_eq!(built.counts.repetitions, expected.len() as u64);
-        for job in &memory.jobs {
-            let of = |line: u32| memory.runs[line as usize].0.experiment;
+        prop_assert_eq!(plan.counts().repetitions, expected.len() as u64);
+        for job in &jobs {
+            let of = |line: u32| plan.runs[line as usize].record.experiment;
             prop_assert!(job.reps.iter().all(|(line, ..)| of(*line) == of(job.reps[0].0)));
             let size: u32 = job.reps.iter().map(|(_, _, count)| count).sum();
-            prop_assert!(size <= memory.experiments[of(job.reps[0].0) as usize].reps_per_job);
+            prop_assert!(size <= plan.experiments[of(job.reps[0].0) as usize].record.reps_per_job);
         }
     }
 }

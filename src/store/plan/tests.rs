@@ -2,30 +2,21 @@
 
 use super::*;
 use crate::experiment::testing::{experiment, sweep};
-use crate::plan::build::{self, NothingFinished, Options, Sink};
+use crate::plan::build::build;
+use crate::plan::runs::resolve;
 use std::fs;
 
 /// Writes a plan of two experiments with several runs and jobs below `root`; returns its folder.
 fn written(root: &Path) -> PathBuf {
-    struct ToDisk(PlanWriter);
-    impl Sink for ToDisk {
-        fn experiment(&mut self, record: &ExperimentRecord, settings: &str) -> std::io::Result<()> {
-            self.0.experiment(record, settings).map_err(std::io::Error::other)
-        }
-        fn run(&mut self, record: &RunRecord, params: &str) -> std::io::Result<()> {
-            self.0.run(record, params).map_err(std::io::Error::other)
-        }
-        fn job(&mut self, record: &JobRecord) -> std::io::Result<()> {
-            self.0.job(record).map_err(std::io::Error::other)
-        }
-    }
     let mut first =
         experiment("a", r#"{"x": "é", "big": 123456789012345678901}"#, vec![sweep("grid", r#"{"lr": [1, 1e-3]}"#)]);
     (first.repetitions, first.reps_per_job) = (3, 2);
     let second = experiment("b", "{}", vec![sweep("grid", r#"{"lr": [1, 2]}"#)]);
-    let options = Options { root: root.to_owned(), max_array_size: 3, templates: Vec::new(), command_optional: true };
-    let mut sink = ToDisk(PlanWriter::create(&root.join("out/plans")).unwrap());
-    let built = build::build(&[first, second], &options, &NothingFinished, &mut sink).unwrap();
+    let experiments = [first, second];
+    let runs = resolve(&experiments, root, |_| Ok(())).unwrap();
+    let plan = build(&experiments, runs, &[], &[], |_| 3);
+    let writer = PlanWriter::create(&root.join("out/plans")).unwrap();
+    writer.plan(&plan).unwrap();
     let manifest = Manifest {
         format: FORMAT,
         id: String::new(),
@@ -36,10 +27,12 @@ fn written(root: &Path) -> PathBuf {
         config: String::new(),
         overwrite: true,
         retry_of: Vec::new(),
-        counts: built.counts,
-        arrays: built.arrays.into_iter().map(|array| array.record).collect(),
+        counts: plan.counts(),
+        arrays: plan.arrays.iter().map(|array| array.record.clone()).collect(),
     };
-    sink.0.finish::<Error>(|_| Ok((manifest.clone(), Vec::new()))).unwrap()
+    let folder = writer.finish::<Error>(|_| Ok((manifest.clone(), Vec::new()))).unwrap();
+    assert_eq!(Plan::open(&folder).unwrap().read().unwrap(), plan, "what was written is read");
+    folder
 }
 
 /// All that a plan says to workers, element by element.
@@ -64,9 +57,13 @@ fn assert_noticed(folder: &Path, path: &Path, whole: &[String], what: &str) {
         Ok(found) => assert_eq!(found, whole, "{what} of {}", path.display()),
         Err(error) => assert!(error.to_string().contains(stem), "{what} of {}: {error}", path.display()),
     }
-    let records = Plan::open(folder).and_then(|plan| Ok((plan.records()?, plan.all_settings()?)));
-    if let Ok((records, _)) = records {
-        assert_eq!((records.experiments.len(), records.runs.len(), records.jobs.len()), (2, 4, 5));
+    if let Ok(plan) = Plan::open(folder).and_then(|plan| plan.read()) {
+        assert_eq!(
+            (plan.experiments.len(), plan.runs.len(), plan.jobs().count()),
+            (2, 4, 5),
+            "{what} of {}",
+            path.display()
+        );
     }
 }
 
@@ -95,8 +92,8 @@ fn every_changed_byte_is_noticed_or_without_meaning() {
 
 #[test]
 fn a_line_in_anothers_place_is_noticed() {
-    let root = tempfile::tempdir().unwrap();
-    let (folder, other) = (written(root.path()), written(root.path()));
+    let (root, another) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (folder, other) = (written(root.path()), written(another.path()));
     for ((path, bytes), (_, others)) in files(&folder).into_iter().zip(files(&other)) {
         // With its index swapped too, by which each would be a whole file.
         if path.extension().is_some_and(|extension| extension == "jsonl") {

@@ -2,14 +2,15 @@
 
 use super::names;
 use crate::experiment::hex;
-use crate::plan::layout;
-use crate::plan::record::{ExperimentRecord, JobRecord, Manifest, RunRecord};
+use crate::plan::record::Manifest;
+use crate::plan::{Plan, layout};
 use crate::store::indexed::Writer;
 use crate::store::made::MadeFolders;
 use crate::store::seal::seal;
 use crate::store::{Error, Result, atomic, exists, files};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,11 +24,6 @@ pub struct PlanWriter {
     folder: tempfile::TempDir,
     /// Held while the plan is written: a folder without it was left by a planner that died.
     _lock: Option<File>,
-    experiments: Writer,
-    settings: Writer,
-    runs: Writer,
-    params: Writer,
-    jobs: Writer,
     /// What tells its lines from those of any other plan.
     id: String,
     above: u32,
@@ -53,22 +49,9 @@ impl PlanWriter {
             }
         };
         let id = new_id(folder.path());
-        let writer = |name: &str| Writer::create(&folder.path().join(name), &id);
         // Where folders cannot be locked, nothing is ever taken for abandoned.
         let lock = File::open(folder.path()).ok().filter(|lock| lock.try_lock().is_ok());
-        Ok(PlanWriter {
-            plans: plans.to_owned(),
-            _lock: lock,
-            experiments: writer(names::EXPERIMENTS)?,
-            settings: writer(names::SETTINGS)?,
-            runs: writer(names::RUNS)?,
-            params: writer(names::PARAMS)?,
-            jobs: writer(names::JOBS)?,
-            folder,
-            id,
-            above: 0,
-            _made: made,
-        })
+        Ok(PlanWriter { plans: plans.to_owned(), _lock: lock, folder, id, above: 0, _made: made })
     }
 
     /// Keeps the plan from a number up to this one, though no such plan is there (any more).
@@ -86,28 +69,28 @@ impl PlanWriter {
         write_synced(&self.folder.path().join(name), content)
     }
 
-    /// Adds an experiment and a user's own keys for it, as JSON.
-    pub fn experiment(&mut self, record: &ExperimentRecord, settings: &str) -> Result<()> {
-        self.experiments.push(&json(record))?;
-        self.settings.push(settings)
-    }
-
-    /// Adds a run and its parameters, as JSON.
-    pub fn run(&mut self, record: &RunRecord, params: &str) -> Result<()> {
-        self.runs.push(&json(record))?;
-        self.params.push(params)
-    }
-
-    /// Adds a job.
-    pub fn job(&mut self, record: &JobRecord) -> Result<()> {
-        self.jobs.push(&json(record))
-    }
-
     /// Adds a verbatim copy of a file, in a folder of the plan.
     pub fn copy(&self, folder: &str, name: &str, text: &str) -> Result<()> {
         let folder = self.folder.path().join(folder);
         fs::create_dir_all(&folder).map_err(|source| Error::new("create", &folder, source))?;
         write_synced(&folder.join(name), text.as_bytes())
+    }
+
+    /// Writes all that a plan decides.
+    pub fn plan(&self, plan: &Plan) -> Result<()> {
+        let lines = |name: &str, lines: &mut dyn Iterator<Item = Cow<'_, str>>| {
+            let mut writer = Writer::create(&self.folder.path().join(name), &self.id)?;
+            for line in lines {
+                writer.push(&line)?;
+            }
+            writer.finish()
+        };
+        let (experiments, runs) = (&plan.experiments, &plan.runs);
+        lines(names::EXPERIMENTS, &mut experiments.iter().map(|experiment| json(&experiment.record).into()))?;
+        lines(names::SETTINGS, &mut experiments.iter().map(|experiment| experiment.settings.as_str().into()))?;
+        lines(names::RUNS, &mut runs.iter().map(|run| json(&run.record).into()))?;
+        lines(names::PARAMS, &mut runs.iter().map(|run| run.params.as_str().into()))?;
+        lines(names::JOBS, &mut plan.jobs().map(|job| json(&job).into()))
     }
 
     /// Writes manifest and scripts, and gives the plan its number. `head` makes them from the plan's final name; it is
@@ -116,9 +99,6 @@ impl PlanWriter {
         self,
         head: impl Fn(&str) -> std::result::Result<(Manifest, Vec<(String, String)>), E>,
     ) -> std::result::Result<PathBuf, E> {
-        for writer in [self.experiments, self.settings, self.runs, self.params, self.jobs] {
-            writer.finish()?;
-        }
         let folder = self.folder.path();
         let log = folder.join(names::SLURM_LOG);
         fs::create_dir(&log).map_err(|source| Error::new("create", &log, source))?;

@@ -1,7 +1,7 @@
 //! Which repetitions some plans have together, and in whose element each lies.
 
 use super::Wanted;
-use crate::plan::record::{ExperimentRecord, JobRecord, RunRecord};
+use crate::plan;
 use crate::slurm::{Element, ElementState};
 use crate::store::plan::Plan;
 use std::collections::HashMap;
@@ -20,12 +20,10 @@ pub(super) struct Place {
 }
 
 /// A plan and all that it says.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Whole<'a> {
     pub plan: &'a Plan,
-    pub experiments: &'a [ExperimentRecord],
-    pub runs: &'a [RunRecord],
-    pub jobs: Vec<JobRecord>,
+    pub value: &'a plan::Plan,
     pub elements: &'a HashMap<u64, usize>,
 }
 
@@ -49,16 +47,17 @@ impl Planned {
     /// Adds a plan by its number. One without a number has no repetition of its own, only elements for those that are known.
     pub(super) fn add(
         &mut self,
-        whole: &Whole<'_>,
+        whole: Whole<'_>,
         number: Option<usize>,
         queue: Option<&[Element]>,
         wanted: &Wanted<'_>,
     ) {
-        for (job, record) in (0..).zip(&whole.jobs) {
+        for (job, record) in (0..).zip(whole.value.jobs()) {
             let element = whole.elements.get(&job).copied();
-            for &(line, first, count) in &record.reps {
-                let Some(run) = whole.runs.get(line as usize) else { continue };
-                let Some(experiment) = whole.experiments.get(run.experiment as usize) else { continue };
+            for (line, first, count) in record.reps {
+                let Some(run) = whole.value.runs.get(line as usize).map(|run| &run.record) else { continue };
+                let Some(experiment) = whole.value.experiments.get(run.experiment as usize) else { continue };
+                let experiment = &experiment.record;
                 let reps = (first..first.saturating_add(count)).filter(|rep| wanted(experiment, run, *rep));
                 if let (true, Some(plan)) = (self.alone, number) {
                     self.places.extend(reps.map(|rep| Place { plan, last_plan: plan, run: line, rep, job, element }));
