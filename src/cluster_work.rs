@@ -51,7 +51,7 @@ const STACK_SIZE: usize = 8 << 20;
 /// - Errors carry backtraces: `RUST_LIB_BACKTRACE` is set to 1 where it is not set (0 keeps errors cheap) and the program has
 ///   no other thread yet, where it could not be set safely.
 /// - Records of the `log` facade go to `out.log`, warnings and errors to `err.log` too, unless the program set a logger of its
-///   own before. Threads that the experiment starts need [`Context::log_handle`](crate::Context::log_handle).
+///   own before, which may write there by a [`LogWriter`](crate::LogWriter). Threads that the experiment starts need [`Context::log_handle`](crate::Context::log_handle).
 /// - What is printed, and not logged, goes where the program's own output goes.
 pub struct ClusterWork {
     factory: Factory,

@@ -46,7 +46,8 @@
 //! Implement [`Experiment`] (or [`IterativeExperiment`], as above) and hand a closure that makes one to [`ClusterWork`]. A
 //! [`Context`] says who the repetition is: [`params`](Repetition::params), [`seed`](Repetition::seed),
 //! [`dir`](Repetition::dir), its share of [CPUs](Repetition::cpus) and [GPUs](Repetition::gpus). Metrics go to
-//! [`Context::log`], and from there to the [`loggers`]; records of the `log` facade go to the repetition's own files.
+//! [`Context::log`], and from there to the [`loggers`]; records of the `log` facade go to the repetition's own files
+//! (through a [`LogWriter`] where the program sets up its logging itself).
 //!
 //! # Errors and early ends
 //!
@@ -93,8 +94,8 @@ mod worker;
 
 pub use api::loggers;
 pub use api::{
-    Context, Ending, Experiment, Iterative, IterativeExperiment, LogGuard, LogHandle, Logger, LoggerArray, Metrics,
-    Repetition, Surrender,
+    Context, Ending, Experiment, Iterative, IterativeExperiment, LogGuard, LogHandle, LogWriter, Logger, LoggerArray,
+    Metrics, Repetition, Surrender,
 };
 pub use cluster_work::ClusterWork;
 pub use results::{Loaded, Results, load};

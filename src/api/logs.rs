@@ -6,7 +6,7 @@ use log::{Level, Log, Metadata, Record};
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::Write;
 use std::marker::PhantomData;
 use std::sync::{Arc, Once};
 
@@ -102,6 +102,55 @@ pub struct LogGuard {
 impl Drop for LogGuard {
     fn drop(&mut self) {
         let _ = CURRENT.try_with(|current| current.try_borrow_mut().map(|mut current| drop(current.pop())));
+    }
+}
+
+/// Writes into a log of the repetition that the calling thread works for, and to standard error where it works for none: for a
+/// program that sets up `log` or `tracing` itself, instead of leaving that to cw2.
+///
+/// ```
+/// fn main() {
+///     let target = env_logger::Target::Pipe(Box::new(cw2::LogWriter::out()));
+///     env_logger::builder().target(target).init();
+///     // As are `tracing_subscriber::fmt().with_writer(cw2::LogWriter::out)` and all that take a writer.
+///     // cw2::ClusterWork::new(…).main()
+/// }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct LogWriter {
+    to: Stream,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    Out,
+    Err,
+}
+
+impl LogWriter {
+    /// Into `out.log`.
+    pub fn out() -> Self {
+        LogWriter { to: Stream::Out }
+    }
+
+    /// Into `err.log`, whose last lines `status --failed` tells.
+    pub fn err() -> Self {
+        LogWriter { to: Stream::Err }
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match (LogHandle::current(), self.to) {
+            (Some(handle), Stream::Out) => (&handle.files.out).write(bytes),
+            (Some(handle), Stream::Err) => (&handle.files.err).write(bytes),
+            (None, _) => std::io::stderr().write(bytes),
+        }
+    }
+
+    /// Nothing is held back.
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ pub use ending::{Ending, Surrender};
 pub use experiment::{Experiment, Iterative, IterativeExperiment};
 pub(crate) use logger::panic_text;
 pub use logger::{Logger, LoggerArray, Metrics};
-pub use logs::{LogGuard, LogHandle};
+pub use logs::{LogGuard, LogHandle, LogWriter};
 
 use crate::value::{TypeError, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -102,6 +102,16 @@ fn parallel_repetitions_do_not_mix_and_a_broken_logger_ends_nothing() {
 }
 
 #[test]
+fn a_logger_of_the_programs_own_writes_into_the_repetitions_files() {
+    let scene = sweep("thread", "");
+    let outcome =
+        call(&scene, "run config.yml").env("OWN_LOGGER", "1").run().expect(0).says(["mine: of no repetition\n"]);
+    assert!(!outcome.stderr.contains("a thread of its own"), "{}", outcome.stderr);
+    let log = scene.lines(&format!("{}/out.log", dir("thread")));
+    assert_eq!(log, ["mine: start 1 of this object, attempt 1", "mine: a thread of its own"]);
+}
+
+#[test]
 fn a_thread_of_its_own_logs_into_the_repetitions_files() {
     let scene = sweep("thread", "");
     // What a person wants to see is another matter.

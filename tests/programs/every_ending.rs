@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use cw2::scheduler::{self, Jobs, Scheduler, Sharing};
 use cw2::{ClusterWork, Context, Ending, Experiment, IterativeExperiment, Logger, Metrics, Surrender, loggers};
 use serde::Deserialize;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -252,6 +253,13 @@ fn main() -> ExitCode {
         Ok(own) => program.worker_args(["--own", own.as_str()]),
         Err(_) => program,
     };
+    if std::env::var_os("OWN_LOGGER").is_some() {
+        let target = env_logger::Target::Pipe(Box::new(cw2::LogWriter::out()));
+        let format =
+            |f: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| writeln!(f, "mine: {}", record.args());
+        env_logger::builder().filter_level(log::LevelFilter::Info).target(target).format(format).init();
+        log::info!("of no repetition");
+    }
     let args: Vec<_> = std::env::args().collect();
     if let Some(word @ ("host" | "host-alone")) = args.get(1).map(String::as_str) {
         return host(&args[2..], word == "host-alone");
