@@ -69,6 +69,10 @@
 //!
 //! [`Results`] reads them back one by one, [`load`](load()) all at once: parameters, [`State`], [`Status`], metrics.
 //!
+//! # Tests
+//!
+//! [`testing::Trial`] runs an experiment in a unit test, with given parameters and without a configuration file.
+//!
 //! `slurm-examples/rust-iterative` and `slurm-examples/rust-scheduler` are whole programs to copy. An experiment that is a
 //! command in any language needs no program of its own: that is what the binary `cw2` is for.
 
@@ -89,6 +93,7 @@ mod run;
 pub mod scheduler;
 mod slurm;
 mod store;
+pub mod testing;
 pub mod value;
 mod worker;
 

@@ -5,7 +5,6 @@ use super::{LoggerArray, Metrics};
 use crate::plan::layout::rep as names;
 use crate::store::atomic::{self, Durable};
 use crate::store::files;
-use crate::store::plan::Run;
 use crate::value::{TypeError, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,7 +25,10 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Repetition {
-    pub(crate) run: Arc<Run>,
+    pub(crate) experiment: String,
+    pub(crate) run: String,
+    pub(crate) iterations: Option<u64>,
+    /// With the run's parameters, under `params`.
     pub(crate) config: Value,
     pub(crate) number: u32,
     pub(crate) seed: u32,
@@ -44,12 +46,12 @@ pub struct Repetition {
 impl Repetition {
     /// The experiment's name.
     pub fn experiment(&self) -> &str {
-        &self.run.experiment.record.name
+        &self.experiment
     }
 
     /// The run's name: the experiment's, with the parameters that vary.
     pub fn run_name(&self) -> &str {
-        &self.run.record.run
+        &self.run
     }
 
     /// The resolved configuration, as it stands in the repetition's `config.yml`: the experiment's keys, `params`, `run`,
@@ -77,7 +79,7 @@ impl Repetition {
 
     /// The parameters of the run.
     pub fn params_value(&self) -> &Value {
-        &self.run.params
+        &self.config["params"]
     }
 
     /// The parameters of the run as a type of the user's.
@@ -94,12 +96,12 @@ impl Repetition {
     /// }
     /// ```
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, TypeError> {
-        self.run.params.to()
+        self.params_value().to()
     }
 
     /// `iterations` of the configuration.
     pub fn iterations(&self) -> Option<u64> {
-        self.run.experiment.record.iterations
+        self.iterations
     }
 
     /// The repetition's number, from 0.

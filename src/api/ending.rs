@@ -130,6 +130,21 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// What came of an experiment that returned this; `stopped` is what becomes of one that was told to stop, where it was.
+    pub(crate) fn of(result: anyhow::Result<()>, stopped: Option<Ending>) -> Self {
+        match (result, stopped) {
+            (Ok(()), stopped) => stopped.unwrap_or(Ending::Completed),
+            (Err(error), stopped) => match (Surrender::find(&error), stopped) {
+                (Some(surrender), _) => Ending::Surrendered(surrender.clone()),
+                (None, Some(stopped)) => {
+                    log::warn!("ended while it was told to stop: {error:#}");
+                    stopped
+                }
+                (None, None) => Ending::Crashed(error),
+            },
+        }
+    }
+
     /// The word users read, as in `cw2 status`.
     ///
     /// ```

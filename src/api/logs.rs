@@ -109,12 +109,9 @@ impl Drop for LogGuard {
 /// program that sets up `log` or `tracing` itself, instead of leaving that to cw2.
 ///
 /// ```
-/// fn main() {
-///     let target = env_logger::Target::Pipe(Box::new(cw2::LogWriter::out()));
-///     env_logger::builder().target(target).init();
-///     // As are `tracing_subscriber::fmt().with_writer(cw2::LogWriter::out)` and all that take a writer.
-///     // cw2::ClusterWork::new(…).main()
-/// }
+/// // First thing in `main`; for tracing it is `tracing_subscriber::fmt().with_writer(cw2::LogWriter::out)`.
+/// let target = env_logger::Target::Pipe(Box::new(cw2::LogWriter::out()));
+/// env_logger::builder().target(target).init();
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct LogWriter {

@@ -316,7 +316,9 @@ impl Drop for Native<'_> {
 fn repetition(life: &Life<'_>, attempt: u32, resume: bool) -> Repetition {
     let slot = life.slot;
     Repetition {
-        run: Arc::clone(&life.rep.run),
+        experiment: life.experiment().name.clone(),
+        run: life.rep.run.record.run.clone(),
+        iterations: life.experiment().iterations,
         config: life.config(),
         number: life.rep.number,
         seed: life.seed(),

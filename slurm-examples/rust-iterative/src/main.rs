@@ -114,5 +114,33 @@ impl Random {
 }
 
 fn main() -> ExitCode {
-    ClusterWork::iterative(Fit::default).logger(loggers::Csv::new).main()
+    ClusterWork::iterative(Fit::default).params::<Params>().logger(loggers::Csv::new).main()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cw2::testing::Trial;
+    use cw2::{Iterative, Value};
+
+    #[test]
+    fn an_interrupted_fit_goes_on_where_it_was_saved() -> anyhow::Result<()> {
+        let params: [(&str, Value); 5] = [
+            ("points", 50.into()),
+            ("noise", 0.0.into()),
+            ("tolerance", 0.0.into()),
+            ("degree", 3.into()),
+            ("lr", 0.5.into()),
+        ];
+        let trial = Trial::new().params(&params)?.iterations(150);
+        let mut fit = Iterative(Fit::default());
+        let first = trial.stop_after(120).run(&mut fit)?;
+        assert!(matches!(first.ending, Ending::Interrupted));
+        let mut fit = Iterative(Fit::default());
+        let second = first.resume().run(&mut fit)?;
+        assert!(matches!(second.ending, Ending::Completed));
+        assert_eq!(second.metrics.len(), 30);
+        assert!(fit.0.loss < 0.1, "{}", fit.0.loss);
+        Ok(())
+    }
 }

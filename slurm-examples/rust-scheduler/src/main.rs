@@ -70,5 +70,5 @@ impl Scheduler for LongestFirst {
 }
 
 fn main() -> ExitCode {
-    ClusterWork::new(Primes::default).scheduler(LongestFirst).main()
+    ClusterWork::new(Primes::default).params::<Params>().scheduler(LongestFirst).main()
 }

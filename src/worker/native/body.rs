@@ -2,7 +2,7 @@
 
 use super::{Report, Shared};
 use crate::api::logs::{LogHandle, take_panic_place};
-use crate::api::{Context, Ending, Factory, Repetition, Surrender, Worker};
+use crate::api::{Context, Ending, Factory, Repetition, Worker};
 use crate::run::status::State;
 use crate::worker::execution::TOLD_TO_STOP;
 use crate::worker::lock;
@@ -91,20 +91,14 @@ fn caught(call: impl FnOnce() -> anyhow::Result<()>) -> Result<(), Failed> {
 
 /// What came of `initialize` and `run`.
 fn ending(shared: &Shared, result: Result<(), Failed>) -> Ending {
-    let told = lock(&shared.news).told;
-    let stopped = |told| if told == State::TimedOut { Ending::TimedOut } else { Ending::Interrupted };
-    match (result, told) {
-        (Ok(()), None) => Ending::Completed,
-        (Ok(()), Some(told)) => stopped(told),
-        (Err(Failed::Panic(error)), _) => Ending::Crashed(error),
-        (Err(Failed::Error(error)), told) => match (Surrender::find(&error), told) {
-            (Some(surrender), _) => Ending::Surrendered(surrender.clone()),
-            (None, Some(told)) => {
-                log::warn!("ended while it was told to stop: {error:#}");
-                stopped(told)
-            }
-            (None, None) => Ending::Crashed(error),
-        },
+    let told = lock(&shared.news).told.map(|told| match told {
+        State::TimedOut => Ending::TimedOut,
+        _ => Ending::Interrupted,
+    });
+    match result {
+        Ok(()) => Ending::of(Ok(()), told),
+        Err(Failed::Error(error)) => Ending::of(Err(error), told),
+        Err(Failed::Panic(error)) => Ending::Crashed(error),
     }
 }
 
