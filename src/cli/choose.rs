@@ -1,6 +1,7 @@
 //! Which plans and which of their repetitions a command speaks of: PATH and PLAN arguments, `-e`, `-r`, `--rep`.
 
 use super::Failure;
+use crate::config::no_experiment;
 use crate::report::human;
 use crate::slurm::{self, Client, Cluster as _, Element, ElementState};
 use crate::store::plan::Plan;
@@ -10,6 +11,7 @@ use clap::Args;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use wildmatch::WildMatch;
 
 /// Plans.
 #[derive(Debug, Clone, Args)]
@@ -115,14 +117,18 @@ impl RepArgs {
 
     /// Experiments that were asked for and that no plan has: a misspelt name must not pass for "nothing to do".
     pub(super) fn check(&self, known: &[&str]) -> Result<(), Failure> {
-        let Some(unknown) = self.experiments.iter().find(|name| !known.contains(&name.as_str())) else {
-            return Ok(());
-        };
-        let mut names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-        names.sort_unstable();
-        names.dedup();
-        Err(Failure::Usage(format!("no experiment of these plans is named `{unknown}`; they are {}", names.join(", "))))
+        check_experiments(&self.experiments, known, "these plans")
     }
+}
+
+/// Whether every experiment that was asked for is there.
+pub(super) fn check_experiments(wanted: &[String], known: &[&str], place: &str) -> Result<(), Failure> {
+    let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    known.dedup();
+    let diagnostic = no_experiment(unknown, &known, &format!(" in {place}"));
+    Err(Failure::Usage(format!("{}; {}", diagnostic.message, diagnostic.help.unwrap_or_default())))
 }
 
 /// Names the plans and the states that cannot be read: each state may tell of a finished repetition, so nothing is done about it.
@@ -160,27 +166,7 @@ fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
 
 /// Whether a name matches a pattern: `*` stands for any text, `?` for any character, all else for itself.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n) = (0, 0);
-    // Where the last `*` was, and how far the name had been read: on a mismatch it takes one character more.
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || name.get(n) == Some(c) => (p, n) = (p + 1, n + 1),
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    (p, n) = (at + 1, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.iter().skip(p).all(|c| *c == '*')
+    WildMatch::new(pattern).matches(name)
 }
 
 /// What Slurm says of the users whose plans these are, or lie beside them, and of this one: one call.

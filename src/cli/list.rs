@@ -1,5 +1,6 @@
 //! `cw2 list`: the repetitions of a configuration, or of a plan.
 
+use super::choose::check_experiments;
 use super::{Exit, Failure, SelectArgs, freeze};
 use crate::plan::build::build;
 use crate::plan::{Plan, layout};
@@ -41,17 +42,8 @@ fn stored(args: &ListArgs) -> Result<Plan, Failure> {
     let stored = store::plan::Plan::open(&args.source)?;
     let plan = stored.read()?;
     let known: Vec<_> = plan.experiments.iter().map(|experiment| experiment.record.name.as_str()).collect();
-    match args.select.experiments.iter().find(|name| !known.contains(&name.as_str())) {
-        None => Ok(plan),
-        Some(name) => {
-            let names: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-            Err(Failure::Usage(format!(
-                "there is no experiment `{name}` in plan `{}`; its experiments are {}",
-                stored.folder.display(),
-                names.join(", ")
-            )))
-        }
-    }
+    check_experiments(&args.select.experiments, &known, &format!("plan `{}`", stored.folder.display()))?;
+    Ok(plan)
 }
 
 /// Every repetition of the experiments that are asked for, with the number of its job.

@@ -3,8 +3,8 @@
 //! Owns the shape of every message: lowercase, `value` in backticks, the place, the line itself, then what to do.
 //! It must not decide what is an error; the stages do.
 
-use super::SourceFile;
 use super::node::{At, brief};
+use super::{SourceFile, keys};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 use std::collections::HashSet;
 use std::fmt;
@@ -253,6 +253,17 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+/// The error for an experiment that is not there; `place` says where it was looked for.
+pub fn no_experiment(wanted: &str, known: &[&str], place: &str) -> Diagnostic {
+    let all = format!("the experiments are {}", names(known.iter().copied()));
+    let help = match keys::nearest(wanted, known.iter().copied()) {
+        _ if known.is_empty() => "there is none at all".to_owned(),
+        Some(near) => format!("did you mean `{}`? {all}", brief(near)),
+        None => all,
+    };
+    Diagnostic::error(format!("there is no experiment `{}`{place}", brief(wanted))).help(help)
+}
 
 /// `a`, `b` and `c`: names for a message, at most ten.
 pub(super) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {

@@ -3,8 +3,7 @@
 //! Owns the resolution order: an experiment over its file's DEFAULT, then over its parent, which is resolved the same way.
 //! It must not look at any key but the two import keys.
 
-use super::error::{Diagnostic, Report, names};
-use super::keys;
+use super::error::{Diagnostic, Report, names, no_experiment};
 use super::merge::{Documents, Named, merge, merge_all, sort_documents};
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::{decode, start_of};
@@ -162,14 +161,13 @@ impl<'a> Loader<'a> {
             return Some(self.over_default(file, parent.node.clone()));
         }
         let known: Vec<_> = documents.experiments.iter().map(|named| named.name.as_str()).collect();
-        let help = match (keys::nearest(name, known.iter().copied()), known.is_empty()) {
-            (Some(near), _) => format!("did you mean `{}`?", brief(near)),
-            (None, false) => format!("its experiments are {}; name one of them with `import_exp`", names(known)),
-            (None, true) => "it holds no experiment".to_owned(),
+        let place = format!(" in `{}`", self.file_name(file));
+        let diagnostic = match name {
+            "DEFAULT" => Diagnostic::error(format!("there is no DEFAULT{place}"))
+                .help(format!("its experiments are {}; name one of them with `import_exp`", names(known))),
+            _ => no_experiment(name, &known, &place),
         };
-        let what = if name == "DEFAULT" { "no DEFAULT".to_owned() } else { format!("no experiment `{}`", brief(name)) };
-        let message = format!("there is {what} in `{}`", self.file_name(file));
-        self.report.push(Diagnostic::error(message).at(at).help(help));
+        self.report.push(diagnostic.at(at));
         None
     }
 

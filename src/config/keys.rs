@@ -214,7 +214,8 @@ fn closest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>, wary: bool)
         let name = plain(name);
         let most = match name.chars().count() {
             0..=4 if wary && word.len() == name.len() && !same_letters(&word, &name) => 0,
-            0..=5 => 1,
+            0..=1 => 0,
+            2..=5 => 1,
             _ => 2,
         };
         Some(strsim::damerau_levenshtein(&word, &name)).filter(|distance| *distance <= most)

@@ -2,14 +2,14 @@
 //!
 //! Owns the order of the stages and the selection of experiments; every stage's own rules are its module's.
 
-use super::error::{Diagnostic, Report, names};
+use super::error::{Diagnostic, Report, names, no_experiment};
 use super::import::Loader;
 use super::merge::{Documents, Named, slurm_for};
 use super::node::brief;
 use super::positions::start_of;
 use super::set::{self, Assignment};
 use super::typed::{Shared, experiment, selected};
-use super::{Config, Request, Source, keys};
+use super::{Config, Request, Source};
 use std::path::Path;
 
 /// Reads a configuration, its imports included, and decides every key. The report of a success holds warnings and notes.
@@ -84,12 +84,6 @@ fn check_selection(documents: &Documents, file: u32, request: &Request, report: 
         if known.contains(&wanted.as_str()) {
             continue;
         }
-        let all = format!("the experiments are {}", names(known.iter().copied()));
-        let help = match keys::nearest(wanted, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? {all}"),
-            None => all,
-        };
-        let message = format!("there is no experiment `{}`", brief(wanted));
-        report.push(Diagnostic::error(message).at(start_of(file)).help(help));
+        report.push(no_experiment(wanted, &known, "").at(start_of(file)));
     }
 }

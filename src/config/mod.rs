@@ -26,7 +26,7 @@ mod typed;
 mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
-pub use error::{Diagnostic, Report};
+pub use error::{Diagnostic, Report, no_experiment};
 #[cfg(test)]
 pub use keys::KEYS;
 pub use keys::reference_markdown;

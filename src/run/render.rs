@@ -3,7 +3,7 @@
 //! Owns what a template sees and how a value prints. Pure: rendering reads nothing but its arguments.
 //! Numbers, `True` and `None` print as Python prints them; lists and mappings as JSON.
 
-use crate::run::{shell, size};
+use crate::run::{quote, shell, size};
 use crate::value::{Map, Value};
 use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
@@ -216,7 +216,7 @@ fn write(out: &mut Output, value: &minijinja::Value, for_shell: bool) -> Result<
     let text = match value.downcast_object_ref::<Words>() {
         Some(Words(words)) if for_shell => shell::mark_words(words).map_err(invalid)?,
         Some(Words(words)) => {
-            let words: Result<Vec<_>, _> = words.iter().map(|word| shell::bare(word)).collect();
+            let words: Result<Vec<_>, _> = words.iter().map(|word| quote::word(word)).collect();
             shell::mark_word(&words.map_err(invalid)?.join(" ")).map_err(invalid)?
         }
         None if value.is_safe() => print(value)?,

@@ -8,6 +8,7 @@ mod again;
 
 pub(super) use again::Words;
 
+use super::quote;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -172,7 +173,7 @@ impl Walk {
                 let words: Vec<_> = value.split(NEXT).collect();
                 for (i, word) in words.iter().enumerate() {
                     let joined = (i == 0 && self.unfinished.is_some()) || (i + 1 == words.len() && goes_on(word, rest));
-                    let word = if joined { format!("'{}'", in_single_quotes(word)) } else { bare(word)? };
+                    let word = if joined { format!("'{}'", quote::in_single(word)) } else { quote::word(word)? };
                     self.out.push_str(if i > 0 { " " } else { "" });
                     self.out.push_str(&word);
                 }
@@ -180,17 +181,12 @@ impl Walk {
             Place::Single | Place::Double if several => {
                 return Err("`flags` and `overrides` make several words: they cannot stand in quotes".to_owned());
             }
-            Place::Single => self.out.push_str(&in_single_quotes(value)),
+            Place::Single => self.out.push_str(&quote::in_single(value)),
             Place::Double => {
                 if self.unfinished.is_some() {
                     self.out.push_str("\"\"");
                 }
-                for c in value.chars() {
-                    if matches!(c, '\\' | '"' | '$' | '`') {
-                        self.out.push('\\');
-                    }
-                    self.out.push(c);
-                }
+                self.out.push_str(&quote::in_double(value));
             }
             Place::Comment => return Err(cannot("in a comment")),
             Place::Backtick => return Err(cannot("between backticks (write `$( … )`)")),
@@ -370,22 +366,6 @@ fn ends_with_case(text: &str, next: Option<char>) -> bool {
 
 fn cannot(place: &str) -> String {
     format!("a value cannot be inserted safely {place}; put it in a variable first (`x={{{{ … }}}}`), or use `| raw`")
-}
-
-fn in_single_quotes(text: &str) -> String {
-    text.replace('\'', r"'\''")
-}
-
-/// A word for bare shell text: as it is where that is unmistakable, else quoted.
-pub fn bare(word: &str) -> Result<String, String> {
-    const RESERVED: &[&str] = &[
-        "if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "in", "function",
-        "select", "time", "coproc",
-    ];
-    if RESERVED.contains(&word) {
-        return Ok(format!("'{word}'"));
-    }
-    shlex::try_quote(word).map(std::borrow::Cow::into_owned).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn only_elements_that_hold_nothing_else() {
         "left alone: element 7_0 also holds e__l2 rep 0, which was not chosen\nnothing to cancel: nothing else is queued or running\n"
     );
     assert_eq!(cancelled(&scene), ["7_[3-5]", "7_4", "7_0"]);
-    scene.cluster("cancel out/plans/001 -e nobody").expect(2).says(["no experiment of these plans is named `nobody`"]);
+    scene.cluster("cancel out/plans/001 -e nobody").expect(2).says(["there is no experiment `nobody` in these plans"]);
     // What is finished costs nothing.
     scene.worker("out/plans/001", 0).expect(0);
     std::fs::remove_dir_all(scene.path("out/e/e__l1/log/rep_00")).expect("a repetition");

@@ -124,7 +124,10 @@ fn filters_choose() {
     assert_eq!(retried("--rep 1-2"), json!({"crashed": 2, "timed_out": 1}));
     assert_eq!(retried("--only pending,timed-out"), json!({"timed_out": 1, "pending": 1}));
     assert_eq!(retried("--only lost"), json!({}));
-    scene.cluster("retry out -e g").expect(2).says(["no experiment of these plans is named `g`; they are `e`, `f`"]);
+    scene
+        .cluster("retry out -e g")
+        .expect(2)
+        .says(["there is no experiment `g` in these plans; the experiments are `e` and `f`"]);
     scene.cluster("retry out --only running").expect(2).says(["can be retried: crashed, timed_out"]);
     scene.cluster("retry nowhere").expect(2).says(["`nowhere` is no folder"]);
     scene.cluster("retry .").expect(2).says(["`.` is no plan and holds none"]);

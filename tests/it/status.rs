@@ -89,7 +89,7 @@ fn experiments_runs_and_failures_are_told() {
     assert!(text.stdout.contains(" first ") && text.stdout.contains(" all "), "{}", text.stdout);
     let only = scene.cw2("status out/plans/001 -e second").expect(0);
     assert!(!only.stdout.contains("first"), "{}", only.stdout);
-    scene.cw2("status -e thrid").expect(2).says(["no experiment of these plans is named `thrid`", "`second`"]).silent();
+    scene.cw2("status -e thrid").expect(2).says(["there is no experiment `thrid` in these plans", "`second`"]).silent();
 
     // It looked, and changed nothing.
     let after: Vec<_> = scene.tree().into_iter().filter(|name| !name.starts_with("bin") && name != "calls").collect();

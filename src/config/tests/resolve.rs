@@ -139,7 +139,7 @@ fn a_parent_that_is_not_there() {
 3 | import_exp: basse
   |             ^^^^^
   |
-  = help: did you mean `base`?"
+  = help: did you mean `base`? the experiments are `base` and `other`"
     );
 }
 

@@ -35,7 +35,7 @@ use super::code::PathEntry;
 use super::layout;
 use crate::config::Slurm;
 use crate::experiment::component;
-use crate::run::render;
+use crate::run::{quote, render};
 use crate::value::Value;
 use minijinja::value::Value as Jinja;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -214,9 +214,8 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Err
         minijinja::escape_formatter(out, state, value)
     });
     environment.add_filter("quote", |text: String| {
-        shell::quote(&text).ok_or_else(|| {
-            minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no shell can hold this value")
-        })
+        quote::word(&text)
+            .map_err(|_| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no shell can hold this value"))
     });
     let mut syntax = minijinja::syntax::SyntaxConfig::builder();
     syntax.keep_trailing_newline(true);
@@ -325,6 +324,18 @@ fn text(path: &Path) -> Result<String, Error> {
         Some(text) if !text.chars().any(char::is_control) => Ok(text.to_owned()),
         _ => Err(Error::Path(path.to_owned())),
     }
+}
+
+fn quote_path(path: &Path) -> Result<String, Error> {
+    quote::word(&text(path)?).map_err(|_| Error::Path(path.to_owned()))
+}
+
+/// The exit code of a failed environment, as everywhere in cw2.
+const ENVIRONMENT_FAILURE: u8 = 3;
+
+/// Whether shellcheck would ask if the single quotes around it are meant (SC2016).
+fn looks_expandable(text: &str) -> bool {
+    text.contains(['$', '`'])
 }
 
 #[cfg(test)]

@@ -4,21 +4,8 @@
 //! checks for failure on its own.
 
 use super::directives;
-use super::{Error, Script, limit, snapshot, text};
-use std::path::Path;
-
-/// The exit code of a failed environment, as everywhere in cw2.
-pub(super) const ENVIRONMENT_FAILURE: u8 = 3;
-
-/// A value as one word of a shell; `None` for a NUL, which no word can hold.
-pub(super) fn quote(value: &str) -> Option<String> {
-    shlex::try_quote(value).ok().map(std::borrow::Cow::into_owned)
-}
-
-pub(super) fn quote_path(path: &Path) -> Result<String, Error> {
-    let text = text(path)?;
-    quote(&text).ok_or_else(|| Error::Path(path.to_owned()))
-}
+use super::{ENVIRONMENT_FAILURE, Error, Script, limit, looks_expandable, quote_path, snapshot, text};
+use crate::run::quote;
 
 /// The lines before the worker; empty where there are none.
 pub(super) fn setup(script: &Script<'_>) -> Result<String, Error> {
@@ -49,10 +36,10 @@ pub(super) fn environment(script: &Script<'_>) -> Result<Option<String>, Error> 
     let word = |value: &str| {
         // Quoted, a tilde or a variable would not be the folder it stands for.
         match leading_variable(value) {
-            Some((variable, rest)) => quote(rest).map(|rest| format!("\"${variable}\"/{rest}")),
-            None => quote(value),
+            Some((variable, rest)) => quote::word(rest).map(|rest| format!("\"${variable}\"/{rest}")),
+            None => quote::word(value),
         }
-        .ok_or_else(unfit)
+        .map_err(|_| unfit())
     };
     let activate = if venv.contains('/') {
         let folder = venv.strip_suffix("/bin/activate").unwrap_or(venv).trim_end_matches('/');
@@ -70,7 +57,7 @@ pub(super) fn environment(script: &Script<'_>) -> Result<Option<String>, Error> 
         format!("source activate {}", word(venv)?)
     };
     let message = format!("cw2: the environment {venv} cannot be activated; the worker is not started");
-    let message = quote(&message).ok_or_else(unfit)?;
+    let message = quote::word(&message).map_err(|_| unfit())?;
     Ok(Some(format!(
         "# shellcheck disable=SC1091{}\n{activate} || {{\n    echo {message} >&2\n    exit {ENVIRONMENT_FAILURE}\n}}",
         if looks_expandable(venv) { ",SC2016" } else { "" }
@@ -89,11 +76,6 @@ fn leading_variable(path: &str) -> Option<(&str, &str)> {
     (plain && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).then_some((name, rest))
 }
 
-/// Whether shellcheck would ask if the single quotes around it are meant (SC2016).
-pub(super) fn looks_expandable(text: &str) -> bool {
-    text.contains(['$', '`'])
-}
-
 /// The last lines. `exec`, because a shell that waits for a child holds back the signals Slurm sends it.
 pub(super) fn worker(script: &Script<'_>) -> Result<String, Error> {
     let mut lines = String::new();
@@ -102,7 +84,7 @@ pub(super) fn worker(script: &Script<'_>) -> Result<String, Error> {
         lines.push_str("export SRUN_CPUS_PER_TASK=\"$SLURM_CPUS_PER_TASK\"\n");
     }
     let (binary, plan) = (quote_path(script.binary)?, quote_path(script.plan)?);
-    let own_arg = |arg: &String| match quote(arg) {
+    let own_arg = |arg: &String| match quote::word(arg).ok() {
         Some(arg) => Ok(format!(" {arg}")),
         None => Err(Error::Value { key: "worker_args".to_owned(), problem: "holds a null byte; remove it".to_owned() }),
     };
@@ -136,15 +118,9 @@ pub(super) fn quote_after(before: &str, value: &str) -> Option<String> {
         return None;
     }
     match open {
-        None => quote(value),
-        Some('"') => Some(value.chars().fold(String::new(), |mut out, c| {
-            if matches!(c, '"' | '\\' | '$' | '`') {
-                out.push('\\');
-            }
-            out.push(c);
-            out
-        })),
-        Some(_) => Some(value.replace('\'', r"'\''")),
+        None => quote::word(value).ok(),
+        Some('"') => Some(quote::in_double(value)),
+        Some(_) => Some(quote::in_single(value)),
     }
 }
 

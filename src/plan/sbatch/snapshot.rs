@@ -1,8 +1,8 @@
 //! The lines of a script that lead into a code snapshot.
 
-use super::shell::{ENVIRONMENT_FAILURE, looks_expandable, quote, quote_path};
-use super::{Code, Error, Script, text};
+use super::{Code, ENVIRONMENT_FAILURE, Error, Script, looks_expandable, quote_path, text};
 use crate::plan::code::PathEntry;
+use crate::run::quote;
 
 /// The folder of the job's own copy, as a word of the shell: only the element knows its number.
 fn own_copy(script: &Script<'_>, code: Code<'_>) -> Result<String, Error> {
@@ -19,7 +19,7 @@ pub(super) fn enter(script: &Script<'_>) -> Result<Option<String>, Error> {
     let folder = own_copy(script, code)?;
     let disable = shellcheck(&folder);
     let message = "cw2: this job has no copy of the code; the worker is not started";
-    let message = quote(message).unwrap_or_default();
+    let message = quote::word(message).unwrap_or_default();
     Ok(Some(format!("{disable}cd {folder} || {{\n    echo {message} >&2\n    exit {ENVIRONMENT_FAILURE}\n}}")))
 }
 
