@@ -76,17 +76,23 @@
 //! `slurm-examples/rust-iterative` and `slurm-examples/rust-scheduler` are whole programs to copy. An experiment that is a
 //! command in any language needs no program of its own: that is what the binary `cw2` is for.
 
+// Without the commands much of what serves them serves nobody.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("cw2 runs on Linux only: what ends a repetition with all it started is in `/proc`");
 
 mod api;
+#[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "cli")]
 mod cluster_work;
 mod config;
 mod experiment;
 mod paths;
 mod plan;
 mod printable;
+#[cfg(feature = "cli")]
 mod report;
 mod results;
 mod run;
@@ -102,6 +108,7 @@ pub use api::{
     Context, Ending, Experiment, Iterative, IterativeExperiment, LogGuard, LogHandle, LogWriter, Logger, LoggerArray,
     Metrics, Repetition, Surrender,
 };
+#[cfg(feature = "cli")]
 pub use cluster_work::ClusterWork;
 pub use results::{Loaded, Results, load};
 pub use run::status::{Failure, State, Status};
@@ -115,6 +122,7 @@ pub mod status {
 /// For the binary `cw2` and its own tests; no part of what the library promises.
 #[doc(hidden)]
 pub mod internals {
+    #[cfg(feature = "cli")]
     pub use crate::cli::main;
     pub use crate::config::reference_markdown;
     pub use crate::run::status::{Found, parse as parse_status};

@@ -23,6 +23,7 @@ pub mod rep;
 pub mod repetitions;
 pub mod requeues;
 mod seal;
+#[cfg(feature = "cli")]
 pub mod snapshot;
 pub mod submissions;
 pub mod survey;

@@ -103,3 +103,27 @@ fn the_readme_lists_the_exit_codes_of_the_help() {
         assert!(help.contains(&format!("{code} ")), "{code} in the help");
     }
 }
+
+#[test]
+fn the_package_holds_what_users_need_and_no_tests() {
+    let list = std::process::Command::new(env!("CARGO"))
+        .args(["package", "--list", "--offline", "--allow-dirty", "--quiet", "--package", "clusterwork"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+    let list = String::from_utf8(list.stdout).expect("names");
+    let has = |name: &str| list.lines().any(|file| file == name);
+    for name in ["src/lib.rs", "templates/sbatch.sh.j2", "README.md", "LICENSE", "docs/INSIDE.md"] {
+        assert!(has(name), "{name} is missing in\n{list}");
+    }
+    assert!(list.lines().any(|file| file.starts_with("slurm-examples/quickstart/")), "{list}");
+    let strange = |file: &&str| {
+        ["tests", "scripts", ".ci", "proptest-regressions"]
+            .iter()
+            .any(|folder| file.split('/').any(|part| part == *folder))
+            || file.ends_with("/tests.rs")
+            || Path::new(file).extension().is_some_and(|end| end == "snap")
+    };
+    assert_eq!(list.lines().find(strange), None);
+}

@@ -18,7 +18,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
         let folder = Path::new(CW2).parent().expect("the binary lies in a folder");
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["build", "--quiet", "--locked", "--offline", "--bins", "--example", "every-ending"]);
-        command.args(["-p", "cw2", "-p", "rust-iterative", "-p", "rust-scheduler", "--target-dir"]);
+        command.args(["-p", "clusterwork", "-p", "rust-iterative", "-p", "rust-scheduler", "--target-dir"]);
         command.arg(folder.parent().expect("it lies in the target folder"));
         if folder.ends_with("release") {
             command.arg("--release");
