@@ -4,6 +4,7 @@
 
 pub mod cancel;
 pub mod decide;
+pub(crate) mod jinja;
 pub(crate) mod quote;
 pub mod render;
 pub mod share;

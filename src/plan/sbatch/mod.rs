@@ -35,8 +35,8 @@ use super::code::PathEntry;
 use super::layout;
 use crate::config::Slurm;
 use crate::experiment::component;
+use crate::run::jinja::to_jinja;
 use crate::run::{quote, render};
-use crate::value::Value;
 use minijinja::value::Value as Jinja;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use std::collections::BTreeMap;
@@ -301,21 +301,6 @@ fn slurm_keys(script: &Script<'_>) -> Jinja {
     ];
     keys.extend(known.map(|(key, value)| (key.to_owned(), value)));
     Jinja::from(keys)
-}
-
-fn to_jinja(value: &Value) -> Jinja {
-    match value {
-        Value::Null => Jinja::from(()),
-        Value::Bool(bool) => Jinja::from(*bool),
-        Value::Int(int) => Jinja::from(*int),
-        Value::Float(float) => Jinja::from(*float),
-        Value::String(text) | Value::BigInt(text) => Jinja::from(text.as_str()),
-        Value::List(items) => items.iter().map(to_jinja).collect(),
-        Value::Map(map) => {
-            let map: BTreeMap<_, _> = map.iter().map(|(key, value)| (key.as_str(), to_jinja(value))).collect();
-            Jinja::from(map)
-        }
-    }
 }
 
 /// A path as text that fits on one line.

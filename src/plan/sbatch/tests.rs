@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::SbatchArg;
 use crate::plan::record::ArrayRecord;
+use crate::value::Value;
 
 /// A template of the original's kind.
 const ORIGINAL: &str = include_str!("testdata/original.template");
