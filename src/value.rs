@@ -146,7 +146,7 @@ impl fmt::Display for Value {
 }
 
 /// The shortest text that reads back as the same number, in Python's `repr` form: `0.1`, `1e-05`, `1e+16`, `3.0`, `inf`, `nan`.
-pub fn python_float(float: f64) -> String {
+pub(crate) fn python_float(float: f64) -> String {
     if float.is_nan() {
         return "nan".to_owned();
     }
