@@ -9,7 +9,6 @@
 
 use crate::value::Value;
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// The longest name of a run, in bytes: what file systems take.
 pub const MAX_NAME: usize = 255;
@@ -92,12 +91,8 @@ pub(crate) fn with_hash(path: &str, hash: &str) -> String {
 
 /// Bytes in lower case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The identity of a run's parameters: the SHA-256 of their canonical JSON, in hexadecimal.

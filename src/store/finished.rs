@@ -1,11 +1,10 @@
 //! Which repetitions of a run are finished, for the planner: all runs side by side.
 
-use super::{Result, rep};
+use super::{Result, files, rep};
 use crate::plan::{PlannedRun, Reps, layout};
 use crate::run::status::Found;
 use crate::value::Value;
 use rayon::prelude::*;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Why it cannot be told.
@@ -29,7 +28,21 @@ pub enum Error {
 /// # Errors
 /// That of the first run that has one.
 pub fn look(runs: &[PlannedRun], root: &Path) -> std::result::Result<Vec<Reps>, Error> {
-    let looks: Vec<_> = runs.par_iter().map(|run| look_at(run, root)).collect();
+    let above = |run: &PlannedRun| Path::new(&run.record.dir).parent().map(|parent| root.join(parent));
+    let alike = |a: &PlannedRun, b: &PlannedRun| a.record.experiment == b.record.experiment;
+    let mut looks = Vec::with_capacity(runs.len());
+    for runs in runs.chunk_by(alike) {
+        // All runs of an experiment lie in one folder: where that is not there, neither are they.
+        let missing = runs
+            .first()
+            .and_then(above)
+            .is_some_and(|folder| std::fs::symlink_metadata(folder).is_err_and(|error| files::is_missing(&error)));
+        if missing {
+            looks.extend(runs.iter().map(|_| Ok(OnDisk::Finished(Reps::default()))));
+        } else {
+            looks.par_extend(runs.par_iter().map(|run| look_at(run, root)));
+        }
+    }
     let named = |(number, look): (usize, _)| match look {
         Ok(OnDisk::Finished(reps)) => Ok(reps),
         Ok(OnDisk::Differs(dir, stored)) => Err(Error::Differs { run: number, dir, stored }),
@@ -55,7 +68,7 @@ fn look_at(run: &PlannedRun, root: &Path) -> Result<OnDisk> {
     };
     match std::fs::symlink_metadata(&log) {
         Ok(_) => {}
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+        Err(error) if files::is_missing(&error) => {
             return Ok(OnDisk::Finished(finished));
         }
         Err(error) => return Err(super::Error::new("read", &log, error)),

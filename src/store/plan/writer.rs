@@ -10,7 +10,6 @@ use crate::store::seal::seal;
 use crate::store::{Error, Result, atomic, exists, files};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::borrow::Cow;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -76,21 +75,25 @@ impl PlanWriter {
         write_synced(&folder.join(name), text.as_bytes())
     }
 
-    /// Writes all that a plan decides.
+    /// Writes all that a plan decides, its larger files side by side.
     pub fn plan(&self, plan: &Plan) -> Result<()> {
-        let lines = |name: &str, lines: &mut dyn Iterator<Item = Cow<'_, str>>| {
-            let mut writer = Writer::create(&self.folder.path().join(name), &self.id)?;
-            for line in lines {
-                writer.push(&line)?;
-            }
-            writer.finish()
-        };
         let (experiments, runs) = (&plan.experiments, &plan.runs);
-        lines(names::EXPERIMENTS, &mut experiments.iter().map(|experiment| json(&experiment.record).into()))?;
-        lines(names::SETTINGS, &mut experiments.iter().map(|experiment| experiment.settings.as_str().into()))?;
-        lines(names::RUNS, &mut runs.iter().map(|run| json(&run.record).into()))?;
-        lines(names::PARAMS, &mut runs.iter().map(|run| run.params.as_str().into()))?;
-        lines(names::JOBS, &mut plan.jobs().map(|job| json(&job).into()))
+        self.lines(names::EXPERIMENTS, experiments.iter().map(|experiment| json(&experiment.record)))?;
+        self.lines(names::SETTINGS, experiments.iter().map(|experiment| &experiment.settings))?;
+        let of_runs = || {
+            self.lines(names::RUNS, runs.iter().map(|run| json(&run.record)))?;
+            self.lines(names::PARAMS, runs.iter().map(|run| &run.params))
+        };
+        let (jobs, of_runs) = rayon::join(|| self.lines(names::JOBS, plan.jobs().map(|job| json(&job))), of_runs);
+        jobs.and(of_runs)
+    }
+
+    fn lines(&self, name: &str, lines: impl Iterator<Item = impl AsRef<str>>) -> Result<()> {
+        let mut writer = Writer::create(&self.folder.path().join(name), &self.id)?;
+        for line in lines {
+            writer.push(line.as_ref())?;
+        }
+        writer.finish()
     }
 
     /// Writes manifest and scripts, and gives the plan its number. `head` makes them from the plan's final name; it is
