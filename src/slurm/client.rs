@@ -209,7 +209,7 @@ pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Erro
 }
 
 /// Calls a program; returns what it wrote to standard output and standard error.
-fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Result<(String, String), Error> {
+pub(super) fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Result<(String, String), Error> {
     call_with(program, arguments, Stdio::null())
 }
 

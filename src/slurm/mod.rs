@@ -5,9 +5,11 @@
 
 mod client;
 mod element;
+mod step;
 
 pub use client::{Client, patiently, time_left};
 pub use element::{Element, ElementState, TOKEN, element_names};
+pub use step::{Step, signal_steps, steps};
 
 use std::fmt;
 use std::fs::File;

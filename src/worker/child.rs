@@ -3,6 +3,8 @@
 //! Told to end, the whole group has the grace: the child is often but a shell, which ends at once, while the program behind it
 //! saves its work. Where the child ends by itself, what it left in its group is killed.
 //!
+//! A group with an `srun` in it has its program elsewhere, and is told and killed in another way: see [`super::srun`].
+//!
 //! A pid is signalled only while it is known to be the child's: the child is seen to have ended (`WNOWAIT`), its group is
 //! ended, and only then it is reaped by the thread that signalled it.
 
@@ -10,6 +12,7 @@ use super::begun::Begun;
 use super::control::Control;
 use super::ghosts;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
+use super::srun::Members;
 use crate::run::status::Exit;
 use nix::errno::Errno;
 use nix::libc;
@@ -19,7 +22,10 @@ use nix::unistd::Pid;
 use std::cell::Cell;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a step of `srun` may take to end by force.
+const ABORT: Duration = Duration::from_secs(5);
 
 /// A child that is gone.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +51,7 @@ pub(super) fn run(
     let child = control.spawn(command.process_group(0))?;
     // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
-    let group = Group { leader: pid, told: Cell::new(false) };
+    let group = Group { leader: pid, told: Cell::new(false), aborted: Cell::new(None) };
     let mut cause = limits::wait(&group, limits, control, begun);
     if cause == Cause::Itself
         && matches!(limits.on_stop, OnStop::Signal(_))
@@ -56,8 +62,7 @@ pub(super) fn run(
         group.told.set(true);
         limits::wait(&group, limits, control, begun);
     }
-    // The zombie still holds its pid, so the group's number is no one else's.
-    let _ = killpg(pid, Signal::SIGKILL);
+    group.clear(control);
     let (exit, cpu_seconds, max_rss) = reap(pid)?;
     Ok(Ended { exit, cause, cpu_seconds, max_rss })
 }
@@ -67,6 +72,30 @@ struct Group {
     leader: Pid,
     /// Whether they were told to end: then the end of all of them counts, not only the child's.
     told: Cell<bool>,
+    /// When the steps of its sruns were ended by force.
+    aborted: Cell<Option<Instant>>,
+}
+
+impl Group {
+    /// Ends what the child left in its group: nothing, most often.
+    fn clear(&self, control: &Control) {
+        self.told.set(true);
+        loop {
+            let events = control.events();
+            if self.ended() || !Members::of(self.leader).have_steps() || !self.may_abort() {
+                break;
+            }
+            self.kill();
+            control.wait(events, Some(Instant::now() + Duration::from_secs(1)));
+        }
+        // The zombie still holds its pid, so the group's number is no one else's.
+        let _ = killpg(self.leader, Signal::SIGKILL);
+    }
+
+    /// Whether steps are still given the time to end.
+    fn may_abort(&self) -> bool {
+        self.aborted.get().is_none_or(|at| at.elapsed() < ABORT)
+    }
 }
 
 impl Subject for Group {
@@ -76,13 +105,25 @@ impl Subject for Group {
 
     fn ask(&self, signal: Signal) {
         self.told.set(true);
+        let members = Members::of(self.leader);
+        if members.keep_back(signal) {
+            return members.ask(signal);
+        }
         let _ = killpg(self.leader, signal);
         // A stopped process acts on the signal only when it goes on.
         let _ = killpg(self.leader, Signal::SIGCONT);
     }
 
     fn kill(&self) -> bool {
-        let _ = killpg(self.leader, Signal::SIGKILL);
+        let members = Members::of(self.leader);
+        if members.have_steps() && self.may_abort() {
+            self.told.set(true);
+            if self.aborted.replace(self.aborted.get().or(Some(Instant::now()))).is_none() {
+                members.abort();
+            }
+        } else {
+            let _ = killpg(self.leader, Signal::SIGKILL);
+        }
         true
     }
 }

@@ -102,6 +102,21 @@ pub(super) fn orphans_in_group(group: Pid) -> bool {
     orphans().into_iter().any(|pid| pid != group && getpgid(Some(pid)) == Ok(group) && lives(pid))
 }
 
+/// The leader of a group and all below it, and below those of the group whose parents ended.
+pub(super) fn descendants(leader: Pid) -> Vec<Pid> {
+    let mut found: Vec<_> = orphans().into_iter().filter(|pid| getpgid(Some(*pid)) == Ok(leader)).collect();
+    found.push(leader);
+    let mut seen: HashSet<_> = found.iter().copied().collect();
+    let mut next = 0;
+    while let Some(pid) = found.get(next) {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let children: Vec<_> = tasks.flat_map(|task| children_of(&task.path())).collect();
+        found.extend(children.into_iter().filter(|child| seen.insert(*child)));
+        next += 1;
+    }
+    found
+}
+
 /// Whether a child has not ended.
 fn lives(pid: Pid) -> bool {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -116,7 +131,12 @@ fn orphans() -> Vec<Pid> {
 /// The children of the main thread, which starts nothing itself: the kernel gives orphans to the first living one.
 fn children() -> Vec<Pid> {
     let me = std::process::id();
-    let Ok(text) = std::fs::read_to_string(format!("/proc/{me}/task/{me}/children")) else { return Vec::new() };
+    children_of(Path::new(&format!("/proc/{me}/task/{me}")))
+}
+
+/// The children of a thread.
+fn children_of(task: &Path) -> Vec<Pid> {
+    let text = std::fs::read_to_string(task.join("children")).unwrap_or_default();
     text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
 }
 
@@ -140,7 +160,8 @@ pub(super) fn end_ghosts(dir: &Path, grace: Duration, is_gone: impl Fn() -> bool
             } else {
                 Signal::SIGKILL
             };
-            signal_ghost(*pid, signal, &mark);
+            let pid = Pid::from_raw(*pid);
+            signal_stranger(pid, signal, || mark.is_on(pid));
         }
         if ghosts.is_empty() && is_gone() || start.elapsed() > grace + Duration::from_secs(5) {
             return seen.len();
@@ -151,22 +172,21 @@ pub(super) fn end_ghosts(dir: &Path, grace: Duration, is_gone: impl Fn() -> bool
     }
 }
 
-/// Signals a process that is not a child of this one. Its number may be another's by now: held by a pidfd, it is looked at
-/// once more. Kernels before 5.3 have none.
-fn signal_ghost(pid: i32, signal: Signal, mark: &Mark<'_>) {
-    use rustix::process::{Pid as RustixPid, PidfdFlags, pidfd_open, pidfd_send_signal};
-    let Some(rustix_pid) = RustixPid::from_raw(pid) else { return };
+/// Signals a process that is not a child of this one, and lets it go on. Its number may be another's by now: held by a
+/// pidfd, it is looked at once more. Kernels before 5.3 have none.
+pub(super) fn signal_stranger(pid: Pid, signal: Signal, is_meant: impl Fn() -> bool) {
+    use rustix::process::{Pid as RustixPid, PidfdFlags, Signal as RustixSignal, pidfd_open, pidfd_send_signal};
+    let Some(rustix_pid) = RustixPid::from_raw(pid.as_raw()) else { return };
     match pidfd_open(rustix_pid, PidfdFlags::empty()) {
-        Ok(pidfd) if mark.is_on(Pid::from_raw(pid)) => {
-            let signal =
-                if signal == Signal::SIGKILL { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
+        Ok(pidfd) if is_meant() => {
+            let signal = RustixSignal::from_named_raw(signal as i32).unwrap_or(RustixSignal::TERM);
             let _ = pidfd_send_signal(&pidfd, signal);
             // A stopped process acts on the signal only when it goes on.
-            let _ = pidfd_send_signal(&pidfd, rustix::process::Signal::CONT);
+            let _ = pidfd_send_signal(&pidfd, RustixSignal::CONT);
         }
         Err(rustix::io::Errno::NOSYS) => {
-            let _ = kill(Pid::from_raw(pid), signal);
-            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+            let _ = kill(pid, signal);
+            let _ = kill(pid, Signal::SIGCONT);
         }
         Ok(_) | Err(_) => {}
     }

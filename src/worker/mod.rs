@@ -15,6 +15,7 @@ mod ghosts;
 mod life;
 mod limits;
 mod native;
+mod srun;
 mod tally;
 mod work;
 

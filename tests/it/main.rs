@@ -28,6 +28,7 @@ mod retry;
 mod slurm;
 mod snapshot;
 mod snapshot_tree;
+mod srun;
 mod status;
 mod stop;
 mod support;

@@ -8,6 +8,7 @@ mod limits;
 mod shares;
 mod snapshot;
 mod status;
+mod steps;
 mod submit;
 
 use std::fs;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SOON, last_states};
-use crate::project::counts;
 use crate::support::Scene;
 use crate::testbed::testbed;
 
@@ -97,26 +96,4 @@ fn slots_split_the_gpus_of_the_job() {
     assert_ne!(whole[0], whole[1]);
     assert_eq!(seen["half"], slots(&[&half[0], &half[0], &half[2], &half[2]]));
     assert_ne!(half[0], half[2]);
-}
-
-#[test]
-fn a_launcher_spreads_repetitions_over_the_nodes_of_a_job() {
-    let Some(bed) = testbed() else { return };
-    let scene = Scene::example("multi-node");
-
-    let job = bed.sbatch(&scene.plan_one());
-
-    assert_eq!(last_states(bed.wait(job, SOON)), ["COMPLETED"]);
-    assert_eq!(scene.states(), counts([("completed", 8)]));
-    let mut steps = BTreeSet::new();
-    let mut nodes = BTreeMap::<_, usize>::new();
-    for rep in scene.reps() {
-        let out = scene.read(format!("{rep}/out.log"));
-        let (_, place) = out.trim().split_once(": step ").expect("a step");
-        let (step, node) = place.split_once(" on node ").expect("a node");
-        steps.insert(step.to_owned());
-        *nodes.entry(node.to_owned()).or_default() += 1;
-    }
-    assert_eq!(steps.len(), 8, "each is a step of its own");
-    assert_eq!(nodes.len(), 2, "{nodes:?}");
 }
