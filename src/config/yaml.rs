@@ -5,7 +5,7 @@
 
 use super::error::Diagnostic;
 use super::node::{At, Node, NodeKind, brief};
-use super::positions::{Positions, unprintable, without_bom};
+use super::positions::{Positions, at_bytes, unprintable, without_bom};
 use super::scalar;
 use super::traps::Traps;
 use crate::value::Value;
@@ -26,13 +26,13 @@ type Entries = IndexMap<String, (At, Node)>;
 
 /// The documents of a file; those that hold nothing are left out.
 pub(super) fn parse(text: &str, file: u32, traps: &mut Traps) -> Result<Vec<Node>> {
-    let mut positions = Positions::new(text, file);
     if let Some((offset, c)) = unprintable(without_bom(text)) {
-        let at = positions.at_bytes(offset, offset + c.len_utf8());
+        let offset = offset + text.len() - without_bom(text).len();
+        let at = at_bytes(text, file, offset, offset + c.len_utf8());
         let message = format!("the control character U+{:04X} may not stand in a YAML file", u32::from(c));
         return Err(Box::new(Diagnostic::error(message).at(at).help("write it as an escape in double quotes")));
     }
-    Builder::new(positions, traps).run(without_bom(text))
+    Builder::new(Positions::new(text, file), traps).run(without_bom(text))
 }
 
 /// A sequence or mapping whose end is still to come.
@@ -80,8 +80,8 @@ impl<'a> Builder<'a> {
     fn run(mut self, text: &str) -> Result<Vec<Node>> {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| {
-                let index = error.marker().index();
-                Box::new(explain(error.info(), self.positions.at(index, index + 1)))
+                let marker = error.marker();
+                Box::new(explain(error.info(), self.positions.at(marker, marker.index() + 1)))
             })?;
             self.event(event, span)?;
         }
@@ -89,7 +89,7 @@ impl<'a> Builder<'a> {
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<()> {
-        let at = self.positions.at(span.start.index(), span.end.index());
+        let at = self.positions.at(&span.start, span.end.index());
         self.events += 1;
         if self.events > MAX_VALUES {
             let message = format!("the file holds more than {MAX_VALUES} keys and values");
