@@ -161,7 +161,7 @@ impl<'a> Attempt<'a> {
         if let Some(outcome) = outcome {
             command.env("CW2_OUTCOME", outcome.word().replace(' ', "_"));
         }
-        let result = child::run(&mut command, limits, self.life.control, self.begun);
+        let result = child::run(&mut command, &self.life.rep.dir, limits, self.life.control, self.begun);
         ghosts::end_orphans(&self.life.rep.dir);
         result.map_err(|error| cannot_start(program, &workdir, &error))
     }

@@ -1,7 +1,8 @@
 //! One child process from spawn to reaping: its own process group, a deadline, polite signals before SIGKILL.
 //!
 //! Told to end, the whole group has the grace: the child is often but a shell, which ends at once, while the program behind it
-//! saves its work. Where the child ends by itself, what it left in its group is killed.
+//! saves its work. So have those that left the group (`timeout` does, and `setsid`): they are told when their parents have
+//! ended, which most often pass on what they are told. Where the child ends by itself, what it left is killed.
 //!
 //! A group with an `srun` in it has its program elsewhere, and is told and killed in another way: see [`super::srun`].
 //!
@@ -18,9 +19,11 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
-use std::cell::Cell;
+use nix::unistd::{Pid, getpgid};
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,12 +41,13 @@ pub(super) struct Ended {
     pub max_rss: u64,
 }
 
-/// Starts a command in a process group of its own and waits for its end.
+/// Starts a command of the repetition in `dir` in a process group of its own and waits for its end.
 ///
 /// # Errors
 /// Where the command cannot be started.
 pub(super) fn run(
     command: &mut Command,
+    dir: &Path,
     limits: Limits,
     control: &Control,
     begun: &Begun<'_>,
@@ -51,15 +55,15 @@ pub(super) fn run(
     let child = control.spawn(command.process_group(0))?;
     // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
-    let group = Group { leader: pid, told: Cell::new(false), aborted: Cell::new(None) };
+    let group = Group::new(pid, dir);
     let mut cause = limits::wait(&group, limits, control, begun);
     if cause == Cause::Itself
-        && matches!(limits.on_stop, OnStop::Signal(_))
+        && let OnStop::Signal(signal) = limits.on_stop
         && control.stopping_within(patience(ended(pid)))
     {
         cause = Cause::Stop;
         // The child heeded its own signal before the worker knew of it; the others still do.
-        group.told.set(true);
+        group.told.set(Some(signal));
         limits::wait(&group, limits, control, begun);
     }
     group.clear(control);
@@ -67,22 +71,59 @@ pub(super) fn run(
     Ok(Ended { exit, cause, cpu_seconds, max_rss })
 }
 
-/// A child and the processes of its group.
-struct Group {
+/// A child, the processes of its group, and those that left it.
+struct Group<'a> {
     leader: Pid,
-    /// Whether they were told to end: then the end of all of them counts, not only the child's.
-    told: Cell<bool>,
-    /// When the steps of its sruns were ended by force.
+    /// The repetition's directory, by which processes are known that left the group.
+    dir: &'a Path,
+    /// What they were told: then the end of all of them counts, not only the child's.
+    told: Cell<Option<Signal>>,
+    /// Those that left the group, and were told when nobody else was there to tell them.
+    passed_on: RefCell<HashSet<Pid>>,
+    /// When the steps of sruns were ended by force.
     aborted: Cell<Option<Instant>>,
+    /// Whether the grace is over.
+    killed: Cell<bool>,
 }
 
-impl Group {
-    /// Ends what the child left in its group: nothing, most often.
+impl<'a> Group<'a> {
+    fn new(leader: Pid, dir: &'a Path) -> Self {
+        let (told, aborted, killed) = (Cell::default(), Cell::default(), Cell::default());
+        Group { leader, dir, told, passed_on: RefCell::default(), aborted, killed }
+    }
+
+    fn orphans(&self) -> Vec<Pid> {
+        ghosts::orphans_of(self.leader, self.dir)
+    }
+
+    /// All that is known to run.
+    fn members(&self) -> Members {
+        Members::below([vec![self.leader], self.orphans()].concat())
+    }
+
+    /// Whether any that was told has not ended, though the child has.
+    fn others_live(&self, signal: Signal) -> bool {
+        let orphans = self.orphans();
+        let (in_group, elsewhere): (Vec<_>, Vec<_>) =
+            orphans.into_iter().partition(|pid| getpgid(Some(*pid)) == Ok(self.leader));
+        if self.killed.get() {
+            // What left the group is then killed with all other orphans; only steps take a moment.
+            let aborting = self.aborted.get().is_some() && self.may_abort();
+            return !in_group.is_empty() || aborting && !elsewhere.is_empty();
+        }
+        // What these started they tell themselves, and what they leave behind comes next.
+        let mut untold = elsewhere.clone();
+        untold.retain(|pid| self.passed_on.borrow_mut().insert(*pid));
+        Members::only(&untold).ask(signal);
+        !in_group.is_empty() || !elsewhere.is_empty()
+    }
+
+    /// Ends what the child left: nothing, most often.
     fn clear(&self, control: &Control) {
-        self.told.set(true);
         loop {
             let events = control.events();
-            if self.ended() || !Members::of(self.leader).have_steps() || !self.may_abort() {
+            let left = self.orphans();
+            if left.is_empty() || !Members::below(left).have_steps() || !self.may_abort() {
                 break;
             }
             self.kill();
@@ -98,14 +139,14 @@ impl Group {
     }
 }
 
-impl Subject for Group {
+impl Subject for Group<'_> {
     fn ended(&self) -> bool {
-        ended(self.leader).is_some() && !(self.told.get() && ghosts::orphans_in_group(self.leader))
+        ended(self.leader).is_some() && !self.told.get().is_some_and(|signal| self.others_live(signal))
     }
 
     fn ask(&self, signal: Signal) {
-        self.told.set(true);
-        let members = Members::of(self.leader);
+        self.told.set(Some(signal));
+        let members = self.members().in_group(self.leader);
         if members.keep_back(signal) {
             return members.ask(signal);
         }
@@ -115,9 +156,11 @@ impl Subject for Group {
     }
 
     fn kill(&self) -> bool {
-        let members = Members::of(self.leader);
+        self.killed.set(true);
+        let members = self.members();
         if members.have_steps() && self.may_abort() {
-            self.told.set(true);
+            // Waits for the sruns too.
+            self.told.set(self.told.get().or(Some(Signal::SIGTERM)));
             if self.aborted.replace(self.aborted.get().or(Some(Instant::now()))).is_none() {
                 members.abort();
             }

@@ -94,18 +94,18 @@ fn end_adopted(wanted: impl Fn(Pid, usize) -> bool) {
     }
 }
 
-/// Whether this process adopted one that lives and is of this group. One whose parent lives too comes when that has ended,
-/// and SIGCHLD with it.
-pub(super) fn orphans_in_group(group: Pid) -> bool {
+/// The living processes that this one adopted, of this group or of the repetition in `dir`. One whose parent lives too comes
+/// when that has ended, and SIGCHLD with it.
+pub(super) fn orphans_of(group: Pid, dir: &Path) -> Vec<Pid> {
+    let mark = LazyCell::new(|| Mark::of(dir));
     // None is reaped meanwhile, see `end_adopted`.
     let _under_way = super::lock(&UNDER_WAY);
-    orphans().into_iter().any(|pid| pid != group && getpgid(Some(pid)) == Ok(group) && lives(pid))
+    let is_of = |pid: &Pid| lives(*pid) && (getpgid(Some(*pid)) == Ok(group) || mark.is_on(*pid));
+    orphans().into_iter().filter(is_of).collect()
 }
 
-/// The leader of a group and all below it, and below those of the group whose parents ended.
-pub(super) fn descendants(leader: Pid) -> Vec<Pid> {
-    let mut found: Vec<_> = orphans().into_iter().filter(|pid| getpgid(Some(*pid)) == Ok(leader)).collect();
-    found.push(leader);
+/// These processes and all below them.
+pub(super) fn descendants(mut found: Vec<Pid>) -> Vec<Pid> {
     let mut seen: HashSet<_> = found.iter().copied().collect();
     let mut next = 0;
     while let Some(pid) = found.get(next) {

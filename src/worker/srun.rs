@@ -12,26 +12,50 @@ use nix::unistd::{Pid, getpgid};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// The members of a process group, told apart by what they do with signals.
-#[derive(Debug)]
-pub(super) struct Members {
+/// A process of a repetition, as it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Member {
+    pid: Pid,
     group: Pid,
-    sruns: Vec<Pid>,
-    others: Vec<Pid>,
+    srun: bool,
 }
 
+impl Member {
+    fn of(pid: Pid) -> Option<Self> {
+        let srun = std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"srun\n");
+        Some(Member { pid, group: getpgid(Some(pid)).ok()?, srun })
+    }
+
+    /// Signals it, unless its number has become another's.
+    fn signal(&self, signal: Signal) {
+        ghosts::signal_stranger(self.pid, signal, || Member::of(self.pid).as_ref() == Some(self));
+    }
+}
+
+/// The processes that a repetition's command started.
+#[derive(Debug)]
+pub(super) struct Members(Vec<Member>);
+
 impl Members {
-    /// Looks below the group's leader, and at those of the group that lost their parents.
-    pub(super) fn of(group: Pid) -> Self {
-        let of_group: Vec<_> =
-            ghosts::descendants(group).into_iter().filter(|pid| getpgid(Some(*pid)) == Ok(group)).collect();
-        let (sruns, others) = of_group.into_iter().partition(|pid| is_srun(*pid));
-        Members { group, sruns, others }
+    /// These processes, and all below them.
+    pub(super) fn below(roots: Vec<Pid>) -> Self {
+        Members(ghosts::descendants(roots).into_iter().filter_map(Member::of).collect())
+    }
+
+    /// These processes alone.
+    pub(super) fn only(pids: &[Pid]) -> Self {
+        Members(pids.iter().copied().filter_map(Member::of).collect())
+    }
+
+    /// Only those of this group.
+    pub(super) fn in_group(mut self, group: Pid) -> Self {
+        self.0.retain(|member| member.group == group);
+        self
     }
 
     /// Whether there is a step that would be left behind.
     pub(super) fn have_steps(&self) -> bool {
-        !self.sruns.is_empty()
+        self.0.iter().any(|member| member.srun)
     }
 
     /// Whether the signal has to come to steps through Slurm.
@@ -39,39 +63,29 @@ impl Members {
         self.have_steps() && !matches!(signal, Signal::SIGUSR1 | Signal::SIGUSR2)
     }
 
-    /// Asks the programs of the steps to end, and all that is no srun.
+    /// Asks them to end, and instead of an srun the program of its step.
     pub(super) fn ask(&self, signal: Signal) {
-        self.signal_others(signal);
-        tell(Request { sruns: self.sruns.clone(), group: self.group, signal });
+        let through_slurm = self.keep_back(signal);
+        let (sruns, others): (Vec<Member>, Vec<_>) = self.0.iter().partition(|member| member.srun && through_slurm);
+        for member in &others {
+            member.signal(signal);
+        }
+        if !sruns.is_empty() {
+            tell(Request { sruns, signal });
+        }
     }
 
     /// Ends the steps and all that is no srun; the sruns end when the steps have.
     pub(super) fn abort(&self) {
-        self.signal_others(Signal::SIGKILL);
-        signal_sruns(&self.sruns, self.group, Signal::SIGTERM);
-    }
-
-    fn signal_others(&self, signal: Signal) {
-        for pid in &self.others {
-            ghosts::signal_stranger(*pid, signal, || getpgid(Some(*pid)) == Ok(self.group));
+        for member in &self.0 {
+            member.signal(if member.srun { Signal::SIGTERM } else { Signal::SIGKILL });
         }
     }
 }
 
-fn is_srun(pid: Pid) -> bool {
-    std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"srun\n")
-}
-
-fn signal_sruns(sruns: &[Pid], group: Pid, signal: Signal) {
-    for pid in sruns {
-        ghosts::signal_stranger(*pid, signal, || is_srun(*pid) && getpgid(Some(*pid)) == Ok(group));
-    }
-}
-
-/// A signal for the steps of a group's sruns.
+/// A signal for the steps of a repetition's sruns.
 struct Request {
-    sruns: Vec<Pid>,
-    group: Pid,
+    sruns: Vec<Member>,
     signal: Signal,
 }
 
@@ -135,11 +149,14 @@ fn deliver(requests: &[Request]) {
         for request in unreached {
             let Some(srun) = request.sruns.first() else { continue };
             log::warn!(
-                "no step of `srun` (process {srun}) could be told {}: ending it, its program may not see that \
+                "no step of `srun` (process {}) could be told {}: ending it, its program may not see that \
                  (`checkpoint_signal: USR2` reaches it without Slurm's help)",
+                srun.pid,
                 signal.as_str()
             );
-            signal_sruns(&request.sruns, request.group, Signal::SIGTERM);
+            for srun in &request.sruns {
+                srun.signal(Signal::SIGTERM);
+            }
         }
     }
 }
@@ -147,7 +164,7 @@ fn deliver(requests: &[Request]) {
 impl Request {
     /// The ids of its sruns' steps.
     fn steps<'a>(&self, steps: &'a [Step]) -> impl Iterator<Item = &'a str> {
-        let of_these = |step: &&Step| self.sruns.contains(&Pid::from_raw(step.srun));
+        let of_these = |step: &&Step| self.sruns.iter().any(|srun| srun.pid.as_raw() == step.srun);
         steps.iter().filter(of_these).map(|step| step.id.as_str())
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of a repetition when its worker is told to stop.
 
 use crate::project::counts;
-use crate::support::{Call, Running, Scene, wait_until};
+use crate::support::{Call, Running, Scene, alive, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -85,4 +85,40 @@ fn a_repetition_whose_retry_is_to_come_is_not_over() {
     worker.signal(Signal::SIGKILL);
     worker.end();
     assert_eq!((&standing()["running"], &standing()["lost"]), (&json!(0), &json!(1)));
+}
+
+#[test]
+fn a_program_that_left_its_group_has_its_grace_when_its_shell_ends() {
+    for command in [
+        "true; timeout 1h ./save; echo never",
+        "true; setsid ./save; echo never",
+        "true; setsid sh -c 'true; timeout 1h ./save; echo never'; echo never",
+    ] {
+        let scene = Scene::with(&format!("name: e\npath: out\nrepetitions: 1\ncommand: {command}\n"));
+        scene.write_program(
+            "save",
+            "#!/bin/sh\ntrap 'sleep 0.3; echo saved; exit' TERM\necho started\nwhile :; do sleep 0.01; done\n",
+        );
+        let running = scene.call(["run", "config.yml", "--grace", "60"]).start();
+        let log = || scene.lines(&format!("{REP}/out.log"));
+        wait_until("the program", || log() == ["started"]);
+
+        running.signal(Signal::SIGTERM);
+
+        running.end().expect(75).says(["1 interrupted"]);
+        assert_eq!(log(), ["started", "saved"], "{command}");
+    }
+}
+
+#[test]
+fn a_program_that_left_its_group_is_killed_when_its_grace_is_over() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 1\ncommand: true; setsid ./stay; echo never\n");
+    scene.write_program("stay", "#!/bin/sh\ntrap '' TERM\necho $$ >pid\nwhile :; do sleep 0.01; done\n");
+    let running = scene.call(["run", "config.yml", "--grace", "0.5"]).start();
+    wait_until("the program", || scene.lines("pid").len() == 1);
+
+    running.signal(Signal::SIGTERM);
+
+    running.end().expect(75).says(["1 interrupted"]);
+    assert!(!alive(scene.read("pid").trim()));
 }

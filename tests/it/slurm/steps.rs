@@ -85,7 +85,7 @@ fn a_step_below_a_shell_has_its_grace_and_is_not_left_behind() {
         "name: SLURM
 time: 10
 ntasks: 4
-sbatch_args: {nodes: 2, mem: 100}
+sbatch_args: {nodes: 2, ntasks-per-node: 2, mem: 100}
 ---
 name: e
 path: out
