@@ -2,7 +2,8 @@
 
 use crate::api::loggers::JsonLines;
 use crate::api::{Experiment, Factory, Iterative, IterativeExperiment, Logger};
-use crate::cli::{self, Program};
+use crate::cli;
+use crate::ops::program::Program;
 use crate::scheduler::{Planned, Scheduler};
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;

@@ -89,6 +89,8 @@ mod cli;
 mod cluster_work;
 mod config;
 mod experiment;
+#[cfg(feature = "cli")]
+mod ops;
 mod paths;
 mod plan;
 mod printable;

@@ -1,8 +1,11 @@
 //! `cw2 cancel`: takes a plan's arrays, or the elements of chosen repetitions, off the cluster.
 
+use super::Exit;
 use super::choose::{self, PlanArgs, RepArgs};
-use super::draft::count;
-use super::{Exit, Failure, worker::hostname};
+use crate::ops::failure::Failure;
+use crate::ops::select;
+use crate::ops::work::hostname;
+use crate::report::human::counted as count;
 use crate::run::cancel::{Choice, Load, choose};
 use crate::slurm::{Client, Cluster as _, Element, ElementState, element_names};
 use crate::store::plan::Plan;
@@ -28,7 +31,7 @@ const NAMED: usize = 10;
 pub(super) fn cancel(args: &CancelArgs, quiet: bool) -> Result<Exit, Failure> {
     let Sources { plans, unreadable, .. } = args.plans.open()?;
     choose::tell_unreadable(&unreadable, &[]);
-    let queue = choose::queue(&plans).map_err(|error| {
+    let queue = select::queue(&plans).map_err(|error| {
         Failure::Environment(format!("nothing was cancelled, because Slurm could not be asked what there is: {error}"))
     })?;
     let mut found = Found::default();
@@ -36,15 +39,15 @@ pub(super) fn cancel(args: &CancelArgs, quiet: bool) -> Result<Exit, Failure> {
     for plan in plans {
         let under_way: Vec<_> = survey::elements(&plan, &queue)?;
         let under_way: Vec<_> = under_way.into_iter().filter(|element| element.state != ElementState::Ended).collect();
-        if args.select.all() {
+        if args.select.selection().all() {
             found.whole(&under_way);
         } else {
             experiments.extend(plan.all_experiments()?.into_iter().map(|experiment| experiment.name));
-            found.chosen(plan, &under_way, &queue, &args.select)?;
+            found.chosen(plan, &under_way, &queue, &args.select.selection())?;
         }
     }
-    if !args.select.all() {
-        args.select.check(&experiments.iter().map(String::as_str).collect::<Vec<_>>())?;
+    if !args.select.selection().all() {
+        args.select.selection().check(&experiments.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
     let names: Vec<String> = found.names();
     if !args.dry_run && !names.is_empty() {
@@ -100,7 +103,7 @@ impl Found {
         plan: Plan,
         elements: &[PlanElement],
         queue: &[Element],
-        select: &RepArgs,
+        select: &select::Selection,
     ) -> Result<(), Failure> {
         if elements.is_empty() {
             return Ok(());

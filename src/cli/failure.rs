@@ -1,7 +1,6 @@
-//! What a command ends with: the exit codes, and errors sorted into them.
+//! What a command ends with: the exit codes, and which failure ends in which.
 
-use crate::{config, plan, slurm, store};
-use std::fmt;
+use crate::ops::failure::Failure;
 
 /// The exit codes, as `cw2 --help` and the README list them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,19 +30,6 @@ impl Exit {
     }
 }
 
-/// Why a command could not do its work.
-#[derive(Debug)]
-pub enum Failure {
-    /// The configuration is wrong; the report shows where.
-    Config(Box<config::Report>),
-    /// What was asked makes no sense.
-    Usage(String),
-    /// The machine refused.
-    Environment(String),
-    /// The reader of standard output went away: nobody is left to tell.
-    ClosedPipe,
-}
-
 impl Failure {
     /// The exit code it ends with.
     pub fn exit(&self) -> Exit {
@@ -67,22 +53,6 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Config(report) => f.write_str(&report.render(false)),
-            Failure::Usage(message) | Failure::Environment(message) => f.write_str(message),
-            Failure::ClosedPipe => f.write_str("standard output was closed"),
-        }
-    }
-}
-
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
-        Failure::Environment(error.to_string())
-    }
-}
-
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
@@ -91,23 +61,3 @@ impl From<std::io::Error> for Failure {
         Failure::Environment(format!("cannot write standard output: {error}"))
     }
 }
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Failure::Environment(format!("{error:#}"))
-    }
-}
-
-impl From<plan::code::Error> for Failure {
-    fn from(error: plan::code::Error) -> Self {
-        Failure::Usage(error.to_string())
-    }
-}
-
-impl From<slurm::Error> for Failure {
-    fn from(error: slurm::Error) -> Self {
-        Failure::Environment(error.to_string())
-    }
-}
-
-impl std::error::Error for Failure {}

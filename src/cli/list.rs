@@ -1,7 +1,9 @@
 //! `cw2 list`: the repetitions of a configuration, or of a plan.
 
-use super::choose::check_experiments;
-use super::{Exit, Failure, SelectArgs, freeze};
+use super::{Exit, SelectArgs, tell};
+use crate::ops::failure::Failure;
+use crate::ops::freeze;
+use crate::ops::select::check_experiments;
 use crate::plan::build::build;
 use crate::plan::{Plan, layout};
 use crate::store;
@@ -32,8 +34,9 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
 }
 
 fn configuration(args: &ListArgs) -> Result<Plan, Failure> {
-    let config = freeze::load(&args.source, &args.select, true)?;
-    let runs = freeze::resolve(&config, &args.select, &freeze::working_directory()?, |_| Ok(()))?;
+    let reading = args.select.reading(&args.source);
+    let config = freeze::load(&reading, true, &mut |notice| tell(&notice, false))?;
+    let runs = freeze::resolve(&config, &reading, &freeze::working_directory()?, |_| Ok(()))?;
     Ok(build(&config.experiments, runs, &[], &[], |_| u32::MAX))
 }
 

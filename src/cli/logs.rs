@@ -1,8 +1,10 @@
 //! `cw2 logs`: the logs of chosen repetitions, byte for byte; or why they crash, told together.
 
+use super::Exit;
 use super::choose::{self, PlansHereArgs, RepArgs};
-use super::worker::hostname;
-use super::{Exit, Failure};
+use crate::ops::failure::Failure;
+use crate::ops::work::hostname;
+use crate::ops::{program, select};
 use crate::plan::layout::rep as names;
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::printable::{self, Printable};
@@ -65,7 +67,7 @@ fn outcome(text: &str) -> Result<Standing, String> {
 
 pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
     let plans = args.plans.open()?;
-    args.reps.check_plans(&plans.plans)?;
+    args.reps.selection().check_plans(&plans.plans)?;
     if args.follow && args.out && args.err {
         return Err(Failure::Usage("`--follow` takes one log: `--out` or `--err`".to_owned()));
     }
@@ -81,10 +83,10 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
         .map(|seen| survey.dir(seen))
         .collect();
     if chosen.is_empty() {
-        tell!("no repetition is chosen by these options; `{} status` tells how they stand", super::me());
+        tell!("no repetition is chosen by these options; `{} status` tells how they stand", program::name());
         return Ok(Exit::Done);
     }
-    let unspecific = args.reps.all() && args.outcome.is_empty() && args.tail.is_none();
+    let unspecific = args.reps.selection().all() && args.outcome.is_empty() && args.tail.is_none();
     if let [_, _, ..] = chosen.as_slice()
         && (unspecific || args.follow)
     {
@@ -129,7 +131,7 @@ fn look(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Survey, Failure>
         .outcome
         .iter()
         .any(|standing| matches!(standing, Standing::Running | Standing::Queued | Standing::Lost | Standing::Pending));
-    let queue = match asks.then(|| choose::glance(&plans.plans)) {
+    let queue = match asks.then(|| select::glance(&plans.plans)) {
         Some(Ok(queue)) => Some(queue),
         Some(Err(error)) => {
             if !quiet {
@@ -139,7 +141,9 @@ fn look(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Survey, Failure>
         }
         None => None,
     };
-    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
+    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| {
+        args.reps.selection().has(&experiment.name, &run.run, rep)
+    };
     Ok(survey_of(plans, queue.as_deref(), &hostname(), &wanted)?)
 }
 
@@ -218,8 +222,10 @@ fn follow(args: &LogsArgs, dir: &Path, quiet: bool) -> Result<(), Failure> {
 
 fn is_lost(args: &LogsArgs, dir: &Path) -> Result<bool, Failure> {
     let plans = args.plans.open()?;
-    let queue = choose::glance(&plans.plans).ok();
-    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
+    let queue = select::glance(&plans.plans).ok();
+    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| {
+        args.reps.selection().has(&experiment.name, &run.run, rep)
+    };
     let survey = survey_of(plans, queue.as_deref(), &hostname(), &wanted)?;
     Ok(survey.reps.iter().any(|seen| seen.standing == Standing::Lost && survey.dir(seen) == dir))
 }
@@ -227,7 +233,9 @@ fn is_lost(args: &LogsArgs, dir: &Path) -> Result<bool, Failure> {
 /// `--failed`: from the status files, which keep the last lines of the attempt that failed.
 fn crashes(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Exit, Failure> {
     let lines = usize::try_from(args.tail.unwrap_or(LAST_LINES)).unwrap_or(usize::MAX);
-    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| args.reps.has(&experiment.name, &run.run, rep);
+    let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| {
+        args.reps.selection().has(&experiment.name, &run.run, rep)
+    };
     let survey = survey_of(plans, None, &hostname(), &wanted)?;
     choose::tell_unreadable(&survey.unreadable_plans, &survey.unreadable);
     let failed = survey.reps.iter().filter(|seen| matches!(seen.standing, Standing::Crashed | Standing::TimedOut));
@@ -251,7 +259,7 @@ fn crashes(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Exit, Failure
     out.write_all(failures::render_lines(&groups).as_bytes())?;
     out.flush()?;
     if !quiet {
-        tell!("a whole log: `{} logs --err -r RUN --rep N`; more lines of each: `--tail N`", super::me());
+        tell!("a whole log: `{} logs --err -r RUN --rep N`; more lines of each: `--tail N`", program::name());
     }
     Ok(Exit::Done)
 }

@@ -12,30 +12,30 @@ macro_rules! tell {
 
 mod cancel;
 mod choose;
-mod draft;
 mod failure;
-mod freeze;
 mod list;
 mod logger;
 mod logs;
 mod plan;
+mod print;
 mod retry;
 mod run;
 mod show;
-mod snapshot;
 mod status;
 mod submit;
 mod surrender;
 mod worker;
 
-use crate::api::{CheckParams, Factory, panic_text};
-use crate::scheduler::{Planned, Scheduler};
-use crate::worker::{Jobs, Tally};
+use crate::config::Report;
+use crate::ops::freeze::Reading;
+use crate::ops::notice::Notice;
+use crate::ops::program::{self, Program};
+use crate::plan::code::Wish;
+use crate::report::{human::counted, planned};
+use crate::scheduler::Planned;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-pub use failure::{Exit, Failure};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use failure::Exit;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 /// Runs parameter sweeps on Slurm: freezes a plan, writes the sbatch scripts, runs the repetitions.
 #[derive(Debug, Parser)]
@@ -87,6 +87,66 @@ enum Command {
     Surrender(surrender::SurrenderArgs),
 }
 
+impl ConfigArgs {
+    fn reading(&self) -> Reading {
+        self.select.reading(&self.config)
+    }
+}
+
+impl SelectArgs {
+    /// The same for a configuration.
+    fn reading(&self, config: &Path) -> Reading {
+        Reading {
+            config: config.to_owned(),
+            experiments: self.experiments.clone(),
+            set: self.set.clone(),
+            strict: self.strict,
+            debug: self.debug,
+            debug_all: self.debugall,
+        }
+    }
+}
+
+/// The flags about code snapshots, which the SLURM document's `experiment_copy_…` keys ask for.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+struct SnapshotArgs {
+    /// Keep the code as an archive for the record; jobs run in the source
+    #[arg(long, conflicts_with_all = ["multicopy", "nocodecopy"])]
+    zip: bool,
+    /// A code copy for each job
+    #[arg(long, conflicts_with = "nocodecopy")]
+    multicopy: bool,
+    /// Copy no code: run in the copy that is at `experiment_copy_dst`, else in the source
+    #[arg(long)]
+    nocodecopy: bool,
+    /// Copy code of more than 200 MB
+    #[arg(long)]
+    skipsizecheck: bool,
+}
+
+impl SnapshotArgs {
+    fn wish(self) -> Wish {
+        Wish {
+            zip: self.zip,
+            multicopy: self.multicopy,
+            nocodecopy: self.nocodecopy,
+            skip_size_check: self.skipsizecheck,
+        }
+    }
+
+    /// The flags that were given.
+    fn given(self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            ("--zip", self.zip),
+            ("--multicopy", self.multicopy),
+            ("--nocodecopy", self.nocodecopy),
+            ("--skipsizecheck", self.skipsizecheck),
+        ];
+        flags.into_iter().filter_map(|(flag, given)| given.then_some(flag))
+    }
+}
+
 /// What every command that reads a configuration takes.
 #[derive(Debug, Clone, Args)]
 struct ConfigArgs {
@@ -117,45 +177,6 @@ struct SelectArgs {
     debugall: bool,
 }
 
-/// What a program brings along besides the commands; nothing for `cw2` itself.
-pub(crate) struct Program {
-    /// What an experiment without `command` runs.
-    pub factory: Option<Factory>,
-    /// In which order and how many at a time.
-    pub scheduler: Box<dyn Scheduler>,
-    /// What `--version` says; `None` for cw2's own.
-    pub version: Option<&'static str>,
-    /// What its jobs call it with, before `worker`.
-    pub own_args: Vec<String>,
-}
-
-impl Program {
-    /// Whether this program knows what to run where the configuration does not say.
-    fn command_optional(&self) -> bool {
-        self.factory.is_some()
-    }
-
-    /// Whether what it runs then needs `iterations`.
-    fn iterative(&self) -> bool {
-        self.factory.as_ref().is_some_and(|factory| factory.iterative)
-    }
-
-    /// What checks the parameters of its own experiment.
-    fn check_params(&self) -> Option<CheckParams> {
-        self.factory.as_ref()?.check_params.clone()
-    }
-
-    /// Lets the scheduler run the jobs to their end. What became of them is known also where it failed; a panic is a failure
-    /// like any other.
-    fn schedule(&self, jobs: Jobs<'_>) -> (Tally, anyhow::Result<()>) {
-        let run = AssertUnwindSafe(|| self.scheduler.run(&jobs));
-        let result =
-            catch_unwind(run).unwrap_or_else(|panic| Err(anyhow::anyhow!("the scheduler {}", panic_text(&*panic))));
-        crate::worker::end_strays();
-        (jobs.into_tally(), result)
-    }
-}
-
 /// Runs the program `cw2`: parses `args`, does what they say, reports what went wrong. Returns the exit code.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     call(args, &Program { factory: None, scheduler: Box::new(Planned), version: None, own_args: Vec::new() })
@@ -166,23 +187,15 @@ pub(crate) fn command() -> clap::Command {
     Cli::command()
 }
 
-/// What this program is called by, for advice to call it again.
-fn me() -> &'static str {
-    ME.get().map_or("cw2", String::as_str)
-}
-
-/// The file name of the first word of the command line.
-static ME: OnceLock<String> = OnceLock::new();
-
 /// The same for any program.
 pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: &Program) -> u8 {
     let mut args = args.into_iter().peekable();
-    if let Some(name) = args.peek().and_then(|word| Path::new(word).file_name()) {
-        ME.get_or_init(|| name.to_string_lossy().into_owned());
+    if let Some(word) = args.peek() {
+        program::called_by(word);
     }
     let mut command = command();
     if let Some(version) = program.version {
-        command = command.name(me()).version(version);
+        command = command.name(program::name()).version(version);
     }
     let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
@@ -213,6 +226,30 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
             failure.report();
             failure.exit().code()
         }
+    }
+}
+
+/// Tells a person on standard error; with `quiet` only what is wrong.
+fn tell(notice: &Notice<'_>, quiet: bool) {
+    match notice {
+        Notice::Config(report) => tell_report(report),
+        Notice::Warning(text) => tell!("warning: {text}"),
+        Notice::Note(text) if !quiet => tell!("{text}"),
+        Notice::Planned(plan, frozen) if !quiet => {
+            tell!("{}", planned::summary(plan));
+            frozen.notes.iter().for_each(|note| tell!("{note}"));
+        }
+        Notice::Submitted { script, job, elements } if !quiet => {
+            tell!("submitted {script} as job {job} ({})", counted(*elements, "job"));
+        }
+        Notice::Note(_) | Notice::Planned(..) | Notice::Submitted { .. } => {}
+    }
+}
+
+/// Shows what is odd about a configuration.
+fn tell_report(report: &Report) {
+    if !report.is_empty() {
+        tell!("{}", report.render(color()));
     }
 }
 

@@ -1,9 +1,10 @@
 //! `cw2 plan`: freezes a configuration, prints the scripts' paths.
 
-use super::draft::{self, Mode};
-use super::freeze;
-use super::snapshot::SnapshotArgs;
-use super::{ConfigArgs, Exit, Failure, Program};
+use super::{ConfigArgs, Exit, SnapshotArgs, print, tell};
+use crate::ops;
+use crate::ops::failure::Failure;
+use crate::ops::notice::Notice;
+use crate::ops::program::{self, Program};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -21,20 +22,19 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
-    let mode = if args.dry_run { Mode::DryRun } else { Mode::Write };
-    let (plan, frozen) = freeze::freeze(&args.config, program, args.overwrite, mode, Some(args.code))?;
-    frozen.print(mode)?;
-    if !quiet {
-        tell!("{}", draft::summary(&plan));
-        frozen.notes.iter().for_each(|note| tell!("{note}"));
-        if plan.arrays.is_empty() {
-            tell!("nothing is left to do: no plan was written");
-        } else if mode == Mode::DryRun {
-            tell!("dry run: nothing was written");
-        } else if let ([_, _, ..], Some(folder)) = (frozen.scripts.as_slice(), &frozen.folder) {
-            // `sbatch` takes one script; it would take the others for that one's arguments.
-            tell!("submit each of them on its own, or all with `{} submit {}`", super::me(), folder.display());
-        }
+    let options = ops::plan::Options {
+        reading: args.config.reading(),
+        dry_run: args.dry_run,
+        overwrite: args.overwrite,
+        code: args.code.wish(),
+    };
+    let (plan, frozen) = ops::plan::plan(&options, program, &mut |notice| tell(&notice, quiet))?;
+    print::scripts(&frozen)?;
+    tell(&Notice::Planned(&plan, &frozen), quiet);
+    if !quiet && plan.arrays.is_empty() {
+        tell!("nothing is left to do: no plan was written");
+    } else if !quiet {
+        print::next(&frozen, args.dry_run, program::name());
     }
     Ok(Exit::Done)
 }

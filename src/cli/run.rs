@@ -1,12 +1,13 @@
 //! `cw2 run`: the same plan and the same worker, on this machine.
 
-use super::draft::{self, Mode};
-use super::freeze;
-use super::submit::{self, SubmitArgs};
 use super::worker::{self, seconds};
-use super::{ConfigArgs, Exit, Failure, Program};
-use crate::store::plan::{Plan, Rep};
-use crate::worker::{End, Jobs, Observer, Options, Setting};
+use super::{ConfigArgs, Exit, submit, tell};
+use crate::ops;
+use crate::ops::failure::Failure;
+use crate::ops::program::Program;
+use crate::ops::run::Ran;
+use crate::store::plan::Rep;
+use crate::worker::{End, Observer};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
@@ -29,52 +30,29 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
+    let reading = args.config.reading();
     if program.scheduler.submits() {
-        return submit::submit(&SubmitArgs::of(&args.config, args.overwrite), program, quiet);
+        let options = ops::submit::Options { reading, overwrite: args.overwrite, ..ops::submit::Options::default() };
+        return submit::submit_all(&options, program, quiet);
     }
-    // Before anything starts a thread.
-    let control = worker::start()?;
-    let (planned, frozen) = freeze::freeze(&args.config, program, args.overwrite, Mode::Write, None)?;
-    if !quiet {
-        tell!("{}", draft::summary(&planned));
-    }
-    let Some(folder) = frozen.folder else {
+    let options = ops::run::Options {
+        reading,
+        overwrite: args.overwrite,
+        jobs: args.jobs,
+        grace: Duration::from_secs_f64(args.grace),
+    };
+    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet))?;
+    let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");
         }
         return Ok(Exit::Done);
     };
-    let plan = Plan::open(&folder)?;
-    worker::begin(&plan);
-    let options = worker::options(Duration::from_secs_f64(args.grace))?;
-    let at_a_time = args.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
-    tell_of_fewer_slots(&plan, at_a_time, &options);
-    let bar = Bar::new(plan.manifest.counts.repetitions, quiet);
-    let setting = Setting {
-        plan: &plan,
-        options: &options,
-        control: &control,
-        observer: &bar,
-        factory: program.factory.as_ref(),
-    };
-    let jobs = Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time);
-    let (mut tally, result) = program.schedule(jobs);
-    bar.bar.finish_and_clear();
-    tally.total = usize::try_from(plan.manifest.counts.repetitions).unwrap_or(usize::MAX);
     if !quiet || tally.any_failed() {
         tell!("{}", tally.summary());
     }
     result?;
     Ok(worker::exit(&tally))
-}
-
-/// A cluster's configuration asks for more than this machine has.
-fn tell_of_fewer_slots(plan: &Plan, jobs: usize, options: &Options) {
-    let share = (options.allowed.cpus.len() / jobs.max(1)).max(1);
-    let wanted = plan.experiment_record(0).map_or(1, |experiment| experiment.reps_in_parallel as usize);
-    if wanted > share {
-        log::info!("note: {wanted} repetitions in parallel are asked for, {share} run: this machine has no more CPUs");
-    }
 }
 
 /// Progress on a terminal; failures as they come anywhere.
@@ -91,6 +69,12 @@ impl Bar {
             bar.set_style(style);
         }
         Bar { bar }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -1,8 +1,11 @@
 //! `cw2 show`: the resolved configuration of one repetition, and where each value came from.
 
-use super::{ConfigArgs, Exit, Failure, freeze};
+use super::{ConfigArgs, Exit, tell};
 use crate::config::{At, Experiment, Node, Report};
 use crate::experiment::{Expansion, Run};
+use crate::ops::failure::Failure;
+use crate::ops::freeze;
+use crate::ops::program;
 use crate::plan::record::RunRecord;
 use crate::plan::{PlannedRun, layout, of_repetition, settings};
 use crate::value::{Map, Value};
@@ -27,9 +30,9 @@ pub(super) struct ShowArgs {
 }
 
 pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
-    let config = freeze::load(&args.config.config, &args.config.select, true)?;
-    let select = &args.config.select;
-    let runs = freeze::resolve(&config, select, &freeze::working_directory()?, |_| Ok(()))?.runs;
+    let reading = args.config.reading();
+    let config = freeze::load(&reading, true, &mut |notice| tell(&notice, false))?;
+    let runs = freeze::resolve(&config, &reading, &freeze::working_directory()?, |_| Ok(()))?.runs;
     let wanted = |(line, run): &(usize, &PlannedRun)| match &args.run {
         None => true,
         Some(name) => run.record.run == *name || name.parse() == Ok(*line),
@@ -37,7 +40,11 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let Some((line, run)) = runs.iter().enumerate().find(wanted) else {
         return Err(Failure::Usage(match &args.run {
             Some(name) => {
-                format!("there is no run `{name}`; `{} list {}` names them", super::me(), args.config.config.display())
+                format!(
+                    "there is no run `{name}`; `{} list {}` names them",
+                    program::name(),
+                    args.config.config.display()
+                )
             }
             None => "the configuration has no run".to_owned(),
         }));
@@ -57,7 +64,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
         )));
     }
     let tree = tree(experiment, &run.record, &resolved.params, args.rep);
-    let origins = Origins::new(freeze::report_for(&config, select), experiment, &resolved);
+    let origins = Origins::new(freeze::report_for(&config, &reading), experiment, &resolved);
     let mut out = std::io::stdout().lock();
     if args.json {
         let mut places = Map::new();

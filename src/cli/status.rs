@@ -1,8 +1,10 @@
 //! `cw2 status`: how every repetition stands. Looks, and changes nothing.
 
-use super::choose::{self, PlansHereArgs, RepArgs};
-use super::worker::hostname;
-use super::{Exit, Failure};
+use super::Exit;
+use super::choose::{self, PlansHereArgs};
+use crate::ops::failure::Failure;
+use crate::ops::select;
+use crate::ops::work::hostname;
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::report::advice::{self, Advice, Requested, Usage};
 use crate::report::failures::{self, Failed, Group};
@@ -116,9 +118,9 @@ struct View {
 impl View {
     fn look(args: &StatusArgs) -> Result<Self, Failure> {
         let sources = args.plans.open()?;
-        let reps = RepArgs::of(&args.experiments);
+        let reps = select::Selection::of(&args.experiments);
         reps.check_plans(&sources.plans)?;
-        let (queue, cluster_error) = match choose::glance(&sources.plans) {
+        let (queue, cluster_error) = match select::glance(&sources.plans) {
             Ok(queue) => (Some(queue), None),
             Err(error) => (None, Some(error)),
         };

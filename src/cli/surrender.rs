@@ -1,6 +1,7 @@
 //! `cw2 surrender`: leaves the payload that makes a repetition's end a surrender.
 
-use super::{Exit, Failure};
+use super::Exit;
+use crate::ops::failure::Failure;
 use crate::store::atomic::{self, Durable};
 use crate::value::Value;
 use clap::Args;

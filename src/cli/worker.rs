@@ -1,14 +1,17 @@
 //! `cw2 worker`: one array element.
 
-use super::{Exit, Failure, Program, draft};
+use super::Exit;
+use crate::ops::failure::Failure;
+use crate::ops::program::Program;
+use crate::ops::work::{begin, options, start};
+use crate::report::human::counted;
 use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::{Plan, Rep};
-use crate::store::{plans, requeues};
-use crate::worker::{self, Control, End, Jobs, Observer, Options, Setting, Tally, TimeLimit, Tool};
+use crate::store::requeues;
+use crate::worker::{End, Jobs, Observer, Setting, Tally, TimeLimit};
 use clap::Args;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -61,7 +64,7 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         options.time_limit =
             TimeLimit { warning: Duration::from_secs(args.warning.into()), ask: Some(crate::slurm::time_left) };
     }
-    let count = draft::count(repetitions as u64, "repetition");
+    let count = counted(repetitions as u64, "repetition");
     log::info!("plan {}, job {number}: {count} on {}", plan.name(), options.host);
     let setting = Setting {
         plan: &plan,
@@ -83,13 +86,6 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         requeue(&plan, ids, args.max_requeues);
     }
     Ok(exit(&tally))
-}
-
-/// Notes that something comes of a plan, for `status` and `retry`.
-pub(super) fn begin(plan: &Plan) {
-    if let Err(error) = plans::note_begun(&plan.folder) {
-        log::warn!("{error}; `status` and `retry` may take the plan for one that was never submitted");
-    }
 }
 
 /// Puts this element back into the queue, as long as it may.
@@ -122,40 +118,6 @@ fn requeue(plan: &Plan, ids: &SlurmIds, most: u32) {
     if let Err(error) = Client.requeue(&name) {
         log::error!("cannot requeue {name}: {error}");
     }
-}
-
-/// Makes this process ready to run repetitions.
-pub(super) fn start() -> Result<Control, Failure> {
-    worker::adopt_orphans();
-    Control::listen().map_err(|error| Failure::Environment(format!("cannot listen to signals: {error}")))
-}
-
-/// What holds for every job here.
-pub(super) fn options(grace: Duration) -> Result<Options, Failure> {
-    Ok(Options {
-        grace,
-        allowed: worker::allowed_cpus()?,
-        max_slots: None,
-        time_limit: TimeLimit::default(),
-        host: hostname(),
-        slurm: slurm_ids(),
-        tool: std::env::current_exe().ok().map(|program| Arc::new(Tool::new(program))),
-    })
-}
-
-/// This machine's name, empty where it has none.
-pub(super) fn hostname() -> String {
-    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn slurm_ids() -> Option<SlurmIds> {
-    let get = |name: &str| std::env::var(name).ok();
-    Some(SlurmIds {
-        job_id: get("SLURM_JOB_ID")?,
-        array_job_id: get("SLURM_ARRAY_JOB_ID"),
-        array_task_id: get("SLURM_ARRAY_TASK_ID"),
-        restart_count: get("SLURM_RESTART_COUNT").and_then(|n| n.parse().ok()).unwrap_or(0),
-    })
 }
 
 /// The exit code a tally stands for. A crash outweighs an interruption: it needs a look, not only another start.

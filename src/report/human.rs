@@ -13,6 +13,11 @@ pub fn count(n: u64) -> String {
     text
 }
 
+/// A number of things: `1 run`, `1,000 runs`.
+pub fn counted(n: u64, word: &str) -> String {
+    format!("{} {word}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// A time span in its two largest units: `4.2 s`, `1m 05s`, `2h 10m`, `3d 04h`.
 pub fn seconds(seconds: f64) -> String {
     if seconds.is_nan() || seconds < 0.0 {

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod failures;
 pub mod human;
+pub mod planned;
 pub mod progress;
 pub mod status_json;
 pub mod status_table;

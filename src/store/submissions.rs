@@ -82,7 +82,7 @@ pub struct Turn {
 
 impl Turn {
     /// Waits for it. The folder is created where it is missing; `waiting` is called where another process has its turn.
-    pub fn take(plans: &Path, waiting: impl Fn()) -> Result<Self> {
+    pub fn take(plans: &Path, mut waiting: impl FnMut()) -> Result<Self> {
         let mut tries = 0;
         loop {
             tries += 1;

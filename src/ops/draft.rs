@@ -1,24 +1,21 @@
 //! A plan on its way to disk: what `plan`, `run` and `retry` share.
 
-use super::Failure;
+use super::failure::Failure;
 use super::snapshot::{self, Code};
 use crate::plan::bundle::PlannedArray;
 use crate::plan::record::{Counts, FORMAT, Manifest};
 use crate::plan::sbatch::{self, Script};
 use crate::plan::template::Template;
 use crate::plan::{Plan, layout};
-use crate::report::human;
 use crate::store::{self, plan::PlanWriter};
-use std::fmt::Write as _;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Slurm's default, where neither the configuration nor the cluster says.
-pub(super) const MAX_ARRAY_SIZE: u32 = 1001;
+pub const MAX_ARRAY_SIZE: u32 = 1001;
 
 /// A plan that was written, or would be.
 #[derive(Debug)]
-pub(super) struct Frozen {
+pub struct Frozen {
     /// Its folder; `None` where nothing is left to do.
     pub folder: Option<PathBuf>,
     /// Its scripts: name and text.
@@ -29,7 +26,7 @@ pub(super) struct Frozen {
 
 /// Whether a plan is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub enum Mode {
     /// Whole, or not at all.
     Write,
     /// Nothing is written, not even a folder.
@@ -38,7 +35,7 @@ pub(super) enum Mode {
 
 /// What goes into a plan besides its records.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub struct Draft {
     /// Where relative paths start.
     pub root: PathBuf,
     /// The folder of plans it goes into.
@@ -64,12 +61,12 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Whether writing it changes more than that there is one plan more: what counts as finished, or copies of code.
-    pub(super) fn replaces(&self) -> bool {
+    pub fn replaces(&self) -> bool {
         self.overwrite || self.code.is_copied()
     }
 
     /// Writes a plan; nothing is written where there is no job.
-    pub(super) fn write(&self, plan: &Plan, mode: Mode) -> Result<Frozen, Failure> {
+    pub fn write(&self, plan: &Plan, mode: Mode) -> Result<Frozen, Failure> {
         let mut arrays = plan.arrays.clone();
         if mode == Mode::DryRun {
             let notes = self.code.take(&mut arrays, None)?.keep();
@@ -154,60 +151,7 @@ impl Draft {
     }
 }
 
-impl Frozen {
-    /// Prints the scripts' paths; for a dry run, the scripts.
-    pub(super) fn print(&self, mode: Mode) -> Result<(), Failure> {
-        let mut out = std::io::stdout().lock();
-        match (&self.folder, mode) {
-            (Some(folder), _) => {
-                for (script, _) in &self.scripts {
-                    writeln!(out, "{}", folder.join(script).display())?;
-                }
-            }
-            (None, Mode::DryRun) => {
-                for (number, (script, text)) in self.scripts.iter().enumerate() {
-                    if self.scripts.len() > 1 {
-                        let gap = if number > 0 { "\n" } else { "" };
-                        writeln!(out, "{gap}# ---- {script} ----")?;
-                    }
-                    out.write_all(text.as_bytes())?;
-                }
-            }
-            (None, Mode::Write) => {}
-        }
-        Ok(out.flush()?)
-    }
-}
-
 /// A path below the root without it; others as they are.
-pub(super) fn relative(path: &Path, root: &Path) -> String {
+pub fn relative(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
-}
-
-/// The lines on standard error that say what was planned.
-pub(super) fn summary(plan: &Plan) -> String {
-    let mut text = short_summary(plan);
-    if plan.finished > 0 {
-        let _ = write!(text, "; {} finished and left out", count(plan.finished, "repetition"));
-    }
-    plan.notes.iter().for_each(|note| text.extend(["\nnote: ", note]));
-    text
-}
-
-/// The same without what is left out.
-pub(super) fn short_summary(plan: &Plan) -> String {
-    let counts = plan.counts();
-    format!(
-        "{}, {}, {} to do in {} ({})",
-        count(counts.experiments, "experiment"),
-        count(counts.runs, "run"),
-        count(counts.repetitions, "repetition"),
-        count(counts.jobs, "job"),
-        count(plan.arrays.len() as u64, "array"),
-    )
-}
-
-/// A number of things: `1 run`, `1,000 runs`.
-pub(super) fn count(n: u64, word: &str) -> String {
-    format!("{} {word}{}", human::count(n), if n == 1 { "" } else { "s" })
 }

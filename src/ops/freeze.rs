@@ -1,10 +1,14 @@
-//! From the command line to a frozen plan: what `plan`, `run` and `submit` do.
+//! From a configuration to a frozen plan: what `plan`, `run` and `submit` do.
 
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
-use super::snapshot::{Code, SnapshotArgs};
-use super::{ConfigArgs, Failure, Program, SelectArgs, worker::hostname};
+use super::failure::Failure;
+use super::notice::{Notice, Tell};
+use super::program::Program;
+use super::snapshot::Code;
+use super::work::hostname;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
+use crate::plan::code::Wish;
 use crate::plan::runs::{self, Resolved, Runs};
 use crate::plan::template::Template;
 use crate::plan::{Plan, PlannedRun, Reps, check, layout};
@@ -14,30 +18,45 @@ use crate::value::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Reads and resolves the configuration; warnings go to standard error.
-pub(super) fn load(path: &Path, select: &SelectArgs, command_optional: bool) -> Result<Config, Failure> {
+/// How a configuration is read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The file.
+    pub config: PathBuf,
+    /// Only these experiments; all where none is named.
+    pub experiments: Vec<String>,
+    /// `KEY=VALUE` for every experiment; the value is YAML.
+    pub set: Vec<String>,
+    /// Misspelt keys are errors.
+    pub strict: bool,
+    /// One repetition, of one iteration, of the first run of each experiment.
+    pub debug: bool,
+    /// The same, of every run.
+    pub debug_all: bool,
+}
+
+/// Reads and resolves a configuration.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load(reading: &Reading, command_optional: bool, tell: Tell<'_>) -> Result<Config, Failure> {
     let request = config::Request {
-        experiments: select.experiments.clone(),
-        set: select.set.clone(),
-        strict: select.strict,
-        debug: select.debug,
-        debug_all: select.debugall,
+        experiments: reading.experiments.clone(),
+        set: reading.set.clone(),
+        strict: reading.strict,
+        debug: reading.debug,
+        debug_all: reading.debug_all,
         hostname: hostname(),
         command_optional,
     };
-    match config::load(&Files { main: path }, path, &request) {
-        Ok((config, report)) => {
-            if !report.is_empty() {
-                tell!("{}", report.render(super::color()));
-            }
-            Ok(config)
-        }
-        Err(report) => Err(Failure::Config(Box::new(report))),
-    }
+    let (config, report) = config::load(&Files { main: &reading.config }, &reading.config, &request)
+        .map_err(|report| Failure::Config(Box::new(report)))?;
+    tell(Notice::Config(&report));
+    Ok(config)
 }
 
 /// A configuration that was read and found right, before anything is looked at or written.
-pub(super) struct Prepared {
+pub struct Prepared {
     config: Config,
     draft: Draft,
     runs: Runs,
@@ -45,28 +64,36 @@ pub(super) struct Prepared {
 }
 
 /// Freezes a configuration. Without `code` no snapshot of the code is taken.
-pub(super) fn freeze(
-    args: &ConfigArgs,
+///
+/// # Errors
+/// What is wrong with it, or keeps the plan from being written.
+pub fn freeze(
+    reading: &Reading,
     program: &Program,
     overwrite: bool,
     mode: Mode,
-    code: Option<SnapshotArgs>,
+    code: Option<Wish>,
+    tell: Tell<'_>,
 ) -> Result<(Plan, Frozen), Failure> {
-    let (plan, draft) = prepare(args, program, overwrite, code)?.plan()?;
+    let (plan, draft) = prepare(reading, program, overwrite, code, tell)?.plan()?;
     let frozen = draft.write(&plan, mode)?;
     Ok((plan, frozen))
 }
 
 /// Reads a configuration and everything it needs to be frozen.
-pub(super) fn prepare(
-    args: &ConfigArgs,
+///
+/// # Errors
+/// What is wrong with it.
+pub fn prepare(
+    reading: &Reading,
     program: &Program,
     overwrite: bool,
-    code: Option<SnapshotArgs>,
+    code: Option<Wish>,
+    tell: Tell<'_>,
 ) -> Result<Prepared, Failure> {
-    let config = load(&args.config, &args.select, program.command_optional())?;
+    let config = load(reading, program.command_optional(), tell)?;
     let root = working_directory()?;
-    let mut report = report_for(&config, &args.select);
+    let mut report = report_for(&config, reading);
     config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
     if program.iterative() {
         config.experiments.iter().filter_map(check::iterations).for_each(|diagnostic| report.push(diagnostic));
@@ -75,7 +102,7 @@ pub(super) fn prepare(
         return Err(Failure::Config(Box::new(report)));
     }
     let check_params = program.check_params();
-    let runs = resolve(&config, &args.select, &root, |run| {
+    let runs = resolve(&config, reading, &root, |run| {
         check::run(&root, run)?;
         check_params.iter().try_for_each(|check_params| check::params(run, |params| check_params(params)))
     })?;
@@ -84,7 +111,7 @@ pub(super) fn prepare(
     let for_slurm = code.is_some();
     let draft = Draft {
         plans: layout::plans(&root.join(path)),
-        config: args.config.to_string_lossy().into_owned(),
+        config: reading.config.to_string_lossy().into_owned(),
         overwrite,
         above: 0,
         retry_of: Vec::new(),
@@ -98,37 +125,37 @@ pub(super) fn prepare(
 }
 
 /// Every run of a configuration, which `check` looks at.
-pub(super) fn resolve(
+pub fn resolve(
     config: &Config,
-    select: &SelectArgs,
+    reading: &Reading,
     root: &Path,
     check: impl Fn(Resolved<'_>) -> Result<(), Box<Diagnostic>> + Sync,
 ) -> Result<Runs, Failure> {
     runs::resolve(&config.experiments, root, check).map_err(|diagnostic| {
-        let mut report = report_for(config, select);
+        let mut report = report_for(config, reading);
         report.push(*diagnostic);
         Failure::Config(Box::new(report))
     })
 }
 
 /// The working directory, where relative paths start.
-pub(super) fn working_directory() -> Result<PathBuf, Failure> {
+pub fn working_directory() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(|error| Failure::Environment(format!("cannot tell the working directory: {error}")))
 }
 
 impl Prepared {
     /// The folder of plans it goes into.
-    pub(super) fn plans(&self) -> &Path {
+    pub fn plans(&self) -> &Path {
         &self.draft.plans
     }
 
     /// Keeps the plan from a number up to this one.
-    pub(super) fn number_above(&mut self, number: u32) {
+    pub fn number_above(&mut self, number: u32) {
         self.draft.above = self.draft.above.max(number);
     }
 
     /// Looks at what is finished, and decides the plan; it is written with the draft.
-    pub(super) fn plan(mut self) -> Result<(Plan, Draft), Failure> {
+    pub fn plan(mut self) -> Result<(Plan, Draft), Failure> {
         let finished = self.finished()?;
         let limit = |jobs| if self.for_slurm { array_size_for(jobs) } else { u32::MAX };
         let plan = build(&self.config.experiments, self.runs, &finished, &self.draft.templates, limit);
@@ -168,7 +195,7 @@ fn differs(runs: &[PlannedRun], run: usize, dir: &str, stored: Option<&Value>) -
 }
 
 /// The cluster's own limit, asked only where so many jobs, for which the configuration does not say one, could exceed it.
-pub(super) fn array_size_for(jobs: u64) -> u32 {
+pub fn array_size_for(jobs: u64) -> u32 {
     if jobs <= SHORT {
         return MAX_ARRAY_SIZE;
     }
@@ -204,8 +231,8 @@ fn templates(config: &Config, root: &Path) -> Result<Vec<Template>, Failure> {
 }
 
 /// An empty report that can show places of the configuration.
-pub(super) fn report_for(config: &Config, select: &SelectArgs) -> Report {
-    let mut report = Report::new(select.set.clone());
+pub fn report_for(config: &Config, reading: &Reading) -> Report {
+    let mut report = Report::new(reading.set.clone());
     report.files.clone_from(&config.files);
     report
 }

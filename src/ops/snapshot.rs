@@ -1,6 +1,6 @@
 //! What a plan keeps of the code: its snapshots, from the flags to the folders that its jobs run in, and what git says.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::Config;
 use crate::plan::bundle::PlannedArray;
 use crate::plan::code::{self, PathEntry, Place, Request, Wish};
@@ -9,43 +9,11 @@ use crate::plan::record::{CodeMode, CodeRecord};
 use crate::store::plan::PlanWriter;
 use crate::store::snapshot::{self, Snapshot, Target, Tree};
 use crate::store::{self, git};
-use clap::Args;
 use std::path::{Path, PathBuf};
-
-/// The flags about code snapshots, which the SLURM document's `experiment_copy_…` keys ask for.
-#[derive(Debug, Clone, Copy, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(super) struct SnapshotArgs {
-    /// Keep the code as an archive for the record; jobs run in the source
-    #[arg(long, conflicts_with_all = ["multicopy", "nocodecopy"])]
-    zip: bool,
-    /// A code copy for each job
-    #[arg(long, conflicts_with = "nocodecopy")]
-    multicopy: bool,
-    /// Copy no code: run in the copy that is at `experiment_copy_dst`, else in the source
-    #[arg(long)]
-    nocodecopy: bool,
-    /// Copy code of more than 200 MB
-    #[arg(long)]
-    skipsizecheck: bool,
-}
-
-impl SnapshotArgs {
-    /// The flags that were given.
-    pub(super) fn given(self) -> impl Iterator<Item = &'static str> {
-        let flags = [
-            ("--zip", self.zip),
-            ("--multicopy", self.multicopy),
-            ("--nocodecopy", self.nocodecopy),
-            ("--skipsizecheck", self.skipsizecheck),
-        ];
-        flags.into_iter().filter_map(|(flag, given)| given.then_some(flag))
-    }
-}
 
 /// The code snapshots a plan asks for.
 #[derive(Debug, Default)]
-pub(super) struct Code {
+pub struct Code {
     wish: Wish,
     root: PathBuf,
     overwrite: bool,
@@ -60,7 +28,7 @@ pub(super) struct Code {
 
 /// The snapshots of a plan. Dropped unkept, they are undone.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub struct Taken {
     snapshots: Vec<Snapshot>,
     /// What was done, for the person.
     pub notes: Vec<String>,
@@ -68,20 +36,15 @@ pub(super) struct Taken {
 
 impl Taken {
     /// The plan is there: they stay.
-    pub(super) fn keep(self) -> Vec<String> {
+    pub fn keep(self) -> Vec<String> {
         self.snapshots.into_iter().for_each(Snapshot::keep);
         self.notes
     }
 }
 
 impl Code {
-    /// What the configuration and the flags ask for; no snapshot where `args` is missing, as for `run`, whose jobs do not wait.
-    pub(super) fn decide(
-        config: &Config,
-        root: &Path,
-        args: Option<SnapshotArgs>,
-        overwrite: bool,
-    ) -> Result<Self, Failure> {
+    /// What the configuration and the flags ask for; no snapshot where `wish` is missing, as for `run`, whose jobs do not wait.
+    pub fn decide(config: &Config, root: &Path, wish: Option<Wish>, overwrite: bool) -> Result<Self, Failure> {
         let mut code = Code { root: root.to_owned(), overwrite, ..Code::default() };
         for experiment in &config.experiments {
             let results = snapshot::resolve(&root.join(&experiment.path));
@@ -90,30 +53,25 @@ impl Code {
             code.results.push(results);
         }
         code.results.dedup();
-        if let Some(args) = args {
-            code.wish = Wish {
-                zip: args.zip,
-                multicopy: args.multicopy,
-                nocodecopy: args.nocodecopy,
-                skip_size_check: args.skipsizecheck,
-            };
+        if let Some(wish) = wish {
+            code.wish = wish;
             code.requests = code::requests(&config.experiments, root, code.wish)?;
         }
         Ok(code)
     }
 
     /// Whether code is copied.
-    pub(super) fn is_copied(&self) -> bool {
+    pub fn is_copied(&self) -> bool {
         !self.requests.is_empty()
     }
 
     /// For `retry`: jobs run in the code they were first planned with.
-    pub(super) fn of_earlier(root: &Path) -> Self {
+    pub fn of_earlier(root: &Path) -> Self {
         Code { root: root.to_owned(), earlier: true, ..Code::default() }
     }
 
     /// Writes what git says of the code into the plan, unless the code is an earlier plan's: that plan has its record.
-    pub(super) fn record_origin(&self, arrays: &[PlannedArray], writer: &PlanWriter) -> Result<(), Failure> {
+    pub fn record_origin(&self, arrays: &[PlannedArray], writer: &PlanWriter) -> Result<(), Failure> {
         if self.earlier && arrays.iter().any(|array| array.record.code.is_some()) {
             return Ok(());
         }
@@ -128,7 +86,7 @@ impl Code {
     }
 
     /// Takes the snapshots, and tells the arrays where their jobs run. Without a plan it only looks at what would be taken.
-    pub(super) fn take(&self, arrays: &mut [PlannedArray], writer: Option<&PlanWriter>) -> Result<Taken, Failure> {
+    pub fn take(&self, arrays: &mut [PlannedArray], writer: Option<&PlanWriter>) -> Result<Taken, Failure> {
         let mut taken = Taken::default();
         if self.earlier {
             self.take_again(arrays, writer.is_some(), &mut taken)?;
@@ -284,7 +242,7 @@ fn describe(tree: &Tree) -> String {
 
 /// What a script says about the snapshot an array runs in: its folder, and the entries of `PYTHONPATH`. `None` where it runs in
 /// the root.
-pub(super) fn for_script(code: Option<&CodeRecord>, root: &Path) -> Option<(PathBuf, bool, Vec<PathEntry>)> {
+pub fn for_script(code: Option<&CodeRecord>, root: &Path) -> Option<(PathBuf, bool, Vec<PathEntry>)> {
     let code = code.filter(|code| code.mode != CodeMode::Archive)?;
     let submitters = std::env::var_os("PYTHONPATH");
     let path = code::python_path(submitters.as_deref(), root, Path::new(&code.source), snapshot::resolve);

@@ -1,8 +1,8 @@
 //! What an array waits for: the user's own dependencies, and the array before it where `num_parallel_jobs` holds for the plan
 //! as a whole.
 
-use crate::cli::Failure;
 use crate::config::{SbatchArg, Slurm};
+use crate::ops::failure::Failure;
 use crate::plan::bundle::PlannedArray;
 
 /// The dependencies that the configuration gives the jobs of an array, which its script asks for.

@@ -1,11 +1,12 @@
 //! What other plans of a folder have queued or running: not to be submitted by accident, most often by the same command
 //! given twice.
 
-use crate::cli::Failure;
-use crate::cli::choose;
-use crate::cli::draft;
-use crate::cli::worker::hostname;
+use crate::ops::failure::Failure;
+use crate::ops::notice::{self, Notice, Tell};
+use crate::ops::select;
+use crate::ops::work::hostname;
 use crate::plan;
+use crate::report::human::counted;
 use crate::run::standing::Standing;
 use crate::slurm::Element;
 use crate::store::survey;
@@ -23,13 +24,17 @@ pub(super) struct UnderWay {
 
 impl UnderWay {
     /// Looks at the plans of a folder; `queue` is what Slurm says, less what is no other plan's.
-    pub(super) fn look(folder: &Path, queue: &[Element]) -> Result<Self, Failure> {
+    pub(super) fn look(folder: &Path, queue: &[Element], tell: Tell<'_>) -> Result<Self, Failure> {
         let mut found = UnderWay::default();
-        let (live, jobs): (Vec<_>, Vec<_>) = choose::under_way(folder, queue)?.into_iter().unzip();
+        let (live, jobs): (Vec<_>, Vec<_>) = select::under_way(folder, queue)?.into_iter().unzip();
         let Some(job) = jobs.last() else { return Ok(found) };
         found.job = *job;
         // The worker of such a plan still keeps others from what it runs.
-        let unreadable = |why: &[String]| choose::tell_unreadable(why, &[]);
+        let mut unreadable = |why: &[String]| {
+            for line in notice::unreadable(why, &[]) {
+                tell(Notice::Warning(line));
+            }
+        };
         let survey = match survey::survey(live, Some(queue), &hostname()) {
             Ok(survey) => survey,
             Err(error) => {
@@ -54,7 +59,7 @@ impl UnderWay {
         });
         let busy = if self.reps.is_empty() { 0 } else { busy.sum() };
         let are = if busy == 1 { "is" } else { "are" };
-        let reps = draft::count(busy, "repetition");
+        let reps = counted(busy, "repetition");
         (busy > 0)
             .then(|| format!("{reps} of it {are} queued or running already, of an earlier plan (see job {})", self.job))
     }

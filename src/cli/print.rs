@@ -1,0 +1,32 @@
+//! What several commands print of a plan.
+
+use crate::ops::draft::Frozen;
+use crate::ops::failure::Failure;
+use std::io::Write as _;
+
+/// The scripts' paths; of a dry run, the scripts.
+pub(super) fn scripts(frozen: &Frozen) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    for (number, (script, text)) in frozen.scripts.iter().enumerate() {
+        if let Some(folder) = &frozen.folder {
+            writeln!(out, "{}", folder.join(script).display())?;
+            continue;
+        }
+        if frozen.scripts.len() > 1 {
+            let gap = if number > 0 { "\n" } else { "" };
+            writeln!(out, "{gap}# ---- {script} ----")?;
+        }
+        out.write_all(text.as_bytes())?;
+    }
+    Ok(out.flush()?)
+}
+
+/// What can be done with the scripts.
+pub(super) fn next(frozen: &Frozen, dry_run: bool, program: &str) {
+    if dry_run {
+        tell!("dry run: nothing was written");
+    } else if let ([_, _, ..], Some(folder)) = (frozen.scripts.as_slice(), &frozen.folder) {
+        // `sbatch` takes one script; it would take the others for that one's arguments.
+        tell!("submit each of them on its own, or all with `{program} submit {}`", folder.display());
+    }
+}

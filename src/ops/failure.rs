@@ -1,0 +1,53 @@
+//! Why a use case could not do its work, sorted by who has to act.
+
+use crate::{config, plan, slurm, store};
+use std::fmt;
+
+/// Why a use case could not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration is wrong; the report shows where.
+    Config(Box<config::Report>),
+    /// What was asked makes no sense.
+    Usage(String),
+    /// The machine refused.
+    Environment(String),
+    /// The reader of standard output went away: nobody is left to tell.
+    ClosedPipe,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Config(report) => f.write_str(&report.render(false)),
+            Failure::Usage(message) | Failure::Environment(message) => f.write_str(message),
+            Failure::ClosedPipe => f.write_str("standard output was closed"),
+        }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Failure::Environment(error.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Environment(format!("{error:#}"))
+    }
+}
+
+impl From<plan::code::Error> for Failure {
+    fn from(error: plan::code::Error) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<slurm::Error> for Failure {
+    fn from(error: slurm::Error) -> Self {
+        Failure::Environment(error.to_string())
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,62 @@
+//! What a program brings along besides the use cases, and what it is called by.
+
+use crate::api::{CheckParams, Factory, panic_text};
+use crate::scheduler::Scheduler;
+use crate::worker::{Jobs, Tally};
+use std::ffi::OsStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// What a program brings along besides the commands; nothing for `cw2` itself.
+pub struct Program {
+    /// What an experiment without `command` runs.
+    pub factory: Option<Factory>,
+    /// In which order and how many at a time.
+    pub scheduler: Box<dyn Scheduler>,
+    /// What `--version` says; `None` for cw2's own.
+    pub version: Option<&'static str>,
+    /// What its jobs call it with, before `worker`.
+    pub own_args: Vec<String>,
+}
+
+impl Program {
+    /// Whether this program knows what to run where the configuration does not say.
+    pub fn command_optional(&self) -> bool {
+        self.factory.is_some()
+    }
+
+    /// Whether what it runs then needs `iterations`.
+    pub fn iterative(&self) -> bool {
+        self.factory.as_ref().is_some_and(|factory| factory.iterative)
+    }
+
+    /// What checks the parameters of its own experiment.
+    pub fn check_params(&self) -> Option<CheckParams> {
+        self.factory.as_ref()?.check_params.clone()
+    }
+
+    /// Lets the scheduler run the jobs to their end. What became of them is known also where it failed; a panic is a failure
+    /// like any other.
+    pub fn schedule(&self, jobs: Jobs<'_>) -> (Tally, anyhow::Result<()>) {
+        let run = AssertUnwindSafe(|| self.scheduler.run(&jobs));
+        let result =
+            catch_unwind(run).unwrap_or_else(|panic| Err(anyhow::anyhow!("the scheduler {}", panic_text(&*panic))));
+        crate::worker::end_strays();
+        (jobs.into_tally(), result)
+    }
+}
+
+/// What this program is called by, for advice to call it again.
+pub fn name() -> &'static str {
+    NAME.get().map_or("cw2", String::as_str)
+}
+
+/// Takes the name from the first word of a command line; the first call counts.
+pub fn called_by(word: &OsStr) {
+    if let Some(name) = Path::new(word).file_name() {
+        NAME.get_or_init(|| name.to_string_lossy().into_owned());
+    }
+}
+
+static NAME: OnceLock<String> = OnceLock::new();

@@ -1,0 +1,343 @@
+//! One more plan, of exactly what earlier ones left undone.
+
+use super::draft::{Draft, Frozen, Mode};
+use super::failure::Failure;
+use super::freeze::array_size_for;
+use super::notice::{Notice, Tell};
+use super::program::Program;
+use super::select::{self, Selection};
+use super::snapshot::Code;
+use super::work::hostname;
+use crate::config::SlurmChange;
+use crate::plan::layout::{self, plan as names};
+use crate::plan::record::{CodeMode, CodeRecord, Configured, ExperimentRecord};
+use crate::plan::retry::{self, LeftOut, Original, Picked, Place, Wanted};
+use crate::plan::template::Template;
+use crate::plan::{Plan, PlannedExperiment, check};
+use crate::report::human::counted;
+use crate::run::standing::Standing;
+use crate::slurm::{self, Element};
+use crate::store::plan::Plan as StoredPlan;
+use crate::store::plans::{self, copies};
+use crate::store::survey::{self, Seen, Sources, Survey};
+use crate::store::{self, submissions};
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+/// What is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Plans' folders, or results folders with all their plans.
+    pub sources: Vec<PathBuf>,
+    /// Which of their repetitions.
+    pub select: Selection,
+    /// Only what stands so; all that is missing where nothing is said.
+    pub only: Vec<Standing>,
+    /// Other values of keys of SLURM, as `KEY=VALUE`.
+    pub set_slurm: Vec<String>,
+    /// Bundle so many repetitions to a job, instead of as configured.
+    pub reps_per_job: Option<NonZeroU32>,
+    /// Where Slurm cannot be asked: nothing of these plans is queued or runs any more.
+    pub assume_dead: bool,
+    /// Only look what would be written.
+    pub dry_run: bool,
+}
+
+/// What became of a retry.
+#[derive(Debug)]
+pub struct Retried {
+    /// What is run again, and what is not.
+    pub picked: Picked,
+    /// The new plan; `None` where nothing is missing.
+    pub planned: Option<(Plan, Frozen)>,
+    /// Plans that cannot be read, and why.
+    pub unreadable_plans: Vec<String>,
+    /// States that cannot be read, and why.
+    pub unreadable: Vec<String>,
+}
+
+/// Plans again exactly what earlier plans left undone, as it was frozen.
+///
+/// # Errors
+/// Where nobody can tell what is under way, the plans do not go together, or the new one cannot be written.
+pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Retried, Failure> {
+    let sources = select::plans(&options.sources)?;
+    options.select.check_plans(&sources.plans)?;
+    let change = SlurmChange::parse(&options.set_slurm, &|path| store::read(path).is_ok()).map_err(Failure::Config)?;
+    let (root, folder) = home(&sources.plans)?;
+    let queue = select::queue(&sources.plans);
+    let survey = look(options, sources, &queue, tell)?;
+    let mut experiments = survey.reps.iter().filter_map(|seen| survey.experiment(seen));
+    if !program.command_optional() && experiments.any(|experiment| experiment.command.is_none()) {
+        return Err(Failure::Usage(
+            "these plans run the experiment of the program that made them: call `retry` of that program".to_owned(),
+        ));
+    }
+    let picked = pick(options, &survey);
+    let planned = if picked.places.is_empty() {
+        None
+    } else {
+        Some(freeze(options, &survey, &change, (root, folder, program.own_args.clone()), &picked)?)
+    };
+    let Survey { unreadable_plans, unreadable, .. } = survey;
+    Ok(Retried { picked, planned, unreadable_plans, unreadable })
+}
+
+/// Where relative paths start, and the folder of plans: one each for all plans.
+fn home(plans: &[StoredPlan]) -> Result<(PathBuf, PathBuf), Failure> {
+    let Some(last) = plans.last() else { return Err(Failure::Usage("no plan was named".to_owned())) };
+    let parent = |plan: &StoredPlan| plan.folder.parent().map(Path::to_owned).unwrap_or_default();
+    if let Some(other) = plans.iter().find(|plan| parent(plan) != parent(last) || plan.root != last.root) {
+        let (one, two) = (other.folder.display(), last.folder.display());
+        return Err(Failure::Usage(if parent(other) == parent(last) {
+            let (here, there) = (other.root.display(), last.root.display());
+            format!(
+                "plans `{one}` and `{two}` were made in different working directories, `{here}` and `{there}`, and a plan has \
+                 only one: retry each by itself"
+            )
+        } else {
+            format!("plans `{one}` and `{two}` lie in different folders: retry each by itself")
+        }));
+    }
+    // As it was written at plan time, where that still leads there: it may go through a symbolic link.
+    let written = last.root.join(Path::new(last.name()).parent().unwrap_or(Path::new("")));
+    let same = store::canonical(&written).is_ok_and(|found| found == parent(last));
+    Ok((last.root.clone(), if same { written } else { parent(last) }))
+}
+
+/// Looks at everything; refuses where nobody can tell what is under way.
+fn look(
+    options: &Options,
+    mut sources: Sources,
+    queue: &Result<Vec<Element>, slurm::Error>,
+    tell: Tell<'_>,
+) -> Result<Survey, Failure> {
+    let error = match queue {
+        Ok(queue) => {
+            // Another plan that lies beside them may have some of their repetitions under way.
+            sources.beside = select::under_way_beside(&sources.plans, queue)?;
+            return Ok(survey::survey(sources, Some(queue), &hostname())?);
+        }
+        Err(error) => error,
+    };
+    if options.assume_dead {
+        tell(Notice::Warning(format!(
+            "Slurm could not be asked ({error}); whatever of these plans is queued or runs is taken for dead"
+        )));
+        let mut survey = survey::survey(sources, Some(&[]), &hostname())?;
+        for seen in &mut survey.reps {
+            if seen.standing == Standing::Running && !runs_here(seen) {
+                seen.standing = Standing::Lost;
+            }
+        }
+        return Ok(survey);
+    }
+    let survey = survey::survey(sources, None, &hostname())?;
+    let local = local_plans(&survey)?;
+    let in_doubt = |seen: &&Seen| {
+        let by_slurm = seen.status.as_ref().is_some_and(|status| status.slurm.is_some());
+        let may_wait = seen.standing.is_missing() && !local.get(seen.last_plan).copied().unwrap_or_default();
+        (may_wait || seen.standing == Standing::Running && by_slurm) && chosen(options, &survey, seen)
+    };
+    let doubts = survey.reps.iter().filter(in_doubt).count() as u64;
+    if doubts == 0 {
+        if !matches!(error, slurm::Error::Missing(_)) {
+            tell(Notice::Note(format!("note: Slurm could not be asked ({error}); nothing here depends on it")));
+        }
+        return Ok(survey);
+    }
+    Err(Failure::Environment(format!(
+        "Slurm could not be asked ({error}), so nobody can tell whether {} still queued, running or lost; \
+         try again where `squeue` works, or say `--assume-dead` if nothing of these plans is under way any more",
+        if doubts == 1 { "1 repetition is".to_owned() } else { format!("{} are", counted(doubts, "repetition")) }
+    )))
+}
+
+/// Whether a repetition that runs does so on this machine, without Slurm: its lock says so.
+fn runs_here(seen: &Seen) -> bool {
+    seen.status.as_ref().is_some_and(|status| status.slurm.is_none() && status.host == hostname())
+}
+
+/// Which plans were only ever run by `cw2 run`, and lie among such: nothing of them can be in a queue.
+fn local_plans(survey: &Survey) -> Result<Vec<bool>, Failure> {
+    let mut local = Vec::new();
+    let mut submitted = false;
+    for folder in survey.plans.first().and_then(|plan| plan.folder.parent()).map_or(Ok(Vec::new()), plans::find)? {
+        submitted |= !submissions::read(&folder)?.submissions.is_empty();
+    }
+    for (index, plan) in survey.plans.iter().enumerate() {
+        let own = survey.reps.iter().filter(|seen| seen.plan == index).filter_map(|seen| seen.status.as_ref());
+        let mut own = own.filter(|status| status.plan == plan.name()).peekable();
+        let started = own.peek().is_some();
+        local.push(started && !submitted && own.all(|status| status.slurm.is_none()));
+    }
+    Ok(local)
+}
+
+fn chosen(options: &Options, survey: &Survey, seen: &Seen) -> bool {
+    let names = survey.experiment(seen).zip(survey.run(seen));
+    names.is_some_and(|(experiment, run)| options.select.has(&experiment.name, &run.run, seen.rep))
+}
+
+fn pick(options: &Options, survey: &Survey) -> Picked {
+    let mut picked = Picked::default();
+    for seen in &survey.reps {
+        let place = Place { plan: seen.plan, run: seen.run, rep: seen.rep };
+        let other_params = seen
+            .status
+            .as_ref()
+            .zip(survey.run(seen))
+            .is_some_and(|(status, run)| status.params_sha256 != run.params_sha256);
+        let wanted = match () {
+            () if !chosen(options, survey, seen) => Wanted::No(LeftOut::NotChosen),
+            () if seen.standing.is_finished() && other_params => Wanted::No(LeftOut::OtherParams),
+            () => retry::wanted(seen.standing, &options.only),
+        };
+        picked.add(place, seen.standing, wanted);
+    }
+    picked
+}
+
+/// Freezes what was picked.
+fn freeze(
+    options: &Options,
+    survey: &Survey,
+    change: &SlurmChange,
+    (root, plans, own_args): (PathBuf, PathBuf, Vec<String>),
+    picked: &Picked,
+) -> Result<(Plan, Frozen), Failure> {
+    let places = picked.places.as_slice();
+    // Only what something is taken from.
+    let used = |plan: usize| places.iter().any(|place| place.plan == plan);
+    let mut templates: Vec<Template> = Vec::new();
+    let mut originals = Vec::new();
+    let mut notes = Vec::new();
+    for (index, (plan, value)) in survey.plans.iter().zip(&survey.values).enumerate() {
+        let records = value.experiments.iter().map(|experiment| &experiment.record);
+        let mut experiments: Vec<_> = records.cloned().collect();
+        if used(index) {
+            let needed = experiments_of(value, index, places);
+            for (line, experiment) in (0..).zip(&mut experiments) {
+                experiment.code = plan.code_of(line)?;
+                if let Some(code) = experiment.code.as_ref().filter(|_| needed.contains(&line)) {
+                    notes.extend(code_note(plan, code)?);
+                }
+                experiment.overwrites_before = plan.overwrites_before(experiment).map(str::to_owned);
+                templates.extend(attempt(options, plan, experiment, change)?);
+            }
+        }
+        originals.push(Original { experiments, plan: value });
+    }
+    let plan = Plan { finished: picked.finished(), ..retry::build(&originals, places, array_size_for) };
+    if !change.is_empty() {
+        for experiment in &plan.experiments {
+            check::fits(&experiment.record).map_err(Failure::Usage)?;
+        }
+    }
+    let templates = used_templates(templates, &plan);
+    let mut retry_of: Vec<String> = Vec::new();
+    let mut sources = Vec::new();
+    let from: Vec<_> =
+        survey.plans.iter().enumerate().filter(|(index, _)| used(*index)).map(|(_, plan)| plan).collect();
+    for plan in &from {
+        retry_of.push(plan.name().to_owned());
+        let number = plan.folder.file_name().unwrap_or_default().to_string_lossy();
+        for (name, text) in copies(&plan.folder, names::SOURCES)? {
+            let name = if from.len() == 1 { name } else { format!("{number}_{name}") };
+            sources.push((name, text));
+        }
+    }
+    let config = from.last().map(|plan| plan.manifest.config.clone()).unwrap_or_default();
+    let code = Code::of_earlier(&root);
+    let (overwrite, above) = (false, 0);
+    let draft = Draft { root, plans, config, overwrite, above, retry_of, sources, templates, code, own_args };
+    let mut frozen = draft.write(&plan, if options.dry_run { Mode::DryRun } else { Mode::Write })?;
+    notes.dedup();
+    frozen.notes.splice(0..0, notes);
+    Ok((plan, frozen))
+}
+
+/// The lines of a plan's experiments of which something is run again.
+fn experiments_of(value: &Plan, plan: usize, places: &[Place]) -> HashSet<u32> {
+    let own = places.iter().filter(|place| place.plan == plan);
+    own.filter_map(|place| value.runs.get(place.run as usize)).map(|run| run.record.experiment).collect()
+}
+
+/// Says whose code is run again; it must still be there.
+fn code_note(plan: &StoredPlan, code: &CodeRecord) -> Result<Option<String>, Failure> {
+    let place = Path::new(&code.place);
+    let folder = match code.mode {
+        CodeMode::Archive => return Ok(None),
+        CodeMode::Copy => place.to_owned(),
+        CodeMode::PerJob => layout::untouched_copy(place),
+    };
+    if folder.is_dir() {
+        return Ok(Some(format!("code: that of plan {}, in {}", plan.name(), place.display())));
+    }
+    Err(Failure::Environment(format!(
+        "the code copy `{}` of plan `{}` is gone; plan the configuration again, which takes a new copy and leaves out what is \
+         finished",
+        folder.display(),
+        plan.folder.display()
+    )))
+}
+
+/// Makes an experiment's record that of one more attempt; returns the templates it names.
+fn attempt(
+    options: &Options,
+    plan: &StoredPlan,
+    experiment: &mut ExperimentRecord,
+    change: &SlurmChange,
+) -> Result<Vec<Template>, Failure> {
+    let mut configured = experiment.configured();
+    let frozen = frozen_template(plan, &configured)?;
+    configured.template = frozen.as_ref().map(Template::copy);
+    experiment.slurm = configured.slurm.clone();
+    change.apply(&mut experiment.slurm);
+    let template = match &experiment.slurm.path_to_template {
+        Some(path) if change.sets_template() => Some(read_template(path, path)?),
+        Some(_) => frozen.clone(),
+        None => None,
+    };
+    experiment.template = template.as_ref().map(Template::copy);
+    experiment.reps_per_job = options.reps_per_job.map_or(configured.reps_per_job, NonZeroU32::get);
+    let changed = experiment.slurm != configured.slurm
+        || experiment.template != configured.template
+        || experiment.reps_per_job != configured.reps_per_job;
+    experiment.configured = changed.then(|| Box::new(configured));
+    Ok(frozen.into_iter().chain(template).collect())
+}
+
+/// The template that was configured: the plan's own copy.
+fn frozen_template(plan: &StoredPlan, configured: &Configured) -> Result<Option<Template>, Failure> {
+    let Some(path) = &configured.slurm.path_to_template else { return Ok(None) };
+    let place = match &configured.template {
+        Some(copy) => plan.folder.join(copy),
+        None => plan.root.join(path),
+    };
+    let template = read_template(path, &place)?;
+    // Its name holds the hash of its text.
+    if configured.template.as_ref().is_some_and(|copy| template.copy() != *copy) {
+        return Err(store::Error::damaged(&place, "it is not the template that was planned").into());
+    }
+    Ok(Some(template))
+}
+
+fn read_template(path: &Path, place: &Path) -> Result<Template, Failure> {
+    Ok(Template { path: path.to_owned(), text: String::from_utf8_lossy(&store::read(place)?).into_owned() })
+}
+
+/// Each once, and only those that the new plan names.
+fn used_templates(templates: Vec<Template>, plan: &Plan) -> Vec<Template> {
+    let named: HashSet<&str> = plan
+        .experiments
+        .iter()
+        .flat_map(|PlannedExperiment { record, .. }| {
+            let configured = record.configured.as_ref().and_then(|configured| configured.template.as_deref());
+            record.template.as_deref().into_iter().chain(configured)
+        })
+        .collect();
+    let mut seen = HashSet::new();
+    templates.into_iter().filter(|template| named.contains(&*template.copy()) && seen.insert(template.copy())).collect()
+}

@@ -1,0 +1,78 @@
+//! The same plan and the same worker, on this machine.
+
+use super::draft::Mode;
+use super::failure::Failure;
+use super::freeze::{Reading, freeze};
+use super::notice::{Notice, Tell};
+use super::program::Program;
+use super::work;
+use crate::store::plan::Plan;
+use crate::worker::{self, Jobs, Observer, Setting, Tally};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration.
+    pub reading: Reading,
+    /// Run finished repetitions again.
+    pub overwrite: bool,
+    /// Jobs at a time.
+    pub jobs: NonZeroUsize,
+    /// Between a polite signal to a repetition and SIGKILL.
+    pub grace: Duration,
+}
+
+/// What became of the repetitions.
+#[derive(Debug)]
+pub struct Ran {
+    /// How they ended.
+    pub tally: Tally,
+    /// Whether the scheduler did its work.
+    pub result: anyhow::Result<()>,
+}
+
+/// Plans, and runs everything; `None` where nothing is left to do. `observer` is made for that many repetitions, and dropped when
+/// the last has ended.
+///
+/// # Errors
+/// What is wrong with the configuration, or keeps anything from being run.
+pub fn run<O: Observer>(
+    options: &Options,
+    program: &Program,
+    tell: Tell<'_>,
+    observer: impl FnOnce(u64) -> O,
+) -> Result<Option<Ran>, Failure> {
+    // Before anything starts a thread.
+    let control = work::start()?;
+    let (planned, frozen) = freeze(&options.reading, program, options.overwrite, Mode::Write, None, tell)?;
+    tell(Notice::Planned(&planned, &frozen));
+    let Some(folder) = frozen.folder else { return Ok(None) };
+    let plan = Plan::open(&folder)?;
+    work::begin(&plan);
+    let at_a_time = options.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
+    let options = work::options(options.grace)?;
+    tell_of_fewer_slots(&plan, at_a_time, &options);
+    let repetitions = plan.manifest.counts.repetitions;
+    let observer = observer(repetitions);
+    let setting = Setting {
+        plan: &plan,
+        options: &options,
+        control: &control,
+        observer: &observer,
+        factory: program.factory.as_ref(),
+    };
+    let (mut tally, result) = program.schedule(Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time));
+    tally.total = usize::try_from(repetitions).unwrap_or(usize::MAX);
+    Ok(Some(Ran { tally, result }))
+}
+
+/// A cluster's configuration asks for more than this machine has.
+fn tell_of_fewer_slots(plan: &Plan, jobs: usize, options: &worker::Options) {
+    let share = (options.allowed.cpus.len() / jobs.max(1)).max(1);
+    let wanted = plan.experiment_record(0).map_or(1, |experiment| experiment.reps_in_parallel as usize);
+    if wanted > share {
+        log::info!("note: {wanted} repetitions in parallel are asked for, {share} run: this machine has no more CPUs");
+    }
+}

@@ -1,0 +1,325 @@
+//! Handing every array of a plan to Slurm, each exactly once; planning first where that is needed.
+
+mod dependency;
+mod under_way;
+
+use super::draft::{Draft, Frozen, Mode};
+use super::failure::Failure;
+use super::freeze::{self, Reading};
+use super::notice::{Notice, Tell};
+use super::program::{Program, name};
+use super::select;
+use crate::config::{SbatchArg, Slurm};
+use crate::plan;
+use crate::plan::bundle::PlannedArray;
+use crate::plan::code::Wish;
+use crate::slurm::{Client, Cluster, Element, ElementState, Error, SubmitOptions, TOKEN, patiently};
+use crate::store;
+use crate::store::plan::Plan;
+use crate::store::submissions::{Ledger, Submission, Turn};
+use crate::store::survey;
+use std::collections::HashSet;
+use std::path::Path;
+use under_way::UnderWay;
+
+/// What is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The configuration, which is planned first; or a plan's folder, and nothing else.
+    pub reading: Reading,
+    /// Plan finished repetitions too.
+    pub overwrite: bool,
+    /// Nothing starts before it is released.
+    pub hold: bool,
+    /// Start only after other jobs, as `sbatch --dependency` has it, instead of those that are configured.
+    pub dependency: Option<String>,
+    /// Submit also what was submitted before, or whose repetitions are under way.
+    pub again: bool,
+    /// What is wished of the code's snapshots.
+    pub code: Wish,
+}
+
+/// Submits every array, in order; returns the jobs, none where nothing is left to do.
+///
+/// # Errors
+/// What is wrong with the configuration or the plan, is under way already, or Slurm refuses.
+pub fn submit(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
+    if options.reading.config.is_dir() { submit_plan(options, tell) } else { submit_config(options, program, tell) }
+}
+
+/// Asks Slurm whether and when the jobs could start: each script's name, and the answer. Nothing is planned or submitted.
+///
+/// # Errors
+/// What is wrong with the configuration or the plan, or Slurm refuses.
+pub fn test(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Vec<(String, String)>, Failure> {
+    if options.reading.config.is_dir() {
+        let plan = open(options)?;
+        let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
+        return ask(&plan.folder, scripts, options);
+    }
+    let prepared = freeze::prepare(&options.reading, program, options.overwrite, Some(options.code), tell)?;
+    let (plan, draft) = prepared.plan()?;
+    // The scripts that would be written, in a place of their own.
+    let frozen = Frozen { notes: Vec::new(), ..draft.write(&plan, Mode::DryRun)? };
+    tell(Notice::Planned(&plan, &frozen));
+    let folder = store::scratch(&frozen.scripts)?;
+    ask(folder.path(), frozen.scripts.iter().map(|(script, _)| script.as_str()), options)
+}
+
+/// Asks Slurm about the scripts of a folder.
+fn ask<'a>(
+    folder: &Path,
+    scripts: impl Iterator<Item = &'a str>,
+    options: &Options,
+) -> Result<Vec<(String, String)>, Failure> {
+    let asked = test_options(options);
+    scripts.map(|script| Ok((script.to_owned(), Client.test(&folder.join(script), &asked)?))).collect()
+}
+
+/// Opens a plan that can be submitted.
+fn open(options: &Options) -> Result<Plan, Failure> {
+    let plan = Plan::open(&options.reading.config)?;
+    refuse_moved(&plan)?;
+    refuse_without_code(&plan)?;
+    Ok(plan)
+}
+
+fn submit_plan(options: &Options, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
+    let plan = open(options)?;
+    let value = plan.read()?;
+    dependency::check(&value.arrays, options.dependency.as_deref())?;
+    let turn = turn(plan.folder.parent().unwrap_or(&plan.folder), tell)?;
+    let mut ledger = Ledger::open(&plan.folder, &turn)?;
+    let queue = patiently(|| select::queue(std::slice::from_ref(&plan)))?;
+    if options.again {
+        ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
+    } else {
+        refuse_twice(&plan, &ledger, &queue)?;
+        refuse_under_way(&plan, &value, &queue, tell)?;
+    }
+    submit_arrays(&plan, &value.arrays, &mut ledger, &queue, options, tell)
+}
+
+/// Plans first. What is refused is refused before there is a plan: `status` and `retry` would take one for what is wanted.
+fn submit_config(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
+    let mut prepared = freeze::prepare(&options.reading, program, options.overwrite, Some(options.code), tell)?;
+    let turn = turn(prepared.plans(), tell)?;
+    let queue = patiently(|| select::queue_of(prepared.plans()))?;
+    // Its script would be taken for that of an earlier plan, which was removed while its jobs wait.
+    prepared.number_above(queue.iter().filter_map(|element| number_of(element, &turn.plans)).max().unwrap_or(0));
+    let (plan, draft) = prepared.plan()?;
+    dependency::check(&plan.arrays, options.dependency.as_deref())?;
+    if !options.again
+        && let Some(told) = UnderWay::look(&turn.plans, &queue, tell)?.of(&plan, &draft.root)
+    {
+        return Err(Failure::Usage(format!(
+            "nothing was planned or submitted: {told}; call this again when they have ended, or submit all of it now with \
+             `--again`"
+        )));
+    }
+    if draft.replaces() {
+        probe(&plan, &draft, options)?;
+    }
+    let frozen = draft.write(&plan, Mode::Write)?;
+    tell(Notice::Planned(&plan, &frozen));
+    let Some(folder) = frozen.folder else { return Ok(Vec::new()) };
+    let written = Plan::open(&folder)?;
+    submit_arrays(&written, &plan.arrays, &mut Ledger::open(&written.folder, &turn)?, &queue, options, tell)
+}
+
+/// What is looked at must not change before what is submitted can be seen.
+fn turn(plans: &Path, tell: Tell<'_>) -> Result<Turn, Failure> {
+    let waiting = || {
+        let text = format!("waiting for another `{} submit` that submits plans of `{}`", name(), plans.display());
+        tell(Notice::Note(text));
+    };
+    Ok(Turn::take(plans, waiting)?)
+}
+
+/// The number of the plan of this folder of plans whose script an element runs, unless it ended.
+fn number_of(element: &Element, plans: &Path) -> Option<u32> {
+    let plan = Path::new(&element.script).parent()?;
+    let live = element.state != ElementState::Ended && plan.parent()? == plans;
+    plan.file_name()?.to_str()?.parse().ok().filter(|_| live)
+}
+
+/// Submits every array that is not, in order; says how to go on where one is refused.
+fn submit_arrays(
+    plan: &Plan,
+    arrays: &[PlannedArray],
+    ledger: &mut Ledger<'_>,
+    queue: &[Element],
+    options: &Options,
+    tell: Tell<'_>,
+) -> Result<Vec<u64>, Failure> {
+    let result = submit_each(plan, arrays, ledger, queue, options, tell);
+    if result.is_err() {
+        let done = ledger.content.submissions.iter().filter(|submission| submission.current().is_some()).count();
+        tell(Notice::Warning(format!(
+            "{done} of {} arrays are submitted; `{} submit {}` goes on with the rest",
+            arrays.len(),
+            name(),
+            plan.folder.display()
+        )));
+    }
+    result
+}
+
+/// Each is noted before and after the call, so that a `cw2 submit` that dies in between is continued, never repeated.
+fn submit_each(
+    plan: &Plan,
+    arrays: &[PlannedArray],
+    ledger: &mut Ledger<'_>,
+    queue: &[Element],
+    options: &Options,
+    tell: Tell<'_>,
+) -> Result<Vec<u64>, Failure> {
+    let mut jobs = Vec::with_capacity(arrays.len());
+    // The last job that counts for `num_parallel_jobs`.
+    let mut previous: Option<u64> = None;
+    for (number, array) in arrays.iter().enumerate() {
+        let noted = ledger.content.submissions.iter_mut().rev().find(|s| s.array == number && !s.superseded);
+        let job = match noted {
+            Some(Submission { job: Some(job), .. }) => *job,
+            // Intended, and no answer was noted: Slurm knows whether it got it.
+            Some(submission) if let Some(found) = queue.iter().find(|element| element.token() == submission.token) => {
+                submission.job = Some(found.job);
+                ledger.save()?;
+                found.job
+            }
+            _ => submit_one(plan, ledger, (number, array), previous, options)?,
+        };
+        jobs.push(job);
+        tell(Notice::Submitted { script: &array.record.script, job, elements: array.record.jobs });
+        previous = array.record.num_parallel_jobs.map_or(previous, |_| Some(job));
+    }
+    Ok(jobs)
+}
+
+fn submit_one(
+    plan: &Plan,
+    ledger: &mut Ledger<'_>,
+    (number, array): (usize, &PlannedArray),
+    previous: Option<u64>,
+    wanted: &Options,
+) -> Result<u64, Failure> {
+    let now = jiff::Timestamp::now();
+    let token = format!("{TOKEN}{}:{}:{number}", std::process::id(), now.as_nanosecond());
+    let submitted = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
+    ledger.content.submissions.retain(|s| s.array != number || s.job.is_some());
+    ledger.content.submissions.push(Submission {
+        array: number,
+        token: token.clone(),
+        job: None,
+        submitted,
+        superseded: false,
+    });
+    ledger.save()?;
+    // `num_parallel_jobs` holds for the plan as a whole: what was cut only for its length runs one array after the other.
+    let previous = array.record.num_parallel_jobs.and(previous);
+    let options = SubmitOptions {
+        hold: wanted.hold,
+        comment: comment(&array.slurm),
+        dependency: dependency::option(previous, wanted.dependency.as_deref(), &array.slurm),
+    };
+    let job = Client.submit(&plan.folder.join(&array.record.script), &token, &options, ledger.turn.lock())?;
+    if let Some(submission) = ledger.content.submissions.last_mut() {
+        submission.job = Some(job);
+    }
+    ledger.save()?;
+    Ok(job)
+}
+
+/// The comment that the configuration gives an array's jobs.
+fn comment(slurm: &Slurm) -> Option<String> {
+    let comment = slurm.sbatch_args.iter().find(|(key, _)| key == "comment");
+    comment.and_then(|(_, value)| match value {
+        SbatchArg::Values(values) => values.last().cloned(),
+        SbatchArg::Flag => None,
+    })
+}
+
+/// What Slurm refuses must not have taken the place of anything: asks about the first script before there is a plan.
+fn probe(plan: &plan::Plan, draft: &Draft, options: &Options) -> Result<(), Failure> {
+    let frozen = draft.write(plan, Mode::DryRun)?;
+    let Some((script, _)) = frozen.scripts.first() else { return Ok(()) };
+    let folder = store::scratch(&frozen.scripts)?;
+    match Client.test(&folder.path().join(script), &test_options(options)) {
+        Err(error @ Error::Refused { .. }) => {
+            Err(Failure::Environment(format!("nothing was planned or submitted: {error}")))
+        }
+        // What passes is for the submission, which tries again.
+        _ => Ok(()),
+    }
+}
+
+fn test_options(options: &Options) -> SubmitOptions {
+    SubmitOptions { hold: options.hold, comment: None, dependency: options.dependency.clone() }
+}
+
+/// The scripts of a plan name where it was: its jobs would fail, or run in the place it was copied from.
+fn refuse_moved(plan: &Plan) -> Result<(), Failure> {
+    let Some(from) = plan.moved_from() else { return Ok(()) };
+    let (folder, me) = (plan.folder.display(), name());
+    Err(Failure::Usage(format!(
+        "plan `{folder}` was planned as `{}`, and its scripts name that place; `{me} retry {folder}` writes new ones for all that \
+         is missing of it, or plan the configuration again, which leaves out what is finished",
+        from.display()
+    )))
+}
+
+/// The jobs would start where no program is.
+fn refuse_without_code(plan: &Plan) -> Result<(), Failure> {
+    let Some(gone) = plan.missing_code() else { return Ok(()) };
+    Err(Failure::Environment(format!(
+        "the code copy `{}`, in which jobs of plan `{}` are to run, is gone; plan the configuration again, which takes a new copy \
+         and leaves out what is finished",
+        gone.display(),
+        plan.folder.display()
+    )))
+}
+
+/// A plan that is queued, or was submitted as a whole, is not submitted again by accident.
+fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(), Failure> {
+    let noted: Vec<u64> = ledger.content.submissions.iter().filter_map(Submission::current).collect();
+    let scripts: Vec<String> = plan
+        .manifest
+        .arrays
+        .iter()
+        .map(|array| plan.folder.join(&array.script).to_string_lossy().into_owned())
+        .collect();
+    let by_hand = queue.iter().find(|element| {
+        let ours = ledger.content.submissions.iter().any(|submission| submission.token == element.token());
+        element.state != ElementState::Ended && !ours && scripts.contains(&element.script)
+    });
+    let folder = plan.folder.display();
+    if let Some(element) = by_hand {
+        return Err(Failure::Usage(format!(
+            "plan `{folder}` is in the queue already: job {} was submitted with its script; `--again` submits it once more",
+            element.job
+        )));
+    }
+    if noted.len() == plan.manifest.arrays.len() {
+        let jobs: Vec<_> = noted.iter().map(u64::to_string).collect();
+        return Err(Failure::Usage(format!(
+            "plan `{folder}` was submitted already, as job {}; `{me} status` tells how it goes, \
+             `{me} plan` makes a plan of what is missing, `--again` submits all of it once more",
+            jobs.join(", "),
+            me = name()
+        )));
+    }
+    Ok(())
+}
+
+/// Repetitions that another plan of the same folder has queued or running are not submitted by accident.
+fn refuse_under_way(plan: &Plan, value: &plan::Plan, queue: &[Element], tell: Tell<'_>) -> Result<(), Failure> {
+    let own: HashSet<u64> = survey::elements(plan, queue)?.iter().map(|element| element.id).collect();
+    let others: Vec<Element> = queue.iter().filter(|element| !own.contains(&element.job)).cloned().collect();
+    let plans = plan.folder.parent().unwrap_or(&plan.folder);
+    let Some(told) = UnderWay::look(plans, &others, tell)?.of(value, &plan.root) else { return Ok(()) };
+    let (folder, me) = (plan.folder.display(), name());
+    Err(Failure::Usage(format!(
+        "plan `{folder}` is not submitted: {told}; `{me} submit {folder}` submits it when they have ended, \
+         `{me} retry` plans only what is not under way, `--again` submits all of it now"
+    )))
+}
