@@ -8,6 +8,7 @@ use crate::store::indexed::Writer;
 use crate::store::made::MadeFolders;
 use crate::store::seal::seal;
 use crate::store::{Error, Result, atomic, exists, files};
+use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, Permissions};
@@ -110,9 +111,8 @@ impl PlanWriter {
             let name = layout::plan_name(number);
             let (manifest, scripts) = head(&name)?;
             let manifest = Manifest { id: self.id.clone(), ..manifest };
-            for (script, text) in scripts {
-                write_synced(&folder.join(script), text.as_bytes())?;
-            }
+            // Many small files: what takes time is waiting for the disk.
+            scripts.par_iter().try_for_each(|(script, text)| write_synced(&folder.join(script), text.as_bytes()))?;
             write_synced(&folder.join(names::MANIFEST), seal(&format!("{}\n", pretty(&manifest))).as_bytes())?;
             atomic::sync_folder(folder)?;
             let place = self.plans.join(&name);
