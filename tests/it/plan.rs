@@ -402,6 +402,55 @@ fn a_virtual_environment_is_activated_or_the_worker_does_not_start() {
 }
 
 #[test]
+fn a_failing_line_ends_the_job_before_the_worker_starts() {
+    for (lines, fails) in [
+        (vec!["false"], Some("cw2: `sh_lines` end with exit status 1: false\n")),
+        (vec!["cd nowhere", "export X=1"], Some("cd nowhere")),
+        (vec!["module load nothing"], Some("module load nothing")),
+        (vec!["f() { true; false; }", "f"], Some("f")),
+        (vec!["for i in 1 2; do", "[ $i = 1 ]", "done"], Some("[ $i = 1 ]")),
+        (vec!["source ./fails"], Some("source ./fails")),
+        (vec!["set -e", "false"], Some("false")),
+        (vec!["true \\", "&& false \\"], Some("false")),
+        (vec!["false || true", "! true || false || :"], None),
+        (vec!["if false; then", "  exit 9", "fi"], None),
+        (vec!["f() {", "  false", "  true", "}", "f", "set -E", "f"], None),
+        (vec!["cat > text <<'END'", "false", "END"], None),
+        (vec!["false & wait", "[ -e nowhere ] && false"], None),
+        (vec!["source ./goes_on"], None),
+        (vec!["# false"], None),
+        (vec!["unset IFS; set -f; shopt -s extglob"], None),
+    ] {
+        let scene = Scene::with(&with_slurm(&json!({ "sh_lines": lines })));
+        scene.write("goes_on", "false\ntrue\n");
+        scene.write("fails", "true\nfalse\n");
+        let script = scene.plan().remove(0);
+        if lines == ["false"] {
+            assert_sound(&script);
+        }
+        let call = Call::new("bash", scene.root()).args([&script]).env("SLURM_ARRAY_TASK_ID", "0");
+        let outcome = call.run();
+        let ran = scene.lines("ran");
+        match fails {
+            None => {
+                assert_eq!(outcome.code, Some(0), "{lines:?}: {}", outcome.stderr);
+                assert_eq!(ran, ["x"], "{lines:?}");
+            }
+            Some(command) => {
+                assert_eq!(outcome.code, Some(3), "{lines:?}: {}", outcome.stderr);
+                assert!(ran.is_empty(), "{lines:?}");
+                assert!(
+                    outcome.stderr.contains("cw2: `sh_lines` end with exit status "),
+                    "{lines:?}: {}",
+                    outcome.stderr
+                );
+                assert!(outcome.stderr.contains(command), "{lines:?}: {}", outcome.stderr);
+            }
+        }
+    }
+}
+
+#[test]
 fn line_breaks_and_options_in_disguise_are_refused() {
     for slurm in [
         json!({"job-name": "a\n#SBATCH --wrap=x"}),

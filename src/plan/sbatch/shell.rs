@@ -1,7 +1,7 @@
 //! The shell part of a script: the environment, the user's own lines, the worker.
 //!
-//! No `set -eu`: conda's scripts break under it, and `sh_lines` are the user's and run as written. What cw2 itself writes
-//! checks for failure on its own.
+//! No `set -eu`: conda's scripts break under it. What cw2 itself writes checks for failure on its own, and a trap looks at
+//! the user's own lines, which are left as written: one by one they may be no commands at all.
 
 use super::directives;
 use super::{ENVIRONMENT_FAILURE, Error, Script, limit, looks_expandable, quote_path, snapshot, text};
@@ -16,10 +16,28 @@ pub(super) fn setup(script: &Script<'_>) -> Result<String, Error> {
     Ok(lines.join("\n"))
 }
 
-/// `sh_lines` as written.
+/// `sh_lines` as written. One that fails ends the job: what runs after it would be another experiment than the one meant.
 pub(super) fn user_lines(script: &Script<'_>) -> Option<String> {
     let lines = &script.slurm().sh_lines;
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    if lines.iter().all(|line| line.trim().is_empty()) {
+        return None;
+    }
+    // No backslash at their end may take away the line below.
+    let lines = lines.join("\n");
+    let end = if lines.ends_with('\\') { "\n" } else { "" };
+    Some(format!("{}\n{lines}{end}\ntrap - ERR", guard()))
+}
+
+/// Ends the script where a command of the lines below fails. What such a command does inside is its own business: a shell's
+/// functions do not inherit the trap, and in files it sources the trap does nothing.
+fn guard() -> String {
+    // A shell that knows no such trap says so, and must not go on without it.
+    format!(
+        "trap 'case ${{#BASH_SOURCE[@]}} in [01])\n    \
+         echo \"cw2: \\`sh_lines\\` end with exit status $?: $BASH_COMMAND\" >&2\n    \
+         echo \"cw2: the worker is not started; write \\`|| true\\` behind a command that may fail\" >&2\n    \
+         exit {ENVIRONMENT_FAILURE}\nesac' ERR || exit {ENVIRONMENT_FAILURE}"
+    )
 }
 
 /// Activates `venv`: the folder of a virtual environment, or what conda knows by this name or path. The worker must not start
