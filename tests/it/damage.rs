@@ -65,6 +65,46 @@ fn a_damaged_plan_never_runs_another_command() {
 }
 
 #[test]
+fn a_flipped_byte_is_refused_or_changes_nothing() {
+    let scene = Scene::with(CONFIG);
+    scene.plan();
+    let results = ["out/e", "out/f", "out/plans/001/begun"];
+    // What the worker of element 1 does: its exit code, and what its repetitions printed with which parameters.
+    let work = || {
+        let outcome = scene.worker(PLAN, 1);
+        let told = (outcome.code, outcome.signal);
+        let of = |rep: u32| {
+            let dir = format!("out/e/e__l2/log/rep_{rep:02}");
+            [format!("{dir}/out.log"), format!("{dir}/config.yml")].map(|name| fs::read(scene.path(name)).ok())
+        };
+        let done = (told, of(0), of(1));
+        let left = scene.has("out/e") || scene.has("out/f") || scene.has("out/plans/001/begun");
+        for name in results {
+            let path = scene.path(name);
+            // Not all of them are there.
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+        (done, left, outcome.stderr)
+    };
+    let (whole, ..) = work();
+    assert_eq!(whole.0, (Some(0), None));
+    for name in tree(&scene.path(PLAN)).iter().filter(|name| !name.ends_with('/')) {
+        let path = scene.path(PLAN).join(name);
+        let bytes = fs::read(&path).expect("a file of the plan");
+        for at in (0..bytes.len()).step_by(bytes.len() / 10 + 1) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).expect("the damaged file");
+            let (found, left, stderr) = work();
+            let refused = found.0 == (Some(3), None) && !left;
+            assert!(refused || found == whole, "byte {at} of {name}: {found:?}\n{stderr}");
+        }
+        fs::write(&path, bytes).expect("the file as it was");
+    }
+    assert_eq!(work().0, whole);
+}
+
+#[test]
 fn a_damaged_line_is_told_by_its_number_and_harms_only_its_own_job() {
     let scene = Scene::with(CONFIG);
     scene.plan();
