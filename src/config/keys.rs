@@ -128,7 +128,13 @@ pub const KEYS: &[Key] = &[
         "further `#SBATCH --key=value` lines; null or true: a bare flag; false: nothing; a list: one line each",
     )
     .of_original(),
-    slurm("sh_lines", "text or list of texts", "none", "shell lines before the worker starts").of_original(),
+    slurm(
+        "sh_lines",
+        "text or list of texts",
+        "none",
+        "lines of bash before the worker starts; one that fails ends the job",
+    )
+    .of_original(),
     slurm("venv", "text", "none", "the virtual or conda environment to activate").of_original(),
     slurm("slurm_log", "text", "the plan's folder", "the folder of Slurm's own logs").of_original(),
     slurm("path_to_template", "text", "the built-in template", "your own sbatch template").of_original(),
