@@ -1,6 +1,6 @@
 //! What a user's template may have forgotten, each of which would only show when the jobs fail, or never.
 
-use super::{Error, Script, UserTemplate, shell};
+use super::{Error, Script, UserTemplate, limit, shell};
 
 /// Looks at a rendered script as Slurm and the shell will.
 pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: &str) -> Result<(), Error> {
@@ -42,7 +42,20 @@ pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: 
             "`#SBATCH` asks for the array `{array}`, but the jobs are 0-{last}; write `#SBATCH --array={{{{ array }}}}`"
         ));
     }
-    Ok(())
+    let Some(seconds) = limit::warning(script.slurm()) else { return Ok(()) };
+    let expected = format!("B:USR1@{seconds}");
+    let signal = header().filter_map(|line| value_of(line, "--signal", None)).last();
+    if signal == Some(expected.as_str()) {
+        return Ok(());
+    }
+    fail(format!(
+        "`requeue` or `grace` needs a warning before the time limit, and {}; write `{{{{ sbatch }}}}` (or `%%sbatch_args%%`), or \
+         `#SBATCH --signal={expected}`",
+        match signal {
+            Some(other) => format!("`#SBATCH` asks for another, `--signal={other}`"),
+            None => "no `#SBATCH` line asks for it".to_owned(),
+        }
+    ))
 }
 
 /// Whether what begins at this place of a text stands behind a `#` that begins its line, or a word of it.
@@ -59,14 +72,20 @@ fn is_command(line: &str) -> bool {
 
 /// The array that a `#SBATCH` line asks for.
 fn array_of(line: &str) -> Option<&str> {
+    value_of(line, "--array", Some("-a"))
+}
+
+/// The value a `#SBATCH` line gives an option. The last one counts.
+fn value_of<'a>(line: &'a str, long: &str, short: Option<&str>) -> Option<&'a str> {
     let mut options = line.strip_prefix("#SBATCH")?.split_whitespace();
     let mut found = None;
     while let Some(option) = options.next() {
-        let value = match option {
-            "--array" | "-a" => options.next(),
-            _ => option.strip_prefix("--array=").or_else(|| option.strip_prefix("-a")),
+        let value = if option == long || Some(option) == short {
+            options.next()
+        } else {
+            let long = option.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+            long.or_else(|| option.strip_prefix(short?))
         };
-        // The last one counts.
         found = value.map(|value| value.trim_matches(['"', '\''])).or(found);
     }
     found

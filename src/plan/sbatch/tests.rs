@@ -150,7 +150,7 @@ fn a_short_job_is_not_warned_from_its_start() {
 fn a_users_jinja_template_sees_everything() {
     let mut slurm = full();
     slurm.extra.insert("my-image".to_owned(), Value::from("a b.sif"));
-    let template = "#!/bin/bash -l\n#SBATCH --array={{ array }}\n{% if slurm.partition %}#SBATCH -p {{ slurm.partition }}\n\
+    let template = "#!/bin/bash -l\n#SBATCH --array={{ array }} --signal B:USR1@91\n{% if slurm.partition %}#SBATCH -p {{ slurm.partition }}\n\
                     {% endif %}{% if slurm.max_requeues %}never{% endif %}\
                     # {{ experiments | join(', ') }}: {{ offset }} {{ jobs }} {{ last_index }}\n\
                     export IMAGE={{ slurm.my_image | quote }}\n{{ setup }}\n{{ worker }}\n";
@@ -233,6 +233,23 @@ fn a_template_that_cannot_work_is_refused() {
         let error = case.render(Some(&format!("#!/bin/bash\n{text}\n{{{{ worker }}}}\n"))).unwrap_err().to_string();
         assert!(error.starts_with(problem), "{error}");
     }
+}
+
+#[test]
+fn a_template_must_ask_for_the_warning() {
+    let case = Case::new(Slurm { requeue: Some(true), ..Slurm::default() });
+    let end = "; write `{{ sbatch }}` (or `%%sbatch_args%%`), or `#SBATCH --signal=B:USR1@120`";
+    for (lines, problem) in [
+        ("#SBATCH --array={{ array }}", "no `#SBATCH` line asks for it"),
+        ("{{ sbatch }}\n#SBATCH --signal=USR2@40", "`#SBATCH` asks for another, `--signal=USR2@40`"),
+    ] {
+        let error = case.render(Some(&format!("#!/bin/bash\n{lines}\n{{{{ worker }}}}\n"))).unwrap_err().to_string();
+        let start = "own.sh: `requeue` or `grace` needs a warning before the time limit, and ";
+        assert_eq!(error, format!("{start}{problem}{end}"));
+    }
+    let old = "#!/bin/bash\n#SBATCH -a 0-%%last_job_idx%%\npython3 %%python_script%%\n";
+    assert!(case.render(Some(old)).unwrap_err().to_string().ends_with(end));
+    case.render(Some(&old.replace("python3", "%%sbatch_args%%\npython3"))).unwrap();
 }
 
 #[test]
