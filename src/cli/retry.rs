@@ -24,7 +24,7 @@ pub(super) struct RetryArgs {
     /// Another time limit, as the configuration's `time`
     #[arg(long, value_name = "TIME")]
     time: Option<String>,
-    /// Other memory, as the configuration's `mem-per-cpu`
+    /// Other memory, for each node, CPU or GPU as the plan had it; for each CPU where it said nothing
     #[arg(long, value_name = "MEMORY")]
     mem: Option<String>,
     /// Another value of a key of SLURM, e.g. `sbatch_args.gres=gpu:2` (the value is YAML; an empty one takes the key back)
@@ -56,12 +56,13 @@ fn missing(text: &str) -> Result<Standing, String> {
 pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let given = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!("{key}={value}"));
     let mut set_slurm = args.set_slurm.clone();
-    set_slurm.extend(given("time", &args.time).into_iter().chain(given("mem-per-cpu", &args.mem)));
+    set_slurm.extend(given("time", &args.time));
     let options = Options {
         sources: args.plans.sources().to_vec(),
         select: args.select.selection(),
         only: args.only.clone(),
         set_slurm,
+        memory: args.mem.clone(),
         reps_per_job: args.reps_per_job,
         assume_dead: args.assume_dead,
         dry_run: args.dry_run,

@@ -72,8 +72,8 @@ fn any_seconds(node: &Node, key: &str) -> Result<f64> {
 /// A slot's GPUs: a whole number, or a fraction below 1 for slots that share one.
 pub(super) fn gpus(node: &Node, key: &str) -> Result<f64> {
     match number(node) {
-        Some(number) if number < 0.0 => Err(unfit(node, key, "must not be negative")),
-        Some(number) if number > 4096.0 => Err(unfit(node, key, "must be at most 4096")),
+        Some(number) if number <= 0.0 => Err(unfit(node, key, "must be above 0")),
+        Some(number) if number > 1024.0 => Err(unfit(node, key, "must be at most 1024")),
         Some(number) if number.fract() == 0.0 || number < 1.0 => Ok(number),
         _ => {
             let kind = "a whole number, or a fraction below 1";

@@ -13,6 +13,7 @@ mod keys;
 mod load;
 mod merge;
 mod node;
+pub mod option;
 mod positions;
 mod reader;
 mod scalar;
@@ -288,31 +289,6 @@ pub struct Slurm {
     /// Keys that are not cw2's own, for the user's template.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", with = "stored::values")]
     pub extra: BTreeMap<String, Value>,
-}
-
-impl Slurm {
-    /// What `sbatch_args` gives under one of an option's names. It wins over the key of SLURM, as the later line does.
-    pub fn sbatch_value(&self, names: &[&str]) -> Option<&str> {
-        self.sbatch_args.iter().rev().find_map(|(key, value)| match value {
-            SbatchArg::Values(values) if names.contains(&key.as_str()) => values.last().map(|value| value.trim()),
-            _ => None,
-        })
-    }
-
-    /// `cpus-per-task`, wherever it is given.
-    pub fn effective_cpus_per_task(&self) -> Option<u32> {
-        self.sbatch_value(&["cpus-per-task", "c"]).and_then(|text| text.parse().ok()).or(self.cpus_per_task)
-    }
-
-    /// `ntasks`, wherever it is given.
-    pub fn effective_ntasks(&self) -> Option<u32> {
-        self.sbatch_value(&["ntasks", "n"]).and_then(|text| text.parse().ok()).or(self.ntasks)
-    }
-
-    /// `time`, wherever it is given.
-    pub fn effective_time(&self) -> Option<&str> {
-        self.sbatch_value(&["time", "t"]).or(self.time.as_deref())
-    }
 }
 
 /// The value of one entry of `sbatch_args`.

@@ -5,8 +5,9 @@
 use super::error::{Diagnostic, Report};
 use super::keys::{self, Known, Scope};
 use super::node::{At, Node, NodeKind, brief};
+use super::option::{self, long_name};
 use super::reader::Reader;
-use super::{Slurm, set, slurm};
+use super::{SbatchArg, Slurm, set, slurm};
 use std::path::Path;
 
 /// What the command line changes.
@@ -18,6 +19,8 @@ pub struct SlurmChange {
     args: Option<Vec<String>>,
     /// Their values.
     values: Slurm,
+    /// Memory, by whichever option the document asks for it.
+    memory: Option<String>,
 }
 
 impl SlurmChange {
@@ -58,12 +61,25 @@ impl SlurmChange {
             keys: map.keys().cloned().collect(),
             args: args.map(|args| args.keys().cloned().collect()),
             values,
+            memory: None,
         })
+    }
+
+    /// Asks for other memory as the document does: for each node, CPU or GPU; for each CPU where it says nothing.
+    ///
+    /// # Errors
+    ///
+    /// What is no size of memory.
+    pub fn with_memory(mut self, memory: Option<&str>) -> Result<Self, Box<Report>> {
+        let Some(memory) = memory else { return Ok(self) };
+        let read = Self::parse(&[format!("mem-per-cpu={memory}")], &|_| false)?;
+        self.memory = read.values.mem_per_cpu;
+        Ok(self)
     }
 
     /// Whether anything is changed.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.memory.is_none()
     }
 
     /// Whether another template is to be used.
@@ -73,13 +89,31 @@ impl SlurmChange {
 
     /// Changes a resolved document; an empty value takes back what it says.
     pub fn apply(&self, slurm: &mut Slurm) {
-        let new = self.values.clone();
+        let mut new = self.values.clone();
+        let mut keys = self.keys.clone();
+        let as_planned = self.memory.as_deref().map(|memory| (memory, slurm.memory_option()));
+        match as_planned {
+            Some((memory, Some(option))) if option != "mem-per-cpu" => {
+                slurm.sbatch_args.retain(|(given, _)| !option::MEMORY.contains(&long_name(given)));
+                slurm.sbatch_args.push((option.to_owned(), SbatchArg::Values(vec![memory.to_owned()])));
+            }
+            Some((memory, _)) => {
+                keys.push("mem-per-cpu".to_owned());
+                new.mem_per_cpu = Some(memory.to_owned());
+            }
+            None => {}
+        }
         // `sbatch_args` would win over the key, as the later line of a script does.
-        let replaced: Vec<_> = self.keys.iter().flat_map(|key| options(key)).collect();
-        // sbatch takes long options cut short.
-        let names = |long: &str, given: &str| long == given || given.len() > 3 && long.starts_with(given);
-        slurm.sbatch_args.retain(|(given, _)| !replaced.iter().any(|long| names(long, given)));
-        for key in &self.keys {
+        let replaces = |option: &str| keys.iter().any(|key| options(key).contains(&option));
+        slurm.sbatch_args.retain(|(given, _)| !replaces(long_name(given)));
+        let given: Vec<_> = self.args.iter().flatten().map(|key| long_name(key)).collect();
+        let memory = |option: &str| option::MEMORY.contains(&option);
+        if given.iter().any(|option| memory(option)) {
+            slurm.mem_per_cpu = None;
+            slurm.sbatch_args.retain(|(key, _)| !memory(long_name(key)));
+        }
+        let keys = &keys;
+        for key in keys {
             match key.as_str() {
                 "partition" => slurm.partition.clone_from(&new.partition),
                 "job-name" => slurm.job_name.clone_from(&new.job_name),
@@ -90,8 +124,8 @@ impl SlurmChange {
                 "time" => slurm.time.clone_from(&new.time),
                 "num_parallel_jobs" => slurm.num_parallel_jobs = new.num_parallel_jobs,
                 "sbatch_args" => {
-                    let replaced = |key: &String| self.args.as_ref().is_none_or(|args| args.contains(key));
-                    slurm.sbatch_args.retain(|(key, _)| !replaced(key));
+                    let whole = self.args.is_none();
+                    slurm.sbatch_args.retain(|(key, _)| !whole && !given.contains(&long_name(key)));
                     slurm.sbatch_args.extend(new.sbatch_args.iter().cloned());
                 }
                 "sh_lines" => slurm.sh_lines.clone_from(&new.sh_lines),
@@ -111,13 +145,13 @@ impl SlurmChange {
 /// The options of sbatch that say what a key says, or the opposite of it.
 fn options(key: &str) -> &'static [&'static str] {
     match key {
-        "partition" => &["partition", "p"],
-        "job-name" => &["job-name", "J"],
-        "account" => &["account", "A"],
-        "ntasks" => &["ntasks", "n"],
-        "cpus-per-task" => &["cpus-per-task", "c"],
-        "mem-per-cpu" => &["mem-per-cpu", "mem", "mem-per-gpu"],
-        "time" => &["time", "t"],
+        "partition" => &["partition"],
+        "job-name" => &["job-name"],
+        "account" => &["account"],
+        "ntasks" => &["ntasks"],
+        "cpus-per-task" => &["cpus-per-task"],
+        "mem-per-cpu" => &option::MEMORY,
+        "time" => &["time"],
         _ => &[],
     }
 }
@@ -149,7 +183,6 @@ fn check_key(key: &str, at: At, report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SbatchArg;
     use proptest::prelude::*;
 
     fn parse(assignments: &[&str]) -> Result<SlurmChange, String> {
@@ -205,6 +238,28 @@ mod tests {
         assert_eq!(slurm.sbatch_args, [("time-min".to_owned(), values("1"))]);
         parse(&["sbatch_args.time-min="]).unwrap().apply(&mut slurm);
         assert_eq!(slurm.sbatch_args, []);
+    }
+
+    #[test]
+    fn memory_is_asked_for_as_the_document_does() {
+        let values = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
+        let change = || parse(&[]).unwrap().with_memory(Some("300M")).unwrap();
+        assert!(!change().is_empty() && parse(&[]).unwrap().with_memory(Some("much")).is_err());
+        for key in ["mem", "mem-per-gpu", "mem-per-g"] {
+            let args = vec![(key.to_owned(), values("1G"))];
+            let mut slurm = Slurm { sbatch_args: args, ..Slurm::default() };
+            change().apply(&mut slurm);
+            let expected = if key == "mem" { "mem" } else { "mem-per-gpu" };
+            assert_eq!(slurm.sbatch_args, [(expected.to_owned(), values("300M"))]);
+            assert_eq!(slurm.mem_per_cpu, None);
+            parse(&["sbatch_args.mem-per-cpu=4G"]).unwrap().apply(&mut slurm);
+            assert_eq!(slurm.sbatch_args, [("mem-per-cpu".to_owned(), values("4G"))]);
+            change().apply(&mut slurm);
+            assert_eq!((slurm.sbatch_args, slurm.mem_per_cpu.as_deref()), (vec![], Some("300M")));
+        }
+        let mut slurm = Slurm { mem_per_cpu: Some("1G".to_owned()), ..Slurm::default() };
+        parse(&["sbatch_args.mem=2G"]).unwrap().apply(&mut slurm);
+        assert_eq!((slurm.sbatch_args, slurm.mem_per_cpu), (vec![("mem".to_owned(), values("2G"))], None));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Options {
     pub only: Vec<Standing>,
     /// Other values of keys of SLURM, as `KEY=VALUE`.
     pub set_slurm: Vec<String>,
+    /// Other memory, by the option with which each experiment asks for it.
+    pub memory: Option<String>,
     /// Bundle so many repetitions to a job, instead of as configured.
     pub reps_per_job: Option<NonZeroU32>,
     /// Where Slurm cannot be asked: nothing of these plans is queued or runs any more.
@@ -64,7 +66,9 @@ pub struct Retried {
 pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Retried, Failure> {
     let sources = select::plans(&options.sources)?;
     options.select.check_plans(&sources.plans)?;
-    let change = SlurmChange::parse(&options.set_slurm, &|path| store::read(path).is_ok()).map_err(Failure::Config)?;
+    let change = SlurmChange::parse(&options.set_slurm, &|path| store::read(path).is_ok())
+        .and_then(|change| change.with_memory(options.memory.as_deref()))
+        .map_err(Failure::Config)?;
     let (root, folder) = home(&sources.plans)?;
     let queue = select::queue(&sources.plans);
     let survey = look(options, sources, &queue, tell)?;

@@ -9,7 +9,7 @@ use super::freeze::{self, Reading};
 use super::notice::{Notice, Tell};
 use super::program::{Program, name};
 use super::select;
-use crate::config::{SbatchArg, Slurm};
+use crate::config::Slurm;
 use crate::plan;
 use crate::plan::bundle::PlannedArray;
 use crate::plan::code::Wish;
@@ -232,11 +232,7 @@ fn submit_one(
 
 /// The comment that the configuration gives an array's jobs.
 fn comment(slurm: &Slurm) -> Option<String> {
-    let comment = slurm.sbatch_args.iter().find(|(key, _)| key == "comment");
-    comment.and_then(|(_, value)| match value {
-        SbatchArg::Values(values) => values.last().cloned(),
-        SbatchArg::Flag => None,
-    })
+    slurm.sbatch_value("comment").map(str::to_owned)
 }
 
 /// What Slurm refuses must not have taken the place of anything: asks about the first script before there is a plan.

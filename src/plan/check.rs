@@ -5,7 +5,7 @@
 use super::record::ExperimentRecord;
 use super::runs::Resolved;
 use super::sbatch::{self, limit};
-use crate::config::{Argv, At, Diagnostic, Experiment, SbatchArg, Slurm, Template};
+use crate::config::{Argv, At, Diagnostic, Experiment, Slurm, Template};
 use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::share;
 use crate::value::{TypeError, Value};
@@ -287,26 +287,20 @@ impl Demand<'_> {
 /// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4,gpu:h100:2`,
 /// `gpus: 4`, `gpus-per-task: 1`.
 fn requested_gpus(slurm: &Slurm, ntasks: u32) -> Option<usize> {
-    slurm.sbatch_args.iter().find_map(|(key, value)| {
-        let SbatchArg::Values(values) = value else { return None };
-        let text = values.first()?;
-        // `gpu` alone is one of them.
-        let number = |entry: &str| match entry.rsplit(':').next()?.parse::<usize>() {
-            Ok(number) => Some(number),
-            Err(_) => entry.starts_with("gpu").then_some(1),
-        };
-        let sum = |entries: Vec<&str>| entries.into_iter().map(number).sum::<Option<usize>>();
-        match key.as_str() {
-            "gres" => {
-                let entries = text.split(',').map(|entry| entry.trim_start_matches("gres/"));
-                let gpus: Vec<_> = entries.filter(|entry| entry.starts_with("gpu")).collect();
-                if gpus.is_empty() { None } else { sum(gpus) }
-            }
-            "gpus" | "gpus-per-node" | "G" => sum(text.split(',').collect()),
-            "gpus-per-task" => sum(text.split(',').collect()).map(|each| each * ntasks as usize),
-            _ => None,
-        }
-    })
+    // `gpu` alone is one of them.
+    let number = |entry: &str| match entry.rsplit(':').next()?.parse::<usize>() {
+        Ok(number) => Some(number),
+        Err(_) => entry.starts_with("gpu").then_some(1),
+    };
+    let sum = |entries: Vec<&str>| entries.into_iter().map(number).sum::<Option<usize>>();
+    let all = |option: &str| sum(slurm.sbatch_value(option)?.split(',').collect());
+    let gres = || {
+        let entries = slurm.sbatch_value("gres")?.split(',').map(|entry| entry.trim_start_matches("gres/"));
+        let gpus: Vec<_> = entries.filter(|entry| entry.starts_with("gpu")).collect();
+        if gpus.is_empty() { None } else { sum(gpus) }
+    };
+    let per_task = || Some(all("gpus-per-task")?.saturating_mul(ntasks as usize));
+    gres().or_else(|| all("gpus")).or_else(|| all("gpus-per-node")).or_else(per_task)
 }
 
 /// The parameters in which two mappings differ: dotted path, first value, second value.

@@ -39,8 +39,8 @@ impl Requested {
         Requested {
             reps_per_job,
             time: owned(slurm.effective_time()),
-            mem_per_cpu: owned(slurm.sbatch_value(&["mem-per-cpu"]).or(slurm.mem_per_cpu.as_deref())),
-            mem: owned(slurm.sbatch_value(&["mem"])),
+            mem_per_cpu: owned(slurm.sbatch_value("mem-per-cpu").or(slurm.mem_per_cpu.as_deref())),
+            mem: owned(slurm.sbatch_value("mem")),
             cpus_per_task: slurm.effective_cpus_per_task(),
             ntasks: slurm.effective_ntasks(),
         }

@@ -402,6 +402,16 @@ fn a_virtual_environment_is_activated_or_the_worker_does_not_start() {
 }
 
 #[test]
+fn the_last_of_several_values_is_checked() {
+    for (gres, code) in [(json!(["gpu:1", "gpu:2"]), 0), (json!(["gpu:2", "gpu:1"]), 2)] {
+        let slurm = json!({"sbatch_args": {"gres": gres}, "gpus_per_rep": 1});
+        let config = with_slurm(&slurm).replace("\"repetitions\":1", "\"repetitions\":2,\"reps_in_parallel\":2");
+        let outcome = Scene::with(&config).cw2("plan config.yml");
+        assert_eq!(outcome.code, Some(code), "{gres}: {}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_failing_line_ends_the_job_before_the_worker_starts() {
     for (lines, fails) in [
         (vec!["false"], Some("cw2: `sh_lines` end with exit status 1: false\n")),
@@ -462,6 +472,12 @@ fn line_breaks_and_options_in_disguise_are_refused() {
         json!({"sbatch_args": {"array": "0-5"}}),
         json!({"sbatch_args": {"wrap": "touch hacked"}}),
         json!({"slurm_log": "a\nb"}),
+        json!({"sbatch_args": {"signal": "B:USR2@40"}}),
+        json!({"sbatch_args": {"sig": "B:USR2@40"}}),
+        json!({"sbatch_args": {"o": "elsewhere"}}),
+        json!({"sbatch_args": {"no-requeue": null}, "requeue": true}),
+        json!({"sbatch_args": {"mem": "1G"}, "mem-per-cpu": "1G"}),
+        json!({"gpus_per_rep": 0}),
     ] {
         let scene = Scene::with(&with_slurm(&slurm));
         let outcome = scene.cw2("plan config.yml").silent();

@@ -1,18 +1,13 @@
 //! What an array waits for: the user's own dependencies, and the array before it where `num_parallel_jobs` holds for the plan
 //! as a whole.
 
-use crate::config::{SbatchArg, Slurm};
+use crate::config::Slurm;
 use crate::ops::failure::Failure;
 use crate::plan::bundle::PlannedArray;
 
 /// The dependencies that the configuration gives the jobs of an array, which its script asks for.
 fn configured(slurm: &Slurm) -> Option<&str> {
-    // sbatch takes the last one, under any of these names.
-    let named = |key: &str| matches!(key, "d" | "P") || key.len() > 2 && "dependency".starts_with(key);
-    slurm.sbatch_args.iter().rev().find_map(|(key, value)| match value {
-        SbatchArg::Values(values) if named(key) => values.last().map(String::as_str),
-        _ => None,
-    })
+    slurm.sbatch_value("dependency")
 }
 
 /// The option for an array that begins after the job `previous`; `given` is that of the command line, which takes the place

@@ -6,58 +6,21 @@
 //! Its options are then read by `getopt_long`, which takes any unambiguous beginning of a name for the name.
 
 use super::{Error, Script, limit, text};
-use crate::config::{SbatchArg, Slurm};
+use crate::config::{SbatchArg, Slurm, option};
 use crate::plan::bundle::PlannedArray;
 
-/// The short options of sbatch. They are written long: a short flag with a value would end sbatch's reading of options, and
-/// with it silently drop all lines below.
-const SHORT: [(&str, &str); 36] = [
-    ("A", "account"),
-    ("a", "array"),
-    ("B", "extra-node-info"),
-    ("b", "begin"),
-    ("C", "constraint"),
-    ("c", "cpus-per-task"),
-    ("D", "chdir"),
-    ("d", "dependency"),
-    ("e", "error"),
-    ("F", "nodefile"),
-    ("G", "gpus"),
-    ("H", "hold"),
-    ("h", "help"),
-    ("i", "input"),
-    ("J", "job-name"),
-    ("k", "no-kill"),
-    ("L", "licenses"),
-    ("M", "clusters"),
-    ("m", "distribution"),
-    ("N", "nodes"),
-    ("n", "ntasks"),
-    ("O", "overcommit"),
-    ("o", "output"),
-    ("P", "dependency"),
-    ("p", "partition"),
-    ("Q", "quiet"),
-    ("q", "qos"),
-    ("S", "core-spec"),
-    ("s", "oversubscribe"),
-    ("t", "time"),
-    ("u", "usage"),
-    ("V", "version"),
-    ("v", "verbose"),
-    ("W", "wait"),
-    ("w", "nodelist"),
-    ("x", "exclude"),
-];
-
 /// Options that are cw2's to set, or would keep sbatch from submitting, and what to do instead.
-const OWNED: [(&str, &str); 10] = [
+const OWNED: [(&str, &str); 12] = [
     (
         "array",
         "cw2 numbers the jobs; `num_parallel_jobs` says how many run at once, `max_array_size` how many an array has",
     ),
     ("chdir", "a script starts in the directory cw2 was called in; give the experiment a `workdir`"),
-    ("workdir", "a script starts in the directory cw2 was called in; give the experiment a `workdir`"),
+    // The worker counts on the warning: another signal would kill it, and nobody would requeue the job.
+    ("signal", "cw2 has Slurm warn the worker itself; `grace` says how many seconds before the time limit"),
+    // `cw2 status` and `cw2 logs` name these files where a job died.
+    ("output", "cw2 must find Slurm's log of each job; `slurm_log` says the folder"),
+    ("error", "cw2 must find Slurm's log of each job; `slurm_log` says the folder"),
     ("wrap", "the script is cw2's; use `sh_lines` for commands of your own"),
     ("parsable", "`cw2 submit` asks for it by itself"),
     ("test-only", "nothing would be submitted; `cw2 plan --dry-run` shows what would be"),
@@ -161,11 +124,6 @@ fn users(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
     Ok(directives)
 }
 
-/// Whether `sbatch_args` has this option.
-pub(super) fn user_has(script: &Script<'_>, option: &str) -> bool {
-    script.slurm().sbatch_args.iter().any(|(key, _)| long_name(key).is_ok_and(|long| long == option))
-}
-
 /// The long name of an option that a user may set.
 fn long_name(key: &str) -> Result<&str, Error> {
     let refuse = |problem: &str| Error::Key { key: key.to_owned(), problem: problem.to_owned() };
@@ -178,15 +136,15 @@ fn long_name(key: &str) -> Result<&str, Error> {
             "the name of an option has only letters, digits and dashes; the value comes after the colon",
         ));
     }
-    let long = match SHORT.iter().find(|(short, _)| *short == key) {
-        Some((_, long)) => *long,
-        None if key.len() == 1 => return Err(refuse("no such option of sbatch is known; write its long name")),
-        None => key,
-    };
+    let long = option::long_name(key);
+    if long.len() == 1 {
+        return Err(refuse("no such option of sbatch is known; write its long name"));
+    }
     if component_word(long).is_some() {
         return Err(refuse("it would split the job into components of its own"));
     }
-    match OWNED.iter().find(|(owned, _)| owned.starts_with(long)) {
+    // What is no unambiguous beginning here may be one in another version of Slurm.
+    match OWNED.iter().find(|(owned, _)| *owned == long || !option::is_known(long) && owned.starts_with(long)) {
         Some((_, instead)) => Err(refuse(instead)),
         None => Ok(long),
     }
@@ -230,8 +188,25 @@ fn check_log_folder(folder: &str) -> Result<(), Error> {
 pub fn unfit(slurm: &Slurm) -> Vec<(Vec<&str>, Error)> {
     let options =
         slurm.sbatch_args.iter().filter_map(|(key, _)| Some((vec!["sbatch_args", key], long_name(key).err()?)));
+    let requeue = (limit::requeues(slurm) > 0).then(|| slurm.given_as("no-requeue")).flatten();
+    let requeue = requeue.map(|key| {
+        let problem = "`requeue` asks for the opposite; remove one of them".to_owned();
+        (vec!["sbatch_args", key], Error::Key { key: key.to_owned(), problem })
+    });
+    let memory =
+        memory(slurm).map(|(key, problem)| (vec!["sbatch_args", key], Error::Key { key: key.to_owned(), problem }));
     let log = slurm.slurm_log.as_deref().and_then(|folder| check_log_folder(folder).err());
-    options.chain(log.map(|error| (vec!["slurm_log"], error))).collect()
+    options.chain(requeue).chain(memory).chain(log.map(|error| (vec!["slurm_log"], error))).collect()
+}
+
+/// The option of `sbatch_args` that asks for memory in a second way.
+fn memory(slurm: &Slurm) -> Option<(&str, String)> {
+    let given = |name: &&str| slurm.given_as(name).is_some();
+    let key = slurm.mem_per_cpu.as_ref().map(|_| "mem-per-cpu");
+    let first = key.into_iter().chain(option::MEMORY.into_iter().filter(given)).next()?;
+    let second = option::MEMORY.into_iter().find(|name| *name != first && given(name))?;
+    let problem = format!("`{first}` is given too, and sbatch takes only one of them; remove one of them");
+    Some((slurm.given_as(second)?, problem))
 }
 
 /// Writes a value so that sbatch reads exactly that value from an `#SBATCH` line.
@@ -372,9 +347,26 @@ mod tests {
 
     #[test]
     fn keys_that_are_cw2s_are_refused() {
-        for key in
-            ["array", "a", "arr", "wrap", "wr", "D", "chdir", "workdir", "test-only", "test", "parsable", "W", "V", "h"]
-        {
+        for key in [
+            "array",
+            "a",
+            "arr",
+            "signal",
+            "sig",
+            "o",
+            "err",
+            "wrap",
+            "wr",
+            "D",
+            "chdir",
+            "workdir",
+            "test-only",
+            "test",
+            "parsable",
+            "W",
+            "V",
+            "h",
+        ] {
             assert!(long_name(key).is_err(), "{key}");
         }
         for key in ["", "--gres", "gres=gpu", "a b", "z", "hetjob", "é"] {

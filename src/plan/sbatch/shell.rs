@@ -3,7 +3,6 @@
 //! No `set -eu`: conda's scripts break under it. What cw2 itself writes checks for failure on its own, and a trap looks at
 //! the user's own lines, which are left as written: one by one they may be no commands at all.
 
-use super::directives;
 use super::{ENVIRONMENT_FAILURE, Error, Script, limit, looks_expandable, quote_path, snapshot, text};
 use crate::run::quote;
 
@@ -97,7 +96,7 @@ fn leading_variable(path: &str) -> Option<(&str, &str)> {
 /// The last lines. `exec`, because a shell that waits for a child holds back the signals Slurm sends it.
 pub(super) fn worker(script: &Script<'_>) -> Result<String, Error> {
     let mut lines = String::new();
-    if script.slurm().cpus_per_task.is_some() || directives::user_has(script, "cpus-per-task") {
+    if script.slurm().cpus_per_task.is_some() || script.slurm().given_as("cpus-per-task").is_some() {
         // srun does not take it over by itself since Slurm 22.05.
         lines.push_str("export SRUN_CPUS_PER_TASK=\"$SLURM_CPUS_PER_TASK\"\n");
     }
