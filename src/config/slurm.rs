@@ -58,16 +58,16 @@ fn count(reader: &mut Reader<'_>, key: &str) -> Option<u32> {
     reader.read(key, fields::count::<1>)
 }
 
-/// A text without a line break; an empty one is as good as none.
+/// A text without a line break.
 fn line(reader: &mut Reader<'_>, key: &str) -> Option<String> {
     let text = reader.text(key)?;
-    (one_line(reader, key, &text) && !text.text.is_empty()).then_some(text.text)
+    (one_line(reader, key, &text) && !empty(reader, key, &text)).then_some(text.text)
 }
 
-/// A path without a line break; an empty one is as good as none.
+/// A path without a line break.
 fn path(reader: &mut Reader<'_>, key: &str) -> Option<String> {
     let text = reader.path(key)?;
-    (one_line(reader, key, &text) && !text.text.is_empty()).then_some(text.text)
+    (one_line(reader, key, &text) && !empty(reader, key, &text)).then_some(text.text)
 }
 
 /// A text that becomes an option's value.
@@ -82,7 +82,19 @@ fn option_text(reader: &mut Reader<'_>, key: &str) -> Option<String> {
         reader.report.push(Diagnostic::error(message).at(text.at).help(help));
         return None;
     }
-    (!text.text.trim().is_empty()).then_some(text.text)
+    (!empty(reader, key, &text)).then_some(text.text)
+}
+
+/// Whether a text says nothing, which is told: it was meant to, or stands for what was forgotten.
+fn empty(reader: &mut Reader<'_>, key: &str, text: &Template) -> bool {
+    let empty = text.text.trim().is_empty();
+    if empty {
+        let message = format!("`{}` is empty, and is taken as not given", brief(key));
+        reader
+            .report
+            .push(Diagnostic::warning(message).at(text.at).help("write a value, `null`, or leave out the key"));
+    }
+    empty
 }
 
 fn one_line(reader: &mut Reader<'_>, key: &str, text: &Template) -> bool {

@@ -402,6 +402,13 @@ fn a_virtual_environment_is_activated_or_the_worker_does_not_start() {
 }
 
 #[test]
+fn an_empty_value_is_told_of() {
+    let scene = Scene::with(&with_slurm(&json!({"partition": "", "venv": " "})));
+    let outcome = scene.cw2("plan config.yml").expect(0);
+    outcome.says(["`partition` is empty, and is taken as not given", "`venv` is empty, and is taken as not given"]);
+}
+
+#[test]
 fn the_last_of_several_values_is_checked() {
     for (gres, code) in [(json!(["gpu:1", "gpu:2"]), 0), (json!(["gpu:2", "gpu:1"]), 2)] {
         let slurm = json!({"sbatch_args": {"gres": gres}, "gpus_per_rep": 1});
