@@ -152,3 +152,26 @@ command: echo \"$FROM_LINES|$FROM_TEMPLATE\"
         }
     }
 }
+
+#[test]
+fn a_failing_line_fails_the_job() {
+    let Some(bed) = testbed() else { return };
+    let scene = Scene::with(
+        "name: SLURM
+time: 5
+sh_lines: module load nothing
+---
+name: e
+path: out
+repetitions: 1
+command: touch ran
+",
+    );
+
+    let job = bed.sbatch(&scene.plan_one());
+
+    assert_eq!(last_states(bed.wait(job, SOON)), ["FAILED"]);
+    assert!(!scene.path("ran").exists());
+    let log = scene.read(format!("out/plans/001/slurm/{job}_0.log"));
+    assert!(log.contains("cw2: `sh_lines` end with exit status 127: module load nothing\n"), "{log}");
+}
