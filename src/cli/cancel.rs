@@ -115,7 +115,7 @@ impl Found {
             let (Some(experiment), Some(run)) = (survey.experiment(seen), survey.run(seen)) else { continue };
             let load = loads.entry(seen.job).or_default();
             let chosen = select.has(&experiment.name, &run.run, seen.rep);
-            load.add(chosen, seen.standing, || format!("{} rep {}", run.run, seen.rep));
+            load.add(chosen, seen.effective, || format!("{} rep {}", run.run, seen.rep));
         }
         let mut all_of: BTreeMap<u64, bool> = BTreeMap::new();
         let mut taken: BTreeMap<u64, Vec<u64>> = BTreeMap::new();

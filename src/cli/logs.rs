@@ -10,7 +10,7 @@ use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::printable::{self, Printable};
 use crate::report::failures::{self, Failed};
 use crate::report::human;
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use crate::run::status::{Found, State};
 use crate::store::log::{self, CopyError, Log};
 use crate::store::rep;
@@ -36,7 +36,7 @@ pub(super) struct LogsArgs {
     reps: RepArgs,
     /// Only repetitions that stand so
     #[arg(long, value_name = "OUTCOME", num_args = 1.., value_parser = outcome)]
-    outcome: Vec<Standing>,
+    outcome: Vec<EffectiveState>,
     /// `err.log`, what went to standard error
     #[arg(long)]
     err: bool,
@@ -57,10 +57,10 @@ pub(super) struct LogsArgs {
     failed: bool,
 }
 
-fn outcome(text: &str) -> Result<Standing, String> {
+fn outcome(text: &str) -> Result<EffectiveState, String> {
     let wanted = text.replace([' ', '-'], "_");
-    Standing::ALL.into_iter().find(|standing| standing.key() == wanted).ok_or_else(|| {
-        let words: Vec<_> = Standing::ALL.iter().map(|standing| standing.key()).collect();
+    EffectiveState::ALL.into_iter().find(|effective| effective.key() == wanted).ok_or_else(|| {
+        let words: Vec<_> = EffectiveState::ALL.iter().map(|effective| effective.key()).collect();
         format!("one of {}", words.join(", "))
     })
 }
@@ -79,7 +79,7 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
     let chosen: Vec<PathBuf> = survey
         .reps
         .iter()
-        .filter(|seen| args.outcome.is_empty() || args.outcome.contains(&seen.standing))
+        .filter(|seen| args.outcome.is_empty() || args.outcome.contains(&seen.effective))
         .map(|seen| survey.dir(seen))
         .collect();
     if chosen.is_empty() {
@@ -127,10 +127,12 @@ fn streams(args: &LogsArgs) -> Vec<&'static str> {
 
 /// Asks Slurm only where the answer decides what is chosen.
 fn look(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Survey, Failure> {
-    let asks = args
-        .outcome
-        .iter()
-        .any(|standing| matches!(standing, Standing::Running | Standing::Queued | Standing::Lost | Standing::Pending));
+    let asks = args.outcome.iter().any(|effective| {
+        matches!(
+            effective,
+            EffectiveState::Running | EffectiveState::Queued | EffectiveState::Lost | EffectiveState::Pending
+        )
+    });
     let queue = match asks.then(|| select::glance(&plans.plans)) {
         Some(Ok(queue)) => Some(queue),
         Some(Err(error)) => {
@@ -227,7 +229,7 @@ fn is_lost(args: &LogsArgs, dir: &Path) -> Result<bool, Failure> {
         args.reps.selection().has(&experiment.name, &run.run, rep)
     };
     let survey = survey_of(plans, queue.as_deref(), &hostname(), &wanted)?;
-    Ok(survey.reps.iter().any(|seen| seen.standing == Standing::Lost && survey.dir(seen) == dir))
+    Ok(survey.reps.iter().any(|seen| seen.effective == EffectiveState::Lost && survey.dir(seen) == dir))
 }
 
 /// `--failed`: from the status files, which keep the last lines of the attempt that failed.
@@ -238,13 +240,14 @@ fn crashes(args: &LogsArgs, plans: Sources, quiet: bool) -> Result<Exit, Failure
     };
     let survey = survey_of(plans, None, &hostname(), &wanted)?;
     choose::tell_unreadable(&survey.unreadable_plans, &survey.unreadable);
-    let failed = survey.reps.iter().filter(|seen| matches!(seen.standing, Standing::Crashed | Standing::TimedOut));
+    let failed =
+        survey.reps.iter().filter(|seen| matches!(seen.effective, EffectiveState::Crashed | EffectiveState::TimedOut));
     let failed = failed.filter_map(|seen| {
         let error = seen.status.as_deref()?.error.as_ref()?;
         let last = failures::last_lines(&error.stderr_tail, lines);
         let gap = if last.is_empty() { "" } else { "\n" };
         Some(Failed {
-            standing: seen.standing,
+            effective: seen.effective,
             text: format!("{}{gap}{last}", printable::line(&error.message)),
             dir: choose::shown(&survey.dir(seen)),
             run: survey.run(seen).map(|run| run.run.clone()).unwrap_or_default(),

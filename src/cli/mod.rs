@@ -30,7 +30,7 @@ use crate::config::Report;
 use crate::ops::freeze::Reading;
 use crate::ops::notice::Notice;
 use crate::ops::program::{self, Program};
-use crate::plan::code::Wish;
+use crate::plan::code::SnapshotFlags;
 use crate::report::{human::counted, planned};
 use crate::scheduler::Planned;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -126,8 +126,8 @@ struct SnapshotArgs {
 }
 
 impl SnapshotArgs {
-    fn wish(self) -> Wish {
-        Wish {
+    fn wish(self) -> SnapshotFlags {
+        SnapshotFlags {
             zip: self.zip,
             multicopy: self.multicopy,
             nocodecopy: self.nocodecopy,

@@ -7,7 +7,7 @@ use crate::ops::failure::Failure;
 use crate::ops::program::{self, Program};
 use crate::ops::retry::{Options, Retried};
 use crate::report::planned;
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use clap::Args;
 use std::io::Write as _;
 use std::num::NonZeroU32;
@@ -20,7 +20,7 @@ pub(super) struct RetryArgs {
     select: RepArgs,
     /// Only what stands so: `crashed`, `timed_out`, `interrupted`, `lost`, `pending`
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STANDING", value_parser = missing)]
-    only: Vec<Standing>,
+    only: Vec<EffectiveState>,
     /// Another time limit, as the configuration's `time`
     #[arg(long, value_name = "TIME")]
     time: Option<String>,
@@ -45,12 +45,12 @@ pub(super) struct RetryArgs {
 }
 
 /// A standing that can be retried.
-fn missing(text: &str) -> Result<Standing, String> {
+fn missing(text: &str) -> Result<EffectiveState, String> {
     let key = text.trim().replace(['-', ' '], "_");
-    let all = || Standing::ALL.into_iter().filter(|standing| standing.is_missing());
+    let all = || EffectiveState::ALL.into_iter().filter(|effective| effective.is_missing());
     all()
-        .find(|standing| standing.key() == key)
-        .ok_or_else(|| format!("can be retried: {}", all().map(Standing::key).collect::<Vec<_>>().join(", ")))
+        .find(|effective| effective.key() == key)
+        .ok_or_else(|| format!("can be retried: {}", all().map(EffectiveState::key).collect::<Vec<_>>().join(", ")))
 }
 
 pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {

@@ -11,7 +11,7 @@ use crate::report::failures::{self, Failed, Group};
 use crate::report::progress::{self, Estimate, Progress};
 use crate::report::status_json::{self, Report};
 use crate::report::status_table::{self, Row};
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use crate::slurm::Element;
 use crate::store::survey::{Survey, id_of, survey_of};
 use clap::Args;
@@ -84,8 +84,8 @@ pub(super) fn status(args: &StatusArgs, quiet: bool) -> Result<Exit, Failure> {
             writeln!(std::io::stdout(), "{}", view.now.to_zoned(jiff::tz::TimeZone::system()).strftime("%F %T"))?;
         }
         view.print(args, quiet)?;
-        let open = [Standing::Running, Standing::Queued, Standing::Pending];
-        if open.into_iter().all(|standing| view.total.progress.count(standing) == 0) {
+        let open = [EffectiveState::Running, EffectiveState::Queued, EffectiveState::Pending];
+        if open.into_iter().all(|effective| view.total.progress.count(effective) == 0) {
             return Ok(Exit::Done);
         }
         while Instant::now() < next {
@@ -199,10 +199,10 @@ impl View {
 
 /// Whether the cluster would have had something to say about it.
 fn is_open(seen: &crate::store::survey::Seen) -> bool {
-    match seen.standing {
-        Standing::Running => seen.status.as_deref().is_some_and(|status| status.slurm.is_some()),
-        Standing::Unreadable => false,
-        standing => !standing.is_finished(),
+    match seen.effective {
+        EffectiveState::Running => seen.status.as_deref().is_some_and(|status| status.slurm.is_some()),
+        EffectiveState::Unreadable => false,
+        effective => !effective.is_finished(),
     }
 }
 
@@ -237,7 +237,7 @@ impl Parts {
             };
             last = Some(((seen.plan, seen.run), place));
             if let Some((.., progress)) = parts.rows.get_mut(place) {
-                progress.add(seen.standing, seen.status.as_deref(), now);
+                progress.add(seen.effective, seen.status.as_deref(), now);
             }
         }
         parts
@@ -265,17 +265,16 @@ fn total(parts: &Parts, cluster_known: bool) -> Row {
 /// What crashed, timed out or was lost, and why.
 fn failed(survey: &Survey, queue: Option<&[Element]>) -> Vec<Failed> {
     let words: HashMap<_, _> = queue.unwrap_or_default().iter().map(|e| ((e.job, e.index), e.word.as_str())).collect();
-    let failed = survey
-        .reps
-        .iter()
-        .filter(|seen| matches!(seen.standing, Standing::Crashed | Standing::TimedOut | Standing::Lost));
+    let failed = survey.reps.iter().filter(|seen| {
+        matches!(seen.effective, EffectiveState::Crashed | EffectiveState::TimedOut | EffectiveState::Lost)
+    });
     let failed = failed.map(|seen| {
         let status = seen.status.as_deref();
         let ids = status.and_then(|status| status.slurm.as_ref());
         let word = ids.and_then(|ids| words.get(&id_of(ids)).copied());
         Failed {
-            standing: seen.standing,
-            text: failures::reason(seen.standing, status, word),
+            effective: seen.effective,
+            text: failures::reason(seen.effective, status, word),
             dir: choose::shown(&survey.dir(seen)),
             run: survey.run(seen).map(|run| run.run.clone()).unwrap_or_default(),
         }
@@ -315,7 +314,8 @@ fn usages(survey: &Survey) -> Vec<Usage> {
 /// Slurm's reasons why elements wait, the most frequent first.
 fn waiting(survey: &Survey, queue: Option<&[Element]>) -> Vec<(String, u64)> {
     let Some(queue) = queue else { return Vec::new() };
-    let waiting = survey.reps.iter().filter(|seen| seen.standing == Standing::Queued).filter_map(|seen| seen.element);
+    let waiting =
+        survey.reps.iter().filter(|seen| seen.effective == EffectiveState::Queued).filter_map(|seen| seen.element);
     let mut elements: Vec<usize> = waiting.collect();
     elements.sort_unstable();
     elements.dedup();

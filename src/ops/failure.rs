@@ -26,8 +26,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
+impl From<store::StoreError> for Failure {
+    fn from(error: store::StoreError) -> Self {
         Failure::Environment(error.to_string())
     }
 }
@@ -38,14 +38,14 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-impl From<plan::code::Error> for Failure {
-    fn from(error: plan::code::Error) -> Self {
+impl From<plan::code::SnapshotError> for Failure {
+    fn from(error: plan::code::SnapshotError) -> Self {
         Failure::Usage(error.to_string())
     }
 }
 
-impl From<slurm::Error> for Failure {
-    fn from(error: slurm::Error) -> Self {
+impl From<slurm::SlurmError> for Failure {
+    fn from(error: slurm::SlurmError) -> Self {
         Failure::Environment(error.to_string())
     }
 }

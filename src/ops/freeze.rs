@@ -8,7 +8,7 @@ use super::snapshot::Code;
 use super::work::hostname;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
-use crate::plan::code::Wish;
+use crate::plan::code::SnapshotFlags;
 use crate::plan::runs::{self, Resolved, Runs};
 use crate::plan::template::Template;
 use crate::plan::{Plan, PlannedRun, Reps, check, layout};
@@ -72,7 +72,7 @@ pub fn freeze(
     program: &Program,
     overwrite: bool,
     mode: Mode,
-    code: Option<Wish>,
+    code: Option<SnapshotFlags>,
     tell: Tell<'_>,
 ) -> Result<(Plan, Frozen), Failure> {
     let (plan, draft) = prepare(reading, program, overwrite, code, tell)?.plan()?;
@@ -88,7 +88,7 @@ pub fn prepare(
     reading: &Reading,
     program: &Program,
     overwrite: bool,
-    code: Option<Wish>,
+    code: Option<SnapshotFlags>,
     tell: Tell<'_>,
 ) -> Result<Prepared, Failure> {
     let config = load(reading, program.command_optional(), tell)?;
@@ -172,8 +172,8 @@ impl Prepared {
             return Ok(Vec::new());
         }
         finished::look(&self.runs.runs, root).map_err(|error| match error {
-            finished::Error::Store(error) => error.into(),
-            finished::Error::Differs { run, dir, stored } => {
+            finished::FinishedError::Store(error) => error.into(),
+            finished::FinishedError::Differs { run, dir, stored } => {
                 Failure::Usage(differs(&self.runs.runs, run, &relative(&dir, root), stored.as_ref()))
             }
         })

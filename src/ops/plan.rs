@@ -6,7 +6,7 @@ use super::freeze::{Reading, freeze};
 use super::notice::Tell;
 use super::program::Program;
 use crate::plan::Plan;
-use crate::plan::code::Wish;
+use crate::plan::code::SnapshotFlags;
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,7 @@ pub struct Options {
     /// Plan finished repetitions too.
     pub overwrite: bool,
     /// What is wished of the code's snapshots.
-    pub code: Wish,
+    pub code: SnapshotFlags,
 }
 
 /// Plans; nothing is written where nothing is left to do.

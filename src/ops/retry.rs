@@ -11,11 +11,11 @@ use super::work::hostname;
 use crate::config::SlurmChange;
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord, Configured, ExperimentRecord};
-use crate::plan::retry::{self, LeftOut, Original, Picked, Place, Wanted};
+use crate::plan::retry::{self, LeftOut, MissingRep, Original, Picked, Wanted};
 use crate::plan::template::Template;
 use crate::plan::{Plan, PlannedExperiment, check};
 use crate::report::human::counted;
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use crate::slurm::{self, Element};
 use crate::store::plan::Plan as StoredPlan;
 use crate::store::plans::{self, copies};
@@ -33,7 +33,7 @@ pub struct Options {
     /// Which of their repetitions.
     pub select: Selection,
     /// Only what stands so; all that is missing where nothing is said.
-    pub only: Vec<Standing>,
+    pub only: Vec<EffectiveState>,
     /// Other values of keys of SLURM, as `KEY=VALUE`.
     pub set_slurm: Vec<String>,
     /// Other memory, by the option with which each experiment asks for it.
@@ -114,7 +114,7 @@ fn home(plans: &[StoredPlan]) -> Result<(PathBuf, PathBuf), Failure> {
 fn look(
     options: &Options,
     mut sources: Sources,
-    queue: &Result<Vec<Element>, slurm::Error>,
+    queue: &Result<Vec<Element>, slurm::SlurmError>,
     tell: Tell<'_>,
 ) -> Result<Survey, Failure> {
     let error = match queue {
@@ -131,8 +131,8 @@ fn look(
         )));
         let mut survey = survey::survey(sources, Some(&[]), &hostname())?;
         for seen in &mut survey.reps {
-            if seen.standing == Standing::Running && !runs_here(seen) {
-                seen.standing = Standing::Lost;
+            if seen.effective == EffectiveState::Running && !runs_here(seen) {
+                seen.effective = EffectiveState::Lost;
             }
         }
         return Ok(survey);
@@ -141,12 +141,12 @@ fn look(
     let local = local_plans(&survey)?;
     let in_doubt = |seen: &&Seen| {
         let by_slurm = seen.status.as_ref().is_some_and(|status| status.slurm.is_some());
-        let may_wait = seen.standing.is_missing() && !local.get(seen.last_plan).copied().unwrap_or_default();
-        (may_wait || seen.standing == Standing::Running && by_slurm) && chosen(options, &survey, seen)
+        let may_wait = seen.effective.is_missing() && !local.get(seen.last_plan).copied().unwrap_or_default();
+        (may_wait || seen.effective == EffectiveState::Running && by_slurm) && chosen(options, &survey, seen)
     };
     let doubts = survey.reps.iter().filter(in_doubt).count() as u64;
     if doubts == 0 {
-        if !matches!(error, slurm::Error::Missing(_)) {
+        if !matches!(error, slurm::SlurmError::Missing(_)) {
             tell(Notice::Note(format!("note: Slurm could not be asked ({error}); nothing here depends on it")));
         }
         return Ok(survey);
@@ -187,7 +187,7 @@ fn chosen(options: &Options, survey: &Survey, seen: &Seen) -> bool {
 fn pick(options: &Options, survey: &Survey) -> Picked {
     let mut picked = Picked::default();
     for seen in &survey.reps {
-        let place = Place { plan: seen.plan, run: seen.run, rep: seen.rep };
+        let place = MissingRep { plan: seen.plan, run: seen.run, rep: seen.rep };
         let other_params = seen
             .status
             .as_ref()
@@ -195,10 +195,10 @@ fn pick(options: &Options, survey: &Survey) -> Picked {
             .is_some_and(|(status, run)| status.params_sha256 != run.params_sha256);
         let wanted = match () {
             () if !chosen(options, survey, seen) => Wanted::No(LeftOut::NotChosen),
-            () if seen.standing.is_finished() && other_params => Wanted::No(LeftOut::OtherParams),
-            () => retry::wanted(seen.standing, &options.only),
+            () if seen.effective.is_finished() && other_params => Wanted::No(LeftOut::OtherParams),
+            () => retry::wanted(seen.effective, &options.only),
         };
-        picked.add(place, seen.standing, wanted);
+        picked.add(place, seen.effective, wanted);
     }
     picked
 }
@@ -263,7 +263,7 @@ fn freeze(
 }
 
 /// The lines of a plan's experiments of which something is run again.
-fn experiments_of(value: &Plan, plan: usize, places: &[Place]) -> HashSet<u32> {
+fn experiments_of(value: &Plan, plan: usize, places: &[MissingRep]) -> HashSet<u32> {
     let own = places.iter().filter(|place| place.plan == plan);
     own.filter_map(|place| value.runs.get(place.run as usize)).map(|run| run.record.experiment).collect()
 }
@@ -323,7 +323,7 @@ fn frozen_template(plan: &StoredPlan, configured: &Configured) -> Result<Option<
     let template = read_template(path, &place)?;
     // Its name holds the hash of its text.
     if configured.template.as_ref().is_some_and(|copy| template.copy() != *copy) {
-        return Err(store::Error::damaged(&place, "it is not the template that was planned").into());
+        return Err(store::StoreError::damaged(&place, "it is not the template that was planned").into());
     }
     Ok(Some(template))
 }

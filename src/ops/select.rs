@@ -118,12 +118,12 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// What Slurm says of the users whose plans these are, or lie beside them, and of this one: one call.
-pub fn queue(plans: &[Plan]) -> Result<Vec<Element>, slurm::Error> {
+pub fn queue(plans: &[Plan]) -> Result<Vec<Element>, slurm::SlurmError> {
     Client.queue(&users(plans))
 }
 
 /// The same of a folder of plans, where there may be none yet.
-pub fn queue_of(folder: &Path) -> Result<Vec<Element>, slurm::Error> {
+pub fn queue_of(folder: &Path) -> Result<Vec<Element>, slurm::SlurmError> {
     let plans = plans::find(folder).unwrap_or_default();
     Client.queue(&plans.iter().flat_map(|plan| plans::users(plan)).collect::<Vec<_>>())
 }

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::config::Config;
 use crate::plan::bundle::PlannedArray;
-use crate::plan::code::{self, PathEntry, Place, Request, Wish};
+use crate::plan::code::{self, PathEntry, Request, SnapshotFlags, SnapshotTarget};
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord};
 use crate::store::plan::PlanWriter;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// The code snapshots a plan asks for.
 #[derive(Debug, Default)]
 pub struct Code {
-    wish: Wish,
+    wish: SnapshotFlags,
     root: PathBuf,
     overwrite: bool,
     /// The results folders, which nothing may replace.
@@ -44,7 +44,7 @@ impl Taken {
 
 impl Code {
     /// What the configuration and the flags ask for; no snapshot where `wish` is missing, as for `run`, whose jobs do not wait.
-    pub fn decide(config: &Config, root: &Path, wish: Option<Wish>, overwrite: bool) -> Result<Self, Failure> {
+    pub fn decide(config: &Config, root: &Path, wish: Option<SnapshotFlags>, overwrite: bool) -> Result<Self, Failure> {
         let mut code = Code { root: root.to_owned(), overwrite, ..Code::default() };
         for experiment in &config.experiments {
             let results = snapshot::resolve(&root.join(&experiment.path));
@@ -167,14 +167,14 @@ impl Code {
         let stamp = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
         let archive = request.mode == CodeMode::Archive;
         let place = match &request.place {
-            Place::At(place) => snapshot::resolve(place),
-            Place::Below(folder) => snapshot::free_name(&snapshot::resolve(folder), &stamp, request.mode),
-            Place::InPlan => PathBuf::new(),
+            SnapshotTarget::At(place) => snapshot::resolve(place),
+            SnapshotTarget::Below(folder) => snapshot::free_name(&snapshot::resolve(folder), &stamp, request.mode),
+            SnapshotTarget::InPlan => PathBuf::new(),
         };
         if request.reuse {
             let there = store::exists(&place);
             if store::exists(&layout::untouched_copy(&place)) {
-                return Err(code::Error::PerJobCopies { place }.into());
+                return Err(code::SnapshotError::PerJobCopies { place }.into());
             }
             let line = if there {
                 format!("no code is copied: jobs run in the earlier copy `{}`", place.display())
@@ -184,26 +184,26 @@ impl Code {
             taken.notes.push(line);
             return Ok(there.then_some(place));
         }
-        if request.place != Place::InPlan {
+        if request.place != SnapshotTarget::InPlan {
             let results = self.results.iter().map(|path| ("the results folder", path.as_path()));
             let keep: Vec<_> = [("the working directory", self.root.as_path())].into_iter().chain(results).collect();
             code::check_place(source, &place, &keep)?;
             if store::exists(&place) && !self.overwrite {
-                return Err(code::Error::Exists { place, archive }.into());
+                return Err(code::SnapshotError::Exists { place, archive }.into());
             }
         }
         let tree = Tree::list(source, &self.leave_out(source))?;
         code::check_size(source, tree.files(), self.wish.skip_size_check)?;
-        let Some(writer) = writer else { return Ok((request.place != Place::InPlan).then_some(place)) };
+        let Some(writer) = writer else { return Ok((request.place != SnapshotTarget::InPlan).then_some(place)) };
         let size = describe(&tree);
         let target = match &request.place {
-            Place::InPlan => {
+            SnapshotTarget::InPlan => {
                 snapshot::write_archive(&tree, &writer.folder().join(names::CODE_ARCHIVE))?;
                 taken.notes.push(format!("code: {size} archived in the plan's folder, as {}", names::CODE_ARCHIVE));
                 return Ok(None);
             }
-            Place::At(_) => Target::At(&place),
-            Place::Below(_) => Target::Below(place.parent().unwrap_or(Path::new("/")), &stamp),
+            SnapshotTarget::At(_) => Target::At(&place),
+            SnapshotTarget::Below(_) => Target::Below(place.parent().unwrap_or(Path::new("/")), &stamp),
         };
         let snapshot = snapshot::take(&tree, request.mode, target, jobs)?;
         let place = snapshot.place.clone();

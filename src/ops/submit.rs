@@ -12,8 +12,8 @@ use super::select;
 use crate::config::Slurm;
 use crate::plan;
 use crate::plan::bundle::PlannedArray;
-use crate::plan::code::Wish;
-use crate::slurm::{Client, Cluster, Element, ElementState, Error, SubmitOptions, TOKEN, patiently};
+use crate::plan::code::SnapshotFlags;
+use crate::slurm::{Client, Cluster, Element, ElementState, SlurmError, SubmitOptions, TOKEN, with_retries};
 use crate::store;
 use crate::store::plan::Plan;
 use crate::store::submissions::{Ledger, Submission, Turn};
@@ -36,7 +36,7 @@ pub struct Options {
     /// Submit also what was submitted before, or whose repetitions are under way.
     pub again: bool,
     /// What is wished of the code's snapshots.
-    pub code: Wish,
+    pub code: SnapshotFlags,
 }
 
 /// Submits every array, in order; returns the jobs, none where nothing is left to do.
@@ -90,7 +90,7 @@ fn submit_plan(options: &Options, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
     dependency::check(&value.arrays, options.dependency.as_deref())?;
     let turn = turn(plan.folder.parent().unwrap_or(&plan.folder), tell)?;
     let mut ledger = Ledger::open(&plan.folder, &turn)?;
-    let queue = patiently(|| select::queue(std::slice::from_ref(&plan)))?;
+    let queue = with_retries(|| select::queue(std::slice::from_ref(&plan)))?;
     if options.again {
         ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
     } else {
@@ -104,7 +104,7 @@ fn submit_plan(options: &Options, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
 fn submit_config(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
     let mut prepared = freeze::prepare(&options.reading, program, options.overwrite, Some(options.code), tell)?;
     let turn = turn(prepared.plans(), tell)?;
-    let queue = patiently(|| select::queue_of(prepared.plans()))?;
+    let queue = with_retries(|| select::queue_of(prepared.plans()))?;
     // Its script would be taken for that of an earlier plan, which was removed while its jobs wait.
     prepared.number_above(queue.iter().filter_map(|element| number_of(element, &turn.plans)).max().unwrap_or(0));
     let (plan, draft) = prepared.plan()?;
@@ -241,7 +241,7 @@ fn probe(plan: &plan::Plan, draft: &Draft, options: &Options) -> Result<(), Fail
     let Some((script, _)) = frozen.scripts.first() else { return Ok(()) };
     let folder = store::scratch(&frozen.scripts)?;
     match Client.test(&folder.path().join(script), &test_options(options)) {
-        Err(error @ Error::Refused { .. }) => {
+        Err(error @ SlurmError::Refused { .. }) => {
             Err(Failure::Environment(format!("nothing was planned or submitted: {error}")))
         }
         // What passes is for the submission, which tries again.

@@ -170,7 +170,7 @@ pub struct ExperimentRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     /// The plan made with `-o` from which on a repetition counts as finished, where this one goes on with it; see
-    /// [`crate::run::decide::keeps`].
+    /// [`crate::run::decide::counts_as_finished`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overwrites_before: Option<String>,
     /// In a plan made by `retry`: the code snapshot of the earlier plan.

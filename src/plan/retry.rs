@@ -5,7 +5,7 @@
 
 use super::record::{ExperimentRecord, RunRecord};
 use super::value::{Plan, PlannedExperiment, PlannedRun};
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use std::collections::HashMap;
 
 /// An earlier plan.
@@ -19,7 +19,7 @@ pub struct Original<'a> {
 
 /// A repetition by its place in the earlier plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct MissingRep {
     /// The number of the plan among those given.
     pub plan: usize,
     /// The line of its run.
@@ -41,7 +41,7 @@ pub enum Wanted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
     /// It is finished, is running or will be: its standing says so.
-    Standing,
+    EffectiveState,
     /// Another experiment, run or number was asked for, or another standing.
     NotChosen,
     /// It is finished, but with other parameters: running it again would destroy that.
@@ -49,10 +49,10 @@ pub enum LeftOut {
 }
 
 /// Decides from how a repetition stands; `only` are the standings asked for, all that miss something where it is empty.
-pub fn wanted(standing: Standing, only: &[Standing]) -> Wanted {
-    if !standing.is_missing() {
-        Wanted::No(LeftOut::Standing)
-    } else if only.is_empty() || only.contains(&standing) {
+pub fn wanted(effective: EffectiveState, only: &[EffectiveState]) -> Wanted {
+    if !effective.is_missing() {
+        Wanted::No(LeftOut::EffectiveState)
+    } else if only.is_empty() || only.contains(&effective) {
         Wanted::Yes
     } else {
         Wanted::No(LeftOut::NotChosen)
@@ -63,22 +63,22 @@ pub fn wanted(standing: Standing, only: &[Standing]) -> Wanted {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picked {
     /// What is run again.
-    pub places: Vec<Place>,
-    retried: HashMap<Standing, u64>,
-    left_out: HashMap<Standing, u64>,
+    pub places: Vec<MissingRep>,
+    retried: HashMap<EffectiveState, u64>,
+    left_out: HashMap<EffectiveState, u64>,
     not_chosen: u64,
     other_params: u64,
 }
 
 impl Picked {
     /// Adds a repetition and the decision about it.
-    pub fn add(&mut self, place: Place, standing: Standing, wanted: Wanted) {
+    pub fn add(&mut self, place: MissingRep, effective: EffectiveState, wanted: Wanted) {
         match wanted {
             Wanted::Yes => {
                 self.places.push(place);
-                *self.retried.entry(standing).or_default() += 1;
+                *self.retried.entry(effective).or_default() += 1;
             }
-            Wanted::No(LeftOut::Standing) => *self.left_out.entry(standing).or_default() += 1,
+            Wanted::No(LeftOut::EffectiveState) => *self.left_out.entry(effective).or_default() += 1,
             Wanted::No(LeftOut::NotChosen) => self.not_chosen += 1,
             Wanted::No(LeftOut::OtherParams) => self.other_params += 1,
         }
@@ -86,8 +86,8 @@ impl Picked {
 
     /// How many are left out because they are finished.
     pub fn finished(&self) -> u64 {
-        let finished = Standing::ALL.into_iter().filter(|standing| standing.is_finished());
-        finished.map(|standing| self.left_out.get(&standing).copied().unwrap_or_default()).sum()
+        let finished = EffectiveState::ALL.into_iter().filter(|effective| effective.is_finished());
+        finished.map(|effective| self.left_out.get(&effective).copied().unwrap_or_default()).sum()
     }
 
     /// How many of each standing are run again, by their keys.
@@ -103,9 +103,10 @@ impl Picked {
 
     /// Both, in a line each.
     pub fn summary(&self) -> String {
-        let words = |counts: &HashMap<Standing, u64>| -> Vec<String> {
-            let known = Standing::ALL.into_iter().filter_map(|standing| Some((standing, counts.get(&standing)?)));
-            known.map(|(standing, count)| format!("{count} {}", standing.word())).collect()
+        let words = |counts: &HashMap<EffectiveState, u64>| -> Vec<String> {
+            let known =
+                EffectiveState::ALL.into_iter().filter_map(|effective| Some((effective, counts.get(&effective)?)));
+            known.map(|(effective, count)| format!("{count} {}", effective.word())).collect()
         };
         let retried = words(&self.retried);
         let mut left = words(&self.left_out);
@@ -117,14 +118,14 @@ impl Picked {
     }
 }
 
-fn by_key(counts: &HashMap<Standing, u64>) -> Vec<(&'static str, u64)> {
-    Standing::ALL.into_iter().filter_map(|standing| Some((standing.key(), *counts.get(&standing)?))).collect()
+fn by_key(counts: &HashMap<EffectiveState, u64>) -> Vec<(&'static str, u64)> {
+    EffectiveState::ALL.into_iter().filter_map(|effective| Some((effective.key(), *counts.get(&effective)?))).collect()
 }
 
 /// The new plan. What is the same is put together: experiments that are alike in everything, runs with the same directory and
 /// parameters. Both come in the order in which they are first missing. `max_array_size` is as in
 /// [`build`](super::build::build()).
-pub fn build(originals: &[Original<'_>], missing: &[Place], max_array_size: impl FnOnce(u64) -> u32) -> Plan {
+pub fn build(originals: &[Original<'_>], missing: &[MissingRep], max_array_size: impl FnOnce(u64) -> u32) -> Plan {
     let mut groups: Vec<Group<'_>> = Vec::new();
     // Where an experiment of an earlier plan, and a run, went.
     let mut homes: HashMap<(usize, u32), Option<usize>> = HashMap::new();

@@ -3,7 +3,7 @@
 use super::human;
 use crate::plan::layout;
 use crate::printable;
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use crate::run::status::Status;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// How they stand.
-    pub standing: Standing,
+    pub effective: EffectiveState,
     /// What the first of them says.
     pub text: String,
     /// How many.
@@ -25,7 +25,7 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// How it stands.
-    pub standing: Standing,
+    pub effective: EffectiveState,
     /// What it says.
     pub text: String,
     /// Its directory.
@@ -36,16 +36,16 @@ pub struct Failed {
 
 /// Groups, the largest first; equally large ones in the order they came.
 pub fn group(failures: impl Iterator<Item = Failed>) -> Vec<Group> {
-    let mut places: HashMap<(Standing, String), usize> = HashMap::new();
+    let mut places: HashMap<(EffectiveState, String), usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for failed in failures {
-        let key = (failed.standing, normal(&failed.text, &[&failed.dir, &failed.run]));
+        let key = (failed.effective, normal(&failed.text, &[&failed.dir, &failed.run]));
         if let Some(group) = places.get(&key).and_then(|place| groups.get_mut(*place)) {
             group.count += 1;
         } else {
             places.insert(key, groups.len());
-            let Failed { standing, text, dir, .. } = failed;
-            groups.push(Group { standing, text, count: 1, example: dir });
+            let Failed { effective, text, dir, .. } = failed;
+            groups.push(Group { effective, text, count: 1, example: dir });
         }
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
@@ -59,7 +59,7 @@ const KINDS: usize = 25;
 pub fn render(groups: &[Group]) -> String {
     let mut text = String::new();
     for group in groups.iter().take(KINDS) {
-        let _ = writeln!(text, "{} × {}: {}", human::count(group.count), group.standing.word(), group.text);
+        let _ = writeln!(text, "{} × {}: {}", human::count(group.count), group.effective.word(), group.text);
         let _ = writeln!(text, "    e.g. {}", group.example);
     }
     if let Some(more) = groups.len().checked_sub(KINDS).filter(|more| *more > 0) {
@@ -74,7 +74,7 @@ pub fn render_lines(groups: &[Group]) -> String {
     for (number, group) in groups.iter().enumerate() {
         let gap = if number > 0 { "\n" } else { "" };
         let (first, rest) = group.text.split_once('\n').unwrap_or((&group.text, ""));
-        let _ = writeln!(text, "{gap}{} × {}: {first}", human::count(group.count), group.standing.word());
+        let _ = writeln!(text, "{gap}{} × {}: {first}", human::count(group.count), group.effective.word());
         for line in rest.lines() {
             let _ = writeln!(text, "    {line}");
         }
@@ -85,15 +85,15 @@ pub fn render_lines(groups: &[Group]) -> String {
 
 /// Why a repetition failed, in one line: what its status says, and the last line of its standard error, which says more in
 /// most languages. `slurm` is Slurm's word for the end of its element, such as `NODE_FAIL`.
-pub fn reason(standing: Standing, status: Option<&Status>, slurm: Option<&str>) -> String {
-    if standing == Standing::Lost {
+pub fn reason(effective: EffectiveState, status: Option<&Status>, slurm: Option<&str>) -> String {
+    if effective == EffectiveState::Lost {
         return match (slurm, status.and_then(|status| status.slurm.as_ref())) {
             (Some(word), _) => format!("its worker is gone: Slurm says {word}"),
             (None, Some(_)) => "its worker is gone: Slurm no longer knows its job".to_owned(),
             (None, None) => "its worker is gone".to_owned(),
         };
     }
-    let Some(error) = status.and_then(|status| status.error.as_ref()) else { return standing.word().to_owned() };
+    let Some(error) = status.and_then(|status| status.error.as_ref()) else { return effective.word().to_owned() };
     let message = printable::line(&error.message);
     match last_lines(&error.stderr_tail, 1) {
         // What ended without a process of its own tells its error itself.
@@ -240,51 +240,51 @@ mod tests {
     #[test]
     fn reasons_say_the_most_that_is_known() {
         let mut status = super::super::progress::tests::status("crashed", 1.0);
-        assert_eq!(reason(Standing::Crashed, Some(&status), None), "crashed");
+        assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "crashed");
         let failure = |message: &str, tail: &str| {
             Some(Failure { phase: "run".to_owned(), message: message.to_owned(), stderr_tail: tail.to_owned() })
         };
         status.exit = Some(Exit::Code(1));
         status.error = failure("exit status 1", "Traceback\nValueError: no\n");
-        assert_eq!(reason(Standing::Crashed, Some(&status), None), "exit status 1: ValueError: no");
+        assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "exit status 1: ValueError: no");
         let rust = "thread 'main' (7) panicked at src/main.rs:2:5:\nno value\nstack backtrace:\n   0: __rustc::rust_begin_unwind\n             at /rustc/59/library/std/src/panicking.rs:689:5\n  10: main\nnote: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.\n";
         status.error = failure("exit status 101", rust);
-        assert_eq!(reason(Standing::Crashed, Some(&status), None), "exit status 101: no value");
+        assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "exit status 101: no value");
         status.error = failure("exit status 1", "\u{1b}]0;x\u{7}no");
-        assert_eq!(reason(Standing::Crashed, Some(&status), None), "exit status 1: \\u{1b}]0;x\\u{7}no");
+        assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "exit status 1: \\u{1b}]0;x\\u{7}no");
         status.exit = None;
         status.error = failure("`run` failed: no value", rust);
-        assert_eq!(reason(Standing::Crashed, Some(&status), None), "`run` failed: no value");
+        assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "`run` failed: no value");
         status.error = failure("cannot start `x`", "");
-        assert_eq!(reason(Standing::Crashed, Some(&status), None), "cannot start `x`");
-        assert_eq!(reason(Standing::Lost, Some(&status), None), "its worker is gone");
-        assert_eq!(reason(Standing::Lost, None, Some("NODE_FAIL")), "its worker is gone: Slurm says NODE_FAIL");
+        assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "cannot start `x`");
+        assert_eq!(reason(EffectiveState::Lost, Some(&status), None), "its worker is gone");
+        assert_eq!(reason(EffectiveState::Lost, None, Some("NODE_FAIL")), "its worker is gone: Slurm says NODE_FAIL");
     }
 
     #[test]
     fn like_failures_are_one_group_and_the_largest_comes_first() {
-        let failed = |standing, text: &str, dir: &str| Failed {
-            standing,
+        let failed = |effective, text: &str, dir: &str| Failed {
+            effective,
             text: text.to_owned(),
             dir: dir.to_owned(),
             run: String::new(),
         };
         let groups = group(
             [
-                failed(Standing::TimedOut, "after 1 s", "a"),
-                failed(Standing::Crashed, "no file b/x.1", "b"),
-                failed(Standing::Crashed, "no file c/x.22", "c"),
-                failed(Standing::Crashed, "after 1 s", "d"),
+                failed(EffectiveState::TimedOut, "after 1 s", "a"),
+                failed(EffectiveState::Crashed, "no file b/x.1", "b"),
+                failed(EffectiveState::Crashed, "no file c/x.22", "c"),
+                failed(EffectiveState::Crashed, "after 1 s", "d"),
             ]
             .into_iter(),
         );
-        let told: Vec<_> = groups.iter().map(|g| (g.standing, g.text.as_str(), g.count, g.example.as_str())).collect();
+        let told: Vec<_> = groups.iter().map(|g| (g.effective, g.text.as_str(), g.count, g.example.as_str())).collect();
         assert_eq!(
             told,
             [
-                (Standing::Crashed, "no file b/x.1", 2, "b"),
-                (Standing::TimedOut, "after 1 s", 1, "a"),
-                (Standing::Crashed, "after 1 s", 1, "d"),
+                (EffectiveState::Crashed, "no file b/x.1", 2, "b"),
+                (EffectiveState::TimedOut, "after 1 s", 1, "a"),
+                (EffectiveState::Crashed, "after 1 s", 1, "d"),
             ]
         );
     }

@@ -1,13 +1,13 @@
 //! How far some repetitions are: counts, time used, and when they will be done.
 
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use crate::run::status::Status;
 use jiff::Timestamp;
 
 /// What is counted of some repetitions (those of an experiment, a run, all).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
-    counts: [u64; Standing::ALL.len()],
+    counts: [u64; EffectiveState::ALL.len()],
     /// Seconds of every attempt that ended, and of the running ones until now.
     pub seconds: f64,
     /// CPU seconds, where they are known.
@@ -33,8 +33,8 @@ pub enum Estimate {
 
 impl Progress {
     /// Adds a repetition.
-    pub fn add(&mut self, standing: Standing, status: Option<&Status>, now: Timestamp) {
-        if let Some(count) = self.counts.get_mut(standing as usize) {
+    pub fn add(&mut self, effective: EffectiveState, status: Option<&Status>, now: Timestamp) {
+        if let Some(count) = self.counts.get_mut(effective as usize) {
             *count += 1;
         }
         let Some(status) = status else { return };
@@ -42,10 +42,10 @@ impl Progress {
         let earlier: f64 = status.earlier.iter().filter_map(|attempt| attempt.seconds).sum();
         self.seconds += earlier + seconds.unwrap_or(0.0);
         self.cpu_seconds += status.cpu_seconds.unwrap_or(0.0);
-        if let (true, Some(seconds)) = (standing.is_finished(), seconds) {
+        if let (true, Some(seconds)) = (effective.is_finished(), seconds) {
             self.finished = (self.finished.0 + 1, self.finished.1 + seconds);
         }
-        if standing == Standing::Running {
+        if effective == EffectiveState::Running {
             let started: Option<Timestamp> = status.started.parse().ok();
             let elapsed = started.map_or(0.0, |started| now.duration_since(started).as_secs_f64().max(0.0));
             self.running.push(elapsed);
@@ -61,8 +61,8 @@ impl Progress {
     }
 
     /// How many stand so.
-    pub fn count(&self, standing: Standing) -> u64 {
-        self.counts.get(standing as usize).copied().unwrap_or(0)
+    pub fn count(&self, effective: EffectiveState) -> u64 {
+        self.counts.get(effective as usize).copied().unwrap_or(0)
     }
 
     /// How many there are.
@@ -72,12 +72,16 @@ impl Progress {
 
     /// How many are finished.
     pub fn finished(&self) -> u64 {
-        Standing::ALL.iter().filter(|standing| standing.is_finished()).map(|standing| self.count(*standing)).sum()
+        EffectiveState::ALL
+            .iter()
+            .filter(|effective| effective.is_finished())
+            .map(|effective| self.count(*effective))
+            .sum()
     }
 
     /// Seconds of work that is left of what is under way; `None` where no finished repetition tells how long one takes.
     fn work(&self) -> Option<f64> {
-        let (queued, running) = (self.count(Standing::Queued), self.count(Standing::Running));
+        let (queued, running) = (self.count(EffectiveState::Queued), self.count(EffectiveState::Running));
         if queued + running == 0 {
             return Some(0.0);
         }
@@ -104,8 +108,8 @@ pub fn estimate<'a>(parts: impl Iterator<Item = &'a Progress>, cluster_known: bo
     for part in parts {
         work = work.and_then(|work| part.work().map(|more| work + more));
         longest = longest.max(part.longest());
-        running += part.count(Standing::Running);
-        queued += part.count(Standing::Queued);
+        running += part.count(EffectiveState::Running);
+        queued += part.count(EffectiveState::Queued);
         left += part.total() - part.finished();
     }
     match work {
@@ -143,18 +147,18 @@ pub(super) mod tests {
         status
     }
 
-    fn progress(reps: &[(Standing, Option<f64>)]) -> Progress {
+    fn progress(reps: &[(EffectiveState, Option<f64>)]) -> Progress {
         let mut progress = Progress::default();
-        for (standing, seconds) in reps {
-            let state = if *standing == Standing::Running { "running" } else { "completed" };
-            progress.add(*standing, seconds.map(|seconds| status(state, seconds)).as_ref(), now());
+        for (effective, seconds) in reps {
+            let state = if *effective == EffectiveState::Running { "running" } else { "completed" };
+            progress.add(*effective, seconds.map(|seconds| status(state, seconds)).as_ref(), now());
         }
         progress
     }
 
     #[test]
     fn estimates_are_made_only_where_something_is_known() {
-        use Standing::{Completed, Crashed, Pending, Queued, Running};
+        use EffectiveState::{Completed, Crashed, Pending, Queued, Running};
         let done = |seconds| (Completed, Some(seconds));
         let runs = |seconds| (Running, Some(seconds));
         for (reps, known, expected) in [
@@ -180,8 +184,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_whole_is_made_of_parts_with_durations_of_their_own() {
-        let short = progress(&[(Standing::Completed, Some(1.0)), (Standing::Running, Some(0.0))]);
-        let long = progress(&[(Standing::Completed, Some(100.0)), (Standing::Queued, None)]);
+        let short = progress(&[(EffectiveState::Completed, Some(1.0)), (EffectiveState::Running, Some(0.0))]);
+        let long = progress(&[(EffectiveState::Completed, Some(100.0)), (EffectiveState::Queued, None)]);
         assert_eq!(estimate([&short, &long].into_iter(), true), Estimate::Seconds(101.0));
         let mut total = Progress::default();
         total.merge(&short);

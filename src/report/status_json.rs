@@ -4,7 +4,7 @@ use super::advice::Advice;
 use super::failures::Group;
 use super::progress::{Estimate, Progress};
 use super::status_table::Row;
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use serde_json::{Map, Value, json};
 
 /// Everything `status` found.
@@ -47,7 +47,7 @@ pub fn render(report: &Report<'_>) -> Value {
         object.insert("runs".to_owned(), runs.iter().map(row).collect());
     }
     if let Some(groups) = report.failed {
-        let group = |group: &Group| json!({"outcome": group.standing.key(), "reason": group.text, "count": group.count, "example": group.example});
+        let group = |group: &Group| json!({"outcome": group.effective.key(), "reason": group.text, "count": group.count, "example": group.example});
         object.insert("failed".to_owned(), groups.iter().map(group).collect());
     }
     if let Some(advice) = report.advice {
@@ -71,8 +71,8 @@ fn progress(row: &Row) -> Map<String, Value> {
     let progress: &Progress = &row.progress;
     let mut object = Map::new();
     object.insert("total".to_owned(), json!(progress.total()));
-    for standing in Standing::ALL {
-        object.insert(standing.key().to_owned(), json!(progress.count(standing)));
+    for effective in EffectiveState::ALL {
+        object.insert(effective.key().to_owned(), json!(progress.count(effective)));
     }
     object.insert("seconds".to_owned(), json!(progress.seconds));
     object.insert("cpu_seconds".to_owned(), json!(progress.cpu_seconds));
@@ -109,7 +109,7 @@ mod tests {
             experiments: &rows,
             runs: Some(&rows),
             failed: Some(&[Group {
-                standing: Standing::TimedOut,
+                effective: EffectiveState::TimedOut,
                 text: "timed out after 1 s".to_owned(),
                 count: 2,
                 example: "out/e/log/rep_00".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::human;
 use super::progress::{Estimate, Progress};
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 
 /// One line: an experiment or a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +25,9 @@ const BAR: u64 = 20;
 /// The table with a line for each row and, under several, one for all of them. Ways to stand that nothing stands in have no
 /// column. Where the cluster could not be asked, what a status file calls running is unverified.
 pub fn render(rows: &[Row], total: &Row, cluster_known: bool) -> String {
-    let shown: Vec<_> = Standing::ALL
+    let shown: Vec<_> = EffectiveState::ALL
         .into_iter()
-        .filter(|standing| *standing == Standing::Completed || total.progress.count(*standing) > 0)
+        .filter(|effective| *effective == EffectiveState::Completed || total.progress.count(*effective) > 0)
         .collect();
     let with_paths = rows.iter().any(|row| row.path != total.path);
     let mut table = comfy_table::Table::new();
@@ -38,9 +38,9 @@ pub fn render(rows: &[Row], total: &Row, cluster_known: bool) -> String {
     header.extend(rows.iter().any(|row| row.run.is_some()).then(|| "RUN".to_owned()));
     let texts = header.len();
     header.extend(["PROGRESS", "", "TOTAL"].map(str::to_owned));
-    header.extend(shown.iter().map(|standing| match standing {
-        Standing::Running if !cluster_known => "RUNNING (UNVERIFIED)".to_owned(),
-        standing => standing.word().to_uppercase(),
+    header.extend(shown.iter().map(|effective| match effective {
+        EffectiveState::Running if !cluster_known => "RUNNING (UNVERIFIED)".to_owned(),
+        effective => effective.word().to_uppercase(),
     }));
     header.extend(["TIME USED", "DONE IN"].map(str::to_owned));
     let numbers = texts + 1..header.len();
@@ -55,7 +55,7 @@ pub fn render(rows: &[Row], total: &Row, cluster_known: bool) -> String {
         }
         let progress = &row.progress;
         cells.extend([bar(progress), percent(progress), human::count(progress.total())]);
-        cells.extend(shown.iter().map(|standing| human::count(progress.count(*standing))));
+        cells.extend(shown.iter().map(|effective| human::count(progress.count(*effective))));
         cells.extend([human::seconds(progress.seconds), estimate(row.estimate)]);
         table.add_row(cells);
     }
@@ -75,12 +75,15 @@ pub fn render(rows: &[Row], total: &Row, cluster_known: bool) -> String {
 /// `#` finished, `!` failed or lost, `>` running, `.` neither: in that order.
 fn bar(progress: &Progress) -> String {
     let total = progress.total().max(1);
-    let failed = progress.total() - progress.finished() - waiting(progress) - progress.count(Standing::Running);
+    let failed = progress.total() - progress.finished() - waiting(progress) - progress.count(EffectiveState::Running);
     let mut bar = String::from("[");
     let (mut reps, mut cells) = (0, 0);
-    for (count, mark) in
-        [(progress.finished(), '#'), (failed, '!'), (progress.count(Standing::Running), '>'), (waiting(progress), '.')]
-    {
+    for (count, mark) in [
+        (progress.finished(), '#'),
+        (failed, '!'),
+        (progress.count(EffectiveState::Running), '>'),
+        (waiting(progress), '.'),
+    ] {
         reps += count;
         // Only what is whole is drawn as whole: one that is left keeps its cell.
         let end = (reps * BAR).checked_div(total).unwrap_or(0);
@@ -93,7 +96,10 @@ fn bar(progress: &Progress) -> String {
 }
 
 fn waiting(progress: &Progress) -> u64 {
-    [Standing::Interrupted, Standing::Queued, Standing::Pending].into_iter().map(|s| progress.count(s)).sum()
+    [EffectiveState::Interrupted, EffectiveState::Queued, EffectiveState::Pending]
+        .into_iter()
+        .map(|s| progress.count(s))
+        .sum()
 }
 
 /// Rounded down: 100 % is all.
@@ -115,11 +121,11 @@ mod tests {
     use super::super::progress::tests::{now, status};
     use super::*;
 
-    fn row(experiment: &str, run: Option<&str>, reps: &[(Standing, u64)]) -> Row {
+    fn row(experiment: &str, run: Option<&str>, reps: &[(EffectiveState, u64)]) -> Row {
         let mut progress = Progress::default();
-        for (standing, count) in reps {
-            let known = standing.is_finished().then(|| status("completed", 60.0));
-            (0..*count).for_each(|_| progress.add(*standing, known.as_ref(), now()));
+        for (effective, count) in reps {
+            let known = effective.is_finished().then(|| status("completed", 60.0));
+            (0..*count).for_each(|_| progress.add(*effective, known.as_ref(), now()));
         }
         let estimate = super::super::progress::estimate([&progress].into_iter(), true);
         Row {
@@ -142,7 +148,7 @@ mod tests {
 
     #[test]
     fn only_what_occurs_has_a_column() {
-        let rows = [row("mnist", None, &[(Standing::Completed, 3)])];
+        let rows = [row("mnist", None, &[(EffectiveState::Completed, 3)])];
         insta::assert_snapshot!(render_rows(&rows), @r"
         EXPERIMENT  PROGRESS                       TOTAL  COMPLETED  TIME USED  DONE IN
         mnist       [####################]  100 %      3          3     3m 00s     done
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn several_rows_have_a_total() {
-        use Standing::*;
+        use EffectiveState::*;
         let rows = [
             row("mnist", None, &[(Completed, 1200), (Surrendered, 1), (Crashed, 40), (Running, 7), (Queued, 300)]),
             row("ablation of everything", None, &[(TimedOut, 1), (Interrupted, 1), (Lost, 1), (Pending, 1)]),
@@ -166,8 +172,10 @@ mod tests {
 
     #[test]
     fn runs_and_paths_have_columns_where_they_are_told() {
-        let mut rows =
-            [row("e", Some("e__a1"), &[(Standing::Completed, 1)]), row("e", Some("e__a2"), &[(Standing::Pending, 1)])];
+        let mut rows = [
+            row("e", Some("e__a1"), &[(EffectiveState::Completed, 1)]),
+            row("e", Some("e__a2"), &[(EffectiveState::Pending, 1)]),
+        ];
         rows[1].path = "elsewhere".to_owned();
         insta::assert_snapshot!(render_rows(&rows), @r"
         PATH       EXPERIMENT  RUN    PROGRESS                       TOTAL  COMPLETED  PENDING  TIME USED  DONE IN
@@ -179,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_bar_is_full_only_when_all_are_finished() {
-        use Standing::*;
+        use EffectiveState::*;
         for (reps, expected) in [
             (vec![(Completed, 1000)], "[####################]"),
             (vec![(Completed, 999), (Pending, 1)], "[###################.]"),

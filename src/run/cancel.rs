@@ -1,6 +1,6 @@
 //! Whether an element may be cancelled for the sake of chosen repetitions.
 
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 
 /// What an element holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub struct Load {
 
 impl Load {
     /// Adds a repetition; `name` is for a message.
-    pub fn add(&mut self, chosen: bool, standing: Standing, name: impl Fn() -> String) {
+    pub fn add(&mut self, chosen: bool, effective: EffectiveState, name: impl Fn() -> String) {
         self.chosen += u32::from(chosen);
-        if standing.is_finished() {
+        if effective.is_finished() {
             return;
         }
         if chosen {
@@ -62,17 +62,17 @@ pub fn choose(load: &Load) -> Choice {
 mod tests {
     use super::*;
 
-    fn load(reps: &[(bool, Standing)]) -> Load {
+    fn load(reps: &[(bool, EffectiveState)]) -> Load {
         let mut load = Load::default();
-        for (number, (chosen, standing)) in reps.iter().enumerate() {
-            load.add(*chosen, *standing, || format!("rep {number}"));
+        for (number, (chosen, effective)) in reps.iter().enumerate() {
+            load.add(*chosen, *effective, || format!("rep {number}"));
         }
         load
     }
 
     #[test]
     fn only_elements_that_hold_nothing_else_are_cancelled() {
-        use Standing::{Completed, Crashed, Queued, Running};
+        use EffectiveState::{Completed, Crashed, Queued, Running};
         for (reps, expected) in [
             (&[(true, Queued), (true, Running)][..], Choice::Cancel),
             (&[(true, Queued), (false, Completed)], Choice::Cancel),

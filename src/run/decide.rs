@@ -23,7 +23,7 @@ pub enum Decision {
 
 /// What the worker knows of its own task.
 #[derive(Debug, Clone, Copy)]
-pub struct Own<'a> {
+pub struct ThisWorker<'a> {
     /// The hash of the parameters the plan gives the repetition.
     pub params_sha256: &'a str,
     /// The plan made with `-o`, where there is one; see [`keeps`].
@@ -42,7 +42,7 @@ pub struct Own<'a> {
 ///   never taken for this one.
 /// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry. The
 ///   worker it did so in may do as its scheduler likes.
-pub fn decide(found: Found, own: &Own<'_>) -> Decision {
+pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     let status = match found {
         Found::Nothing => return Decision::Start { attempt: 1, resume: false, earlier: Vec::new() },
         Found::Unreadable(why) => return Decision::Refuse(why),
@@ -51,7 +51,7 @@ pub fn decide(found: Found, own: &Own<'_>) -> Decision {
     let same_plan = status.plan == own.plan;
     let same_params = status.params_sha256 == own.params_sha256;
     match status.state {
-        State::Completed | State::Surrendered if keeps(&status.plan, own.overwrites_before) => {
+        State::Completed | State::Surrendered if counts_as_finished(&status.plan, own.overwrites_before) => {
             return if same_params {
                 Decision::Skip(status.state, None)
             } else {
@@ -82,7 +82,7 @@ pub fn decide(found: Found, own: &Own<'_>) -> Decision {
 ///
 /// What that plan itself finished counts, as a requeued element must not begin its bundle anew, and so does what any later
 /// plan of the same folder finished: `-o` spoke of what was there when it was given. Numbers, not clocks, tell later ones.
-pub fn keeps(finished_by: &str, overwrites_before: Option<&str>) -> bool {
+pub fn counts_as_finished(finished_by: &str, overwrites_before: Option<&str>) -> bool {
     fn number(plan: &Path) -> Option<u32> {
         plan.file_name()?.to_str()?.parse().ok()
     }
@@ -97,7 +97,7 @@ fn same_element(a: Option<&SlurmIds>, b: Option<&SlurmIds>) -> bool {
 }
 
 /// Whether this very process wrote the status, for workers of the same element: a requeue is another start of it.
-fn same_worker(status: &Status, own: &Own<'_>) -> bool {
+fn same_worker(status: &Status, own: &ThisWorker<'_>) -> bool {
     status.pid == own.pid && status.slurm.as_ref() == own.slurm
 }
 
@@ -119,7 +119,7 @@ mod tests {
             ("out/plans/copy", Some("out/plans/copy"), true),
             ("", Some("out/plans/002"), false),
         ] {
-            assert_eq!(keeps(by, before), expected, "{by} {before:?}");
+            assert_eq!(counts_as_finished(by, before), expected, "{by} {before:?}");
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
         let (here, other) = (ids("8"), ids("9"));
         let own = |overwrite: bool, slurm| {
             let overwrites_before = overwrite.then_some("plans/002");
-            Own { params_sha256: "p", overwrites_before, plan: "plans/002", slurm: Some(slurm), pid: 2 }
+            ThisWorker { params_sha256: "p", overwrites_before, plan: "plans/002", slurm: Some(slurm), pid: 2 }
         };
         let word = |decision| match decision {
             Decision::Skip(..) => "skip",
@@ -176,7 +176,7 @@ mod tests {
         }
         let requeued = SlurmIds { restart_count: 1, ..ids("8") };
         for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {
-            let own = Own { pid, ..own(false, slurm) };
+            let own = ThisWorker { pid, ..own(false, slurm) };
             assert_eq!(word(decide(found(State::Crashed, "p", "plans/002"), &own)), expected, "{own:?}");
         }
         assert_eq!(word(decide(Found::Nothing, &own(false, &here))), "begin");

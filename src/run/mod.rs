@@ -4,11 +4,11 @@
 
 pub mod cancel;
 pub mod decide;
+pub mod effective_state;
 pub(crate) mod jinja;
 pub(crate) mod quote;
 pub mod render;
 pub mod share;
 pub mod shell;
 pub(crate) mod size;
-pub mod standing;
 pub mod status;

@@ -41,7 +41,7 @@ fn check(value: &str) -> Result<(), String> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ShellContext {
     /// Bare text; inside `$( … )` or `( … )` with the number of open parentheses.
     Bare(u32),
     Single,
@@ -60,7 +60,7 @@ enum Place {
 pub fn insert(text: &str) -> Result<String, String> {
     let mut walk = Walk {
         out: String::with_capacity(text.len() + 32),
-        places: vec![Place::Bare(0)],
+        places: vec![ShellContext::Bare(0)],
         commands: vec![Words::default()],
         before: None,
         unfinished: None,
@@ -77,7 +77,7 @@ pub fn insert(text: &str) -> Result<String, String> {
             walk.text(c, &mut chars)?;
         }
     }
-    if inserted && !matches!(walk.places.as_slice(), [_] | [.., Place::Comment]) {
+    if inserted && !matches!(walk.places.as_slice(), [_] | [.., ShellContext::Comment]) {
         return Err("a quote or parenthesis of the command is never closed".to_owned());
     }
     Ok(walk.out)
@@ -124,8 +124,8 @@ enum Unfinished {
 /// The state of the walk through a shell text.
 struct Walk {
     out: String,
-    places: Vec<Place>,
-    /// The command that is being written, for each [`Place::Bare`].
+    places: Vec<ShellContext>,
+    /// The command that is being written, for each [`ShellContext::Bare`].
     commands: Vec<Words>,
     /// The character before, where it still has its meaning (not escaped).
     before: Option<char>,
@@ -136,8 +136,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn place(&self) -> Place {
-        self.places.last().copied().unwrap_or(Place::Bare(0))
+    fn place(&self) -> ShellContext {
+        self.places.last().copied().unwrap_or(ShellContext::Bare(0))
     }
 
     /// The command that is being written.
@@ -151,14 +151,14 @@ impl Walk {
             return Err(cannot(place));
         }
         let place = self.place();
-        if self.before == Some('$') && place != Place::Single {
+        if self.before == Some('$') && place != ShellContext::Single {
             return Err(cannot("right after a `$`"));
         }
-        if matches!(place, Place::Bare(_)) && after_duplication(&self.out) {
+        if matches!(place, ShellContext::Bare(_)) && after_duplication(&self.out) {
             // bash expands what stands there a second time.
             return Err(cannot("right after `>&`"));
         }
-        if place != Place::Comment && !(several && value.is_empty()) {
+        if place != ShellContext::Comment && !(several && value.is_empty()) {
             for (i, word) in value.split(NEXT).enumerate() {
                 let Some(command) = self.command() else { break };
                 if i > 0 {
@@ -168,8 +168,8 @@ impl Walk {
             }
         }
         match place {
-            Place::Bare(_) if several && value.is_empty() => {}
-            Place::Bare(_) => {
+            ShellContext::Bare(_) if several && value.is_empty() => {}
+            ShellContext::Bare(_) => {
                 let words: Vec<_> = value.split(NEXT).collect();
                 for (i, word) in words.iter().enumerate() {
                     let joined = (i == 0 && self.unfinished.is_some()) || (i + 1 == words.len() && goes_on(word, rest));
@@ -178,20 +178,20 @@ impl Walk {
                     self.out.push_str(&word);
                 }
             }
-            Place::Single | Place::Double if several => {
+            ShellContext::Single | ShellContext::Double if several => {
                 return Err("`flags` and `overrides` make several words: they cannot stand in quotes".to_owned());
             }
-            Place::Single => self.out.push_str(&quote::in_single(value)),
-            Place::Double => {
+            ShellContext::Single => self.out.push_str(&quote::in_single(value)),
+            ShellContext::Double => {
                 if self.unfinished.is_some() {
                     self.out.push_str("\"\"");
                 }
                 self.out.push_str(&quote::in_double(value));
             }
-            Place::Comment => return Err(cannot("in a comment")),
-            Place::Backtick => return Err(cannot("between backticks (write `$( … )`)")),
-            Place::Brace => return Err(cannot("inside `${ … }`")),
-            Place::Arithmetic(_) => return Err(cannot("inside `$(( … ))`")),
+            ShellContext::Comment => return Err(cannot("in a comment")),
+            ShellContext::Backtick => return Err(cannot("between backticks (write `$( … )`)")),
+            ShellContext::Brace => return Err(cannot("inside `${ … }`")),
+            ShellContext::Arithmetic(_) => return Err(cannot("inside `$(( … ))`")),
         }
         // Whatever it was, it is no operator.
         self.before = Some('x');
@@ -205,12 +205,12 @@ impl Walk {
         let before = self.before.replace(c);
         let unfinished = self.unfinished;
         let place = self.place();
-        self.unfinished =
-            goes_on_with(c, before, unfinished).filter(|_| matches!(place, Place::Bare(_) | Place::Double));
+        self.unfinished = goes_on_with(c, before, unfinished)
+            .filter(|_| matches!(place, ShellContext::Bare(_) | ShellContext::Double));
         self.note(c, place);
         match place {
-            Place::Single => self.close_at(c, '\''),
-            Place::Comment => self.close_at(c, '\n'),
+            ShellContext::Single => self.close_at(c, '\''),
+            ShellContext::Comment => self.close_at(c, '\n'),
             _ if c == '\\' => {
                 if matches!(rest.peek(), Some(&(WORD | WORDS))) {
                     return Err(cannot("right after a backslash"));
@@ -223,40 +223,40 @@ impl Walk {
                 } else {
                     self.before = Some('x');
                     if let Some(c) = escaped {
-                        self.note(c, Place::Single);
+                        self.note(c, ShellContext::Single);
                     }
                 }
             }
-            Place::Backtick => self.close_at(c, '`'),
-            _ if c == '`' => self.places.push(Place::Backtick),
+            ShellContext::Backtick => self.close_at(c, '`'),
+            _ if c == '`' => self.places.push(ShellContext::Backtick),
             _ if c == '(' && before == Some('$') => {
                 if rest.peek() == Some(&'(') {
                     self.out.extend(rest.next());
-                    self.places.push(Place::Arithmetic(2));
+                    self.places.push(ShellContext::Arithmetic(2));
                 } else {
-                    self.places.push(Place::Bare(1));
+                    self.places.push(ShellContext::Bare(1));
                     self.commands.push(Words::default());
                     self.before = Some(' ');
                 }
             }
-            _ if c == '{' && before == Some('$') => self.places.push(Place::Brace),
+            _ if c == '{' && before == Some('$') => self.places.push(ShellContext::Brace),
             _ if c == '[' && before == Some('$') => self.lost = Some("after `$[`, which bash reckons with"),
-            Place::Brace if matches!(c, '\'' | '"') && self.within_double() => {
+            ShellContext::Brace if matches!(c, '\'' | '"') && self.within_double() => {
                 // It quotes after some operators, in some shells, and is a character like any other elsewhere.
                 self.lost = Some("after a quote inside `${ … }` inside double quotes");
             }
-            Place::Double => self.close_at(c, '"'),
-            _ if c == '"' => self.places.push(Place::Double),
+            ShellContext::Double => self.close_at(c, '"'),
+            _ if c == '"' => self.places.push(ShellContext::Double),
             place if c == '\'' => {
-                if before == Some('$') && matches!(place, Place::Bare(_)) {
+                if before == Some('$') && matches!(place, ShellContext::Bare(_)) {
                     // Some shells read escapes in it, others do not, so where it ends is unknown.
                     self.lost = Some("after `$'…'`");
                 }
-                self.places.push(Place::Single);
+                self.places.push(ShellContext::Single);
             }
-            Place::Brace => self.close_at(c, '}'),
-            Place::Arithmetic(depth) => self.parenthesis(c, depth, Place::Arithmetic),
-            Place::Bare(depth) => self.bare_text(c, before, depth, rest),
+            ShellContext::Brace => self.close_at(c, '}'),
+            ShellContext::Arithmetic(depth) => self.parenthesis(c, depth, ShellContext::Arithmetic),
+            ShellContext::Bare(depth) => self.bare_text(c, before, depth, rest),
         }
         Ok(())
     }
@@ -266,44 +266,46 @@ impl Walk {
             before.is_none_or(|b| b.is_whitespace() || matches!(b, ';' | '&' | '|' | '(' | ')' | '<' | '>'));
         match c {
             '(' if before == Some('(') => self.lost = Some("after `((`, which bash reckons with"),
-            '#' if starts_word => self.places.push(Place::Comment),
+            '#' if starts_word => self.places.push(ShellContext::Comment),
             '<' if before == Some('<') && rest.peek() != Some(&'<') => self.lost = Some("after `<<` (a here-document)"),
             'e' if depth > 0 && ends_with_case(&self.out, rest.peek().copied()) => {
                 self.lost = Some("after a `case` inside `$( … )`");
             }
-            _ if depth > 0 => self.parenthesis(c, depth, Place::Bare),
+            _ if depth > 0 => self.parenthesis(c, depth, ShellContext::Bare),
             _ => {}
         }
     }
 
     /// Tells the command about a character of its text.
-    fn note(&mut self, c: char, place: Place) {
+    fn note(&mut self, c: char, place: ShellContext) {
         let Some(command) = self.commands.last_mut() else { return };
         match (place, c) {
-            (Place::Comment, '\n') | (Place::Bare(_), '\n' | ';' | '&' | '|' | '(' | ')') => command.end(),
-            (Place::Bare(_), ' ' | '\t' | '<' | '>') => command.blank(),
-            (Place::Bare(_), '\'' | '"' | '\\')
-            | (Place::Single, '\'')
-            | (Place::Double, '"')
-            | (Place::Comment, _) => {}
-            _ => command.text(c, !matches!(place, Place::Bare(_))),
+            (ShellContext::Comment, '\n') | (ShellContext::Bare(_), '\n' | ';' | '&' | '|' | '(' | ')') => {
+                command.end();
+            }
+            (ShellContext::Bare(_), ' ' | '\t' | '<' | '>') => command.blank(),
+            (ShellContext::Bare(_), '\'' | '"' | '\\')
+            | (ShellContext::Single, '\'')
+            | (ShellContext::Double, '"')
+            | (ShellContext::Comment, _) => {}
+            _ => command.text(c, !matches!(place, ShellContext::Bare(_))),
         }
     }
 
     /// Whether double quotes surround the present place, with no `$( … )` between.
     fn within_double(&self) -> bool {
-        let inner = self.places.iter().rev().take_while(|place| !matches!(place, Place::Bare(_)));
-        inner.into_iter().any(|place| *place == Place::Double)
+        let inner = self.places.iter().rev().take_while(|place| !matches!(place, ShellContext::Bare(_)));
+        inner.into_iter().any(|place| *place == ShellContext::Double)
     }
 
     /// Counts the parentheses of a place that ends with the last one.
-    fn parenthesis(&mut self, c: char, depth: u32, place: fn(u32) -> Place) {
+    fn parenthesis(&mut self, c: char, depth: u32, place: fn(u32) -> ShellContext) {
         let depth = match c {
             '(' => depth + 1,
             ')' => depth - 1,
             _ => return,
         };
-        if let Some(Place::Bare(_)) = self.places.pop().filter(|_| depth == 0) {
+        if let Some(ShellContext::Bare(_)) = self.places.pop().filter(|_| depth == 0) {
             self.commands.pop();
         }
         if depth > 0 {

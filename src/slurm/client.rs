@@ -1,7 +1,7 @@
 //! The real Slurm, through its commands.
 
 use super::element::{Element, ElementState, parse_indices};
-use super::{Cluster, Error, SubmitOptions};
+use super::{Cluster, SlurmError, SubmitOptions};
 use crate::config::{SlurmTime, slurm_time};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -32,7 +32,7 @@ const GLANCE: Duration = Duration::from_secs(20);
 pub struct Client;
 
 impl Cluster for Client {
-    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions, turn: &File) -> Result<u64, Error> {
+    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions, turn: &File) -> Result<u64, SlurmError> {
         let mut arguments = vec!["--parsable".to_owned(), format!("--comment={}", comment(token, options))];
         arguments.extend(submit_arguments(script, options));
         let mut waits = BACK_OFF.iter();
@@ -44,13 +44,13 @@ impl Cluster for Client {
                 Ok((out, _)) => {
                     let id = out.trim().split(';').next().and_then(|id| id.parse().ok());
                     let message = format!("answered `{}`, which is no job id", out.trim());
-                    return id.ok_or(Error::Refused { program: "sbatch", message });
+                    return id.ok_or(SlurmError::Refused { program: "sbatch", message });
                 }
-                Err(error @ Error::Busy { .. }) => error,
+                Err(error @ SlurmError::Busy { .. }) => error,
                 Err(error) => return Err(error),
             };
             // The job may have been accepted though the answer was lost.
-            if let Some(element) = patiently(|| self.queue(&[]))?.iter().find(|element| element.token() == token) {
+            if let Some(element) = with_retries(|| self.queue(&[]))?.iter().find(|element| element.token() == token) {
                 return Ok(element.job);
             }
             let Some(wait) = waits.next() else { return Err(error) };
@@ -59,25 +59,25 @@ impl Cluster for Client {
         }
     }
 
-    fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, Error> {
+    fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, SlurmError> {
         let mut arguments = vec!["--test-only".to_owned()];
         arguments.extend(submit_arguments(script, options));
         let (_, said) = call("sbatch", &arguments)?;
         Ok(said.trim().trim_start_matches("sbatch: ").to_owned())
     }
 
-    fn queue(&self, users: &[u32]) -> Result<Vec<Element>, Error> {
+    fn queue(&self, users: &[u32]) -> Result<Vec<Element>, SlurmError> {
         let (out, _) = call("squeue", &queue_arguments(users))?;
         Ok(elements(&out))
     }
 
-    fn cancel(&self, jobs: &[String]) -> Result<(), Error> {
+    fn cancel(&self, jobs: &[String]) -> Result<(), SlurmError> {
         let mut rest = jobs;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(fitting(rest).max(1));
-            match patiently(|| call("scancel", now)) {
+            match with_retries(|| call("scancel", now)) {
                 // It ended by itself meanwhile; newer versions complain.
-                Err(Error::Refused { message, .. })
+                Err(SlurmError::Refused { message, .. })
                     if message.split("; ").all(|line| line.contains("Invalid job id")) => {}
                 result => drop(result?),
             }
@@ -86,16 +86,16 @@ impl Cluster for Client {
         Ok(())
     }
 
-    fn requeue(&self, job: &str) -> Result<(), Error> {
-        patiently(|| call("scontrol", &["requeue", job])).map(drop)
+    fn requeue(&self, job: &str) -> Result<(), SlurmError> {
+        with_retries(|| call("scontrol", &["requeue", job])).map(drop)
     }
 
-    fn max_array_size(&self) -> Result<u32, Error> {
+    fn max_array_size(&self) -> Result<u32, SlurmError> {
         // A planner does not wait for a cluster that is down.
         let (out, _) = call("scontrol", &["show", "config"])?;
         out.lines()
             .find_map(|line| line.strip_prefix("MaxArraySize")?.trim_start().strip_prefix('=')?.trim().parse().ok())
-            .ok_or(Error::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
+            .ok_or(SlurmError::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
     }
 }
 
@@ -107,12 +107,12 @@ fn comment(token: &str, options: &SubmitOptions) -> String {
 impl Client {
     /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
     /// wait.
-    pub fn glance(users: &[u32]) -> Result<Vec<Element>, Error> {
+    pub fn glance(users: &[u32]) -> Result<Vec<Element>, SlurmError> {
         let arguments = queue_arguments(users);
         // Without its configuration squeue waits for a minute. It only reads: left alone, it ends by itself.
         let (answer, answered) = std::sync::mpsc::channel();
         std::thread::spawn(move || drop(answer.send(call("squeue", &arguments))));
-        let (out, _) = answered.recv_timeout(GLANCE).map_err(|_| Error::Busy {
+        let (out, _) = answered.recv_timeout(GLANCE).map_err(|_| SlurmError::Busy {
             program: "squeue",
             message: format!("no answer in {} s", GLANCE.as_secs()),
         })??;
@@ -195,11 +195,11 @@ fn queue_line(line: &str) -> Option<Vec<Element>> {
 }
 
 /// Asks again while Slurm is busy: for what changes nothing when it is done twice, and for those who can wait.
-pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub fn with_retries<T>(mut ask: impl FnMut() -> Result<T, SlurmError>) -> Result<T, SlurmError> {
     let mut waits = BACK_OFF.iter();
     loop {
         match (ask(), waits.next()) {
-            (Err(error @ Error::Busy { .. }), Some(wait)) => {
+            (Err(error @ SlurmError::Busy { .. }), Some(wait)) => {
                 log::warn!("{error}; trying again in {wait} s");
                 std::thread::sleep(Duration::from_secs(*wait));
             }
@@ -209,11 +209,15 @@ pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Erro
 }
 
 /// Calls a program; returns what it wrote to standard output and standard error.
-pub(super) fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Result<(String, String), Error> {
+pub(super) fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Result<(String, String), SlurmError> {
     call_with(program, arguments, Stdio::null())
 }
 
-fn call_with<S: AsRef<str>>(program: &'static str, arguments: &[S], stdin: Stdio) -> Result<(String, String), Error> {
+fn call_with<S: AsRef<str>>(
+    program: &'static str,
+    arguments: &[S],
+    stdin: Stdio,
+) -> Result<(String, String), SlurmError> {
     let mut command = Command::new(program);
     command.args(arguments.iter().map(AsRef::as_ref)).stdin(stdin);
     for (name, _) in std::env::vars_os() {
@@ -229,8 +233,8 @@ fn call_with<S: AsRef<str>>(program: &'static str, arguments: &[S], stdin: Stdio
     // Otherwise squeue cuts the list of an array's waiting elements at 64 characters.
     command.env("SLURM_BITSTR_LEN", "0");
     let output = command.output().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::Missing(program),
-        _ => Error::Refused { program, message: error.to_string() },
+        std::io::ErrorKind::NotFound => SlurmError::Missing(program),
+        _ => SlurmError::Refused { program, message: error.to_string() },
     })?;
     let text = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
@@ -240,7 +244,7 @@ fn call_with<S: AsRef<str>>(program: &'static str, arguments: &[S], stdin: Stdio
     let message: Vec<_> = text.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).trim()).collect();
     let message = if text.trim().is_empty() { output.status.to_string() } else { message.join("; ") };
     let passing = PASSING.iter().any(|known| message.contains(known));
-    Err(if passing { Error::Busy { program, message } } else { Error::Refused { program, message } })
+    Err(if passing { SlurmError::Busy { program, message } } else { SlurmError::Refused { program, message } })
 }
 
 #[cfg(test)]

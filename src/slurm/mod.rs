@@ -7,7 +7,7 @@ mod client;
 mod element;
 mod step;
 
-pub use client::{Client, patiently, time_left};
+pub use client::{Client, time_left, with_retries};
 pub use element::{Element, ElementState, TOKEN, element_names};
 pub use step::{Step, signal_steps, steps};
 
@@ -20,18 +20,18 @@ pub trait Cluster {
     /// Submits a script; returns the job's id. `token` marks the submission, so that it is found again in the queue.
     /// `turn` is a lock's open file, which sbatch holds too: where this process is killed, the lock is free when nothing can be
     /// submitted any more.
-    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions, turn: &File) -> Result<u64, Error>;
+    fn submit(&self, script: &Path, token: &str, options: &SubmitOptions, turn: &File) -> Result<u64, SlurmError>;
     /// Asks whether and when a script could start; submits nothing. Returns Slurm's answer.
-    fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, Error>;
-    /// The elements of this user and of `users` (numbers) that Slurm still knows (asked once; see [`patiently`]): queued,
+    fn test(&self, script: &Path, options: &SubmitOptions) -> Result<String, SlurmError>;
+    /// The elements of this user and of `users` (numbers) that Slurm still knows (asked once; see [`with_retries`]): queued,
     /// running, and those that ended in the last minutes.
-    fn queue(&self, users: &[u32]) -> Result<Vec<Element>, Error>;
+    fn queue(&self, users: &[u32]) -> Result<Vec<Element>, SlurmError>;
     /// Cancels jobs or elements (`123`, `123_4`, `123_[4-6]`).
-    fn cancel(&self, jobs: &[String]) -> Result<(), Error>;
+    fn cancel(&self, jobs: &[String]) -> Result<(), SlurmError>;
     /// Puts a running element back into the queue.
-    fn requeue(&self, job: &str) -> Result<(), Error>;
+    fn requeue(&self, job: &str) -> Result<(), SlurmError>;
     /// The cluster's `MaxArraySize`.
-    fn max_array_size(&self) -> Result<u32, Error>;
+    fn max_array_size(&self) -> Result<u32, SlurmError>;
 }
 
 /// What `cw2 submit` adds to a script's own options.
@@ -47,7 +47,7 @@ pub struct SubmitOptions {
 
 /// Why the cluster did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Error {
+pub enum SlurmError {
     /// The program is not on this machine.
     Missing(&'static str),
     /// It was refused, or failed for good: what the program said.
@@ -66,19 +66,21 @@ pub enum Error {
     },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SlurmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Missing(program) => {
+            SlurmError::Missing(program) => {
                 write!(
                     f,
                     "`{program}` is not on this machine; run this on a login node of the cluster, or load its Slurm module"
                 )
             }
-            Error::Refused { program, message } => write!(f, "{program}: {message}"),
-            Error::Busy { program, message } => write!(f, "{program}: {message}; Slurm is overloaded, try again later"),
+            SlurmError::Refused { program, message } => write!(f, "{program}: {message}"),
+            SlurmError::Busy { program, message } => {
+                write!(f, "{program}: {message}; Slurm is overloaded, try again later")
+            }
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for SlurmError {}

@@ -1,6 +1,6 @@
 //! Job steps: which there are, and signals to their programs.
 
-use super::Error;
+use super::SlurmError;
 use super::client::call;
 use nix::sys::signal::Signal;
 
@@ -14,7 +14,7 @@ pub struct Step {
 }
 
 /// The steps of this process's job; outside of any job, all that Slurm shows. Only those whose `srun` runs on this machine.
-pub fn steps() -> Result<Vec<Step>, Error> {
+pub fn steps() -> Result<Vec<Step>, SlurmError> {
     let job = std::env::var("SLURM_JOB_ID").ok();
     let arguments: Vec<_> = ["--oneliner", "show", "step"].into_iter().chain(job.as_deref()).collect();
     let (out, _) = call("scontrol", &arguments)?;
@@ -24,13 +24,13 @@ pub fn steps() -> Result<Vec<Step>, Error> {
 }
 
 /// Sends a signal to the programs of these steps. One that has ended meanwhile is no error.
-pub fn signal_steps(steps: &[&str], signal: Signal) -> Result<(), Error> {
+pub fn signal_steps(steps: &[&str], signal: Signal) -> Result<(), SlurmError> {
     // Through the controller: sent to the nodes themselves, a step on a single one makes versions before 24.11 say that
     // there is none, though it got the signal.
     let arguments = ["--ctld".to_owned(), format!("--signal={}", signal as i32)];
     let arguments: Vec<_> = arguments.into_iter().chain(steps.iter().map(ToString::to_string)).collect();
     match call("scancel", &arguments) {
-        Err(Error::Refused { message, .. }) if message.split("; ").all(|line| line.contains("Invalid job id")) => {
+        Err(SlurmError::Refused { message, .. }) if message.split("; ").all(|line| line.contains("Invalid job id")) => {
             Ok(())
         }
         result => result.map(drop),

@@ -1,7 +1,7 @@
 //! Replacing a file as a whole: temporary file in the same folder, sync, rename.
 
-use super::gather::gather;
-use super::{Error, Result};
+use super::group_sync::wait_for_group_sync;
+use super::{Result, StoreError};
 use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,7 +39,7 @@ pub fn stage(path: &Path, bytes: &[u8]) -> Result<Staged> {
 
 /// The same for what is too large to be held.
 pub fn stage_by(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<Staged> {
-    let fail = |source| Error::new("write", path, source);
+    let fail = |source| StoreError::new("write", path, source);
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // The default of 0600 would keep colleagues from reading the state; the umask still applies.
@@ -66,10 +66,10 @@ impl Staged {
     /// Puts it into the place of the old content.
     pub fn commit(self, durable: Durable) -> Result<()> {
         let Staged { file, path } = self;
-        let fail = |source| Error::new("write", &path, source);
+        let fail = |source| StoreError::new("write", &path, source);
         let wait = || {
             if durable == Durable::Together {
-                gather();
+                wait_for_group_sync();
             }
         };
         if durable != Durable::No {
@@ -88,5 +88,5 @@ impl Staged {
 /// Makes the names in a folder outlive a power cut.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::new("sync", folder, source))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::new("sync", folder, source))
 }

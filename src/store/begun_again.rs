@@ -9,7 +9,7 @@
 
 use super::files;
 use super::lines::{Line, Lines};
-use super::{Error, Result};
+use super::{Result, StoreError};
 use crate::value::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -37,7 +37,7 @@ pub fn first_begun_again<P: Copy>(records: impl IntoIterator<Item = (P, Option<f
             None => {}
         }
     }
-    // Begun from its very start, with whatever stands above the first step.
+    // RunningMarker from its very start, with whatever stands above the first step.
     if before { first } else { first.and(start) }
 }
 
@@ -46,9 +46,9 @@ pub(super) fn range(path: &Path, from: u64) -> Result<Option<Range<u64>>> {
     let file = match files::open(path) {
         Ok(file) => file,
         Err(error) if files::is_missing(&error) => return Ok(None),
-        Err(error) => return Err(Error::new("read", path, error)),
+        Err(error) => return Err(StoreError::new("read", path, error)),
     };
-    find(&file, from).map_err(|source| Error::new("read", path, source))
+    find(&file, from).map_err(|source| StoreError::new("read", path, source))
 }
 
 fn find(file: &File, from: u64) -> std::io::Result<Option<Range<u64>>> {

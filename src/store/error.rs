@@ -4,24 +4,24 @@ use std::path::{Path, PathBuf};
 
 /// What went wrong with a file: an environment failure (exit code 3), never the user's configuration.
 #[derive(Debug)]
-pub struct Error {
+pub struct StoreError {
     action: &'static str,
     path: PathBuf,
     source: std::io::Error,
 }
 
 /// The result of a file operation.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T> = std::result::Result<T, StoreError>;
 
-impl Error {
+impl StoreError {
     /// `action` completes "cannot … `path`".
     pub fn new(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Error { action, path: path.to_owned(), source }
+        StoreError { action, path: path.to_owned(), source }
     }
 
     /// A file whose content is not what it must be.
     pub fn corrupt(path: &Path, what: impl Into<String>) -> Self {
-        Error::new("use", path, std::io::Error::new(std::io::ErrorKind::InvalidData, what.into()))
+        StoreError::new("use", path, std::io::Error::new(std::io::ErrorKind::InvalidData, what.into()))
     }
 
     /// A file of a plan that is not as it was written.
@@ -30,7 +30,7 @@ impl Error {
             "{what}; the plan was changed or damaged since it was made: plan its configuration again, which leaves out what is \
              finished"
         );
-        Error::corrupt(path, text)
+        StoreError::corrupt(path, text)
     }
 
     /// Why the system refused.
@@ -39,7 +39,7 @@ impl Error {
     }
 }
 
-impl std::fmt::Display for Error {
+impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         use std::io::ErrorKind as K;
         write!(f, "cannot {} `{}`: {}", self.action, self.path.display(), self.source)?;
@@ -53,6 +53,6 @@ impl std::fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for StoreError {
     // The text already holds the source: a chain must not print it twice.
 }

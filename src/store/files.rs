@@ -4,7 +4,7 @@
 //! stuck, past every timeout, or runs out of memory. A symbolic link to a regular file is fine. Nothing else in this crate opens
 //! files by their names, but what is new (`create_new`) and what the kernel serves (`/proc`, `/sys`).
 
-use super::{Error, Result};
+use super::{Result, StoreError};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -85,14 +85,14 @@ pub fn read_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     match read(path, cap) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(Error::new("read", path, error)),
+        Err(error) => Err(StoreError::new("read", path, error)),
     }
 }
 
 /// Removes a file that may be missing.
 pub fn remove_if_there(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if !is_missing(&error) => Err(Error::new("remove", path, error)),
+        Err(error) if !is_missing(&error) => Err(StoreError::new("remove", path, error)),
         _ => Ok(()),
     }
 }

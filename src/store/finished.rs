@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// Why it cannot be told.
 #[derive(Debug)]
-pub enum Error {
+pub enum FinishedError {
     /// A folder cannot be read.
-    Store(super::Error),
+    Store(super::StoreError),
     /// A repetition is finished with other parameters.
     Differs {
         /// The place of its run among those looked at.
@@ -27,7 +27,7 @@ pub enum Error {
 ///
 /// # Errors
 /// That of the first run that has one.
-pub fn look(runs: &[PlannedRun], root: &Path) -> std::result::Result<Vec<Reps>, Error> {
+pub fn look(runs: &[PlannedRun], root: &Path) -> std::result::Result<Vec<Reps>, FinishedError> {
     let above = |run: &PlannedRun| Path::new(&run.record.dir).parent().map(|parent| root.join(parent));
     let alike = |a: &PlannedRun, b: &PlannedRun| a.record.experiment == b.record.experiment;
     let mut looks = Vec::with_capacity(runs.len());
@@ -45,8 +45,8 @@ pub fn look(runs: &[PlannedRun], root: &Path) -> std::result::Result<Vec<Reps>, 
     }
     let named = |(number, look): (usize, _)| match look {
         Ok(OnDisk::Finished(reps)) => Ok(reps),
-        Ok(OnDisk::Differs(dir, stored)) => Err(Error::Differs { run: number, dir, stored }),
-        Err(error) => Err(Error::Store(error)),
+        Ok(OnDisk::Differs(dir, stored)) => Err(FinishedError::Differs { run: number, dir, stored }),
+        Err(error) => Err(FinishedError::Store(error)),
     };
     looks.into_iter().enumerate().map(named).collect()
 }
@@ -71,7 +71,7 @@ fn look_at(run: &PlannedRun, root: &Path) -> Result<OnDisk> {
         Err(error) if files::is_missing(&error) => {
             return Ok(OnDisk::Finished(finished));
         }
-        Err(error) => return Err(super::Error::new("read", &log, error)),
+        Err(error) => return Err(super::StoreError::new("read", &log, error)),
     }
     let mut unreadable = Vec::new();
     for number in run.reps.iter() {

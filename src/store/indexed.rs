@@ -5,7 +5,7 @@
 //! in another's place, or comes from another plan, is found by whoever reads it. Reading line `n` takes two reads whatever the
 //! file's length.
 
-use super::{Error, Result, files};
+use super::{Result, StoreError, files};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write as _};
@@ -53,7 +53,7 @@ impl Writer {
         let create = |path: &Path| {
             File::create_new(path)
                 .map(|f| BufWriter::with_capacity(1 << 16, f))
-                .map_err(|e| Error::new("create", path, e))
+                .map_err(|e| StoreError::new("create", path, e))
         };
         let (lines, index) = (create(path)?, create(&index_path(path))?);
         Ok(Writer { path: path.to_owned(), seed: seed(path, id), lines, index, end: 0, count: 0 })
@@ -70,14 +70,14 @@ impl Writer {
             .and_then(|()| self.lines.write_all(b"\n"))
             .and_then(|()| self.index.write_all(&self.end.to_le_bytes()))
             .and_then(|()| self.index.write_all(&proof))
-            .map_err(|source| Error::new("write", &self.path, source))
+            .map_err(|source| StoreError::new("write", &self.path, source))
     }
 
     /// Writes out what is buffered and syncs both files.
     pub fn finish(self) -> Result<()> {
         for file in [self.lines, self.index] {
-            let file = file.into_inner().map_err(|error| Error::new("write", &self.path, error.into_error()))?;
-            file.sync_all().map_err(|source| Error::new("sync", &self.path, source))?;
+            let file = file.into_inner().map_err(|error| StoreError::new("write", &self.path, error.into_error()))?;
+            file.sync_all().map_err(|source| StoreError::new("sync", &self.path, source))?;
         }
         Ok(())
     }
@@ -97,8 +97,8 @@ impl Reader {
     pub fn open(path: &Path, id: &str) -> Result<Self> {
         let open = |path: &Path| {
             files::open(path).map_err(|source| match source.kind() {
-                ErrorKind::NotFound => Error::damaged(path, "it is missing"),
-                _ => Error::new("open", path, source),
+                ErrorKind::NotFound => StoreError::damaged(path, "it is missing"),
+                _ => StoreError::new("open", path, source),
             })
         };
         Ok(Reader { path: path.to_owned(), seed: seed(path, id), lines: open(path)?, index: open(&index_path(path))? })
@@ -124,11 +124,11 @@ impl Reader {
 
     /// Every line, read by `read`, which says what is wrong with one; there must be `count` of them.
     pub fn all<T>(&self, count: u64, mut read: impl FnMut(&str) -> std::result::Result<T, String>) -> Result<Vec<T>> {
-        let whole = |path: &Path| files::read(path, files::cap::NONE).map_err(|e| Error::new("read", path, e));
+        let whole = |path: &Path| files::read(path, files::cap::NONE).map_err(|e| StoreError::new("read", path, e));
         let (lines, index) = (whole(&self.path)?, whole(&index_path(&self.path))?);
         let (entries, rest) = index.as_chunks::<ENTRY>();
         if !rest.is_empty() || entries.len() as u64 != count {
-            return Err(Error::damaged(&index_path(&self.path), "it has another length than it was written with"));
+            return Err(StoreError::damaged(&index_path(&self.path), "it has another length than it was written with"));
         }
         let mut all = Vec::with_capacity(entries.len());
         let mut start = 0;
@@ -142,8 +142,8 @@ impl Reader {
     }
 
     /// Line `n` says what it must not.
-    pub fn wrong(&self, n: u64, what: &str) -> Error {
-        Error::damaged(&self.path, format!("line {}: {what}", n.saturating_add(1)))
+    pub fn wrong(&self, n: u64, what: &str) -> StoreError {
+        StoreError::damaged(&self.path, format!("line {}: {what}", n.saturating_add(1)))
     }
 
     fn proven<'l>(&self, n: u64, line: &'l [u8], expected: [u8; HALF]) -> Result<&'l str> {
@@ -151,14 +151,14 @@ impl Reader {
         text.ok_or_else(|| self.damaged(n))
     }
 
-    fn damaged(&self, n: u64) -> Error {
+    fn damaged(&self, n: u64) -> StoreError {
         self.wrong(n, "it is not what was planned")
     }
 
-    fn failed(&self, n: u64, source: std::io::Error) -> Error {
+    fn failed(&self, n: u64, source: std::io::Error) -> StoreError {
         match source.kind() {
             ErrorKind::UnexpectedEof => self.wrong(n, "it is missing"),
-            _ => Error::new("read", &self.path, source),
+            _ => StoreError::new("read", &self.path, source),
         }
     }
 }

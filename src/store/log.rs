@@ -1,6 +1,6 @@
 //! Reading logs: whole, from the end, and while they grow. Bytes, for a log need not be text.
 
-use super::{Error, Result, files};
+use super::{Result, StoreError, files};
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -13,7 +13,7 @@ const BLOCK: usize = 1 << 16;
 #[derive(Debug)]
 pub enum CopyError {
     /// The log cannot be read.
-    Read(Error),
+    Read(StoreError),
     /// Nobody takes it.
     Write(std::io::Error),
 }
@@ -23,7 +23,7 @@ pub fn length(path: &Path) -> Result<Option<u64>> {
     match files::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) => Ok(Some(metadata.len())),
         Err(error) if files::is_missing(&error) => Ok(None),
-        Err(error) => Err(Error::new("read", path, error)),
+        Err(error) => Err(StoreError::new("read", path, error)),
     }
 }
 
@@ -41,7 +41,7 @@ impl Log {
         let mut log = Log { path: path.to_owned(), file: None, at: 0 };
         log.reopen()?;
         if let (Some(file), Some(lines)) = (&log.file, tail) {
-            log.at = start_of_last(file, lines).map_err(|source| Error::new("read", path, source))?;
+            log.at = start_of_last(file, lines).map_err(|source| StoreError::new("read", path, source))?;
         }
         Ok(log)
     }
@@ -50,7 +50,7 @@ impl Log {
         match files::open(&self.path) {
             Ok(file) => (self.file, self.at) = (Some(file), 0),
             Err(error) if files::is_missing(&error) => {}
-            Err(error) => return Err(Error::new("open", &self.path, error)),
+            Err(error) => return Err(StoreError::new("open", &self.path, error)),
         }
         Ok(())
     }
@@ -64,9 +64,9 @@ impl Log {
         let now = match std::fs::metadata(&self.path) {
             Ok(now) => now,
             Err(error) if files::is_missing(&error) => return Ok(false),
-            Err(error) => return Err(Error::new("read", &self.path, error)),
+            Err(error) => return Err(StoreError::new("read", &self.path, error)),
         };
-        let open = file.metadata().map_err(|source| Error::new("read", &self.path, source))?;
+        let open = file.metadata().map_err(|source| StoreError::new("read", &self.path, source))?;
         if (now.dev(), now.ino()) == (open.dev(), open.ino()) && now.len() >= self.at {
             return Ok(false);
         }
@@ -77,7 +77,7 @@ impl Log {
     /// Copies what is new; returns how many bytes that were.
     pub fn copy(&mut self, out: &mut dyn Write) -> std::result::Result<u64, CopyError> {
         let Some(file) = &mut self.file else { return Ok(0) };
-        let fail = |source| CopyError::Read(Error::new("read", &self.path, source));
+        let fail = |source| CopyError::Read(StoreError::new("read", &self.path, source));
         file.seek(SeekFrom::Start(self.at)).map_err(fail)?;
         let mut block = vec![0; BLOCK];
         let start = self.at;

@@ -1,6 +1,6 @@
 //! Folders that are created on the way to a place, to be removed again where nothing comes of it.
 
-use super::{Error, Result};
+use super::{Result, StoreError};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ impl MadeFolders {
     pub(super) fn make(folder: &Path) -> Result<Self> {
         let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !super::exists(folder);
         let made = MadeFolders(folder.ancestors().take_while(missing).map(Path::to_owned).collect());
-        fs::create_dir_all(folder).map_err(|source| Error::new("create", folder, source))?;
+        fs::create_dir_all(folder).map_err(|source| StoreError::new("create", folder, source))?;
         Ok(made)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::atomic::{self, Durable};
 use super::lines::Lines;
-use super::{Error, Result, begun_again, files};
+use super::{Result, StoreError, begun_again, files};
 use crate::plan::layout::rep as names;
 use crate::run::status::Status;
 use crate::value::{Map, Value};
@@ -22,9 +22,9 @@ pub struct Appender {
 
 impl Appender {
     fn open(path: PathBuf) -> Result<Self> {
-        let fail = |source| Error::new("open", &path, source);
+        let fail = |source| StoreError::new("open", &path, source);
         let mut file = files::append(&path).map_err(fail)?;
-        let torn = ends_torn(&mut file).map_err(|source| Error::new("read", &path, source))?;
+        let torn = ends_torn(&mut file).map_err(|source| StoreError::new("read", &path, source))?;
         Ok(Appender { path, file, torn })
     }
 
@@ -33,7 +33,7 @@ impl Appender {
         let start = if self.torn { "\n" } else { "" };
         self.torn = true;
         let line = format!("{start}{text}\n");
-        self.file.write_all(line.as_bytes()).map_err(|source| Error::new("write", &self.path, source))?;
+        self.file.write_all(line.as_bytes()).map_err(|source| StoreError::new("write", &self.path, source))?;
         self.torn = false;
         Ok(())
     }
@@ -71,14 +71,14 @@ pub fn read(dir: &Path, status: Option<&Status>) -> Result<Records> {
     let file = match files::open(&path) {
         Ok(file) => file,
         Err(error) if files::is_missing(&error) => return Ok(Records::default()),
-        Err(error) => return Err(Error::new("read", &path, error)),
+        Err(error) => return Err(StoreError::new("read", &path, error)),
     };
     let from = status.and_then(|status| status.metrics_from);
     let begun_again = from.map_or(Ok(None), |from| begun_again::range(&path, from))?.unwrap_or_default();
     let mut read = Records::default();
     let mut lines = Lines::new(BufReader::new(file), 0);
     let mut number = 0;
-    while let Some(line) = lines.next().map_err(|source| Error::new("read", &path, source))? {
+    while let Some(line) = lines.next().map_err(|source| StoreError::new("read", &path, source))? {
         number += 1;
         let Some(text) = line.text else {
             read.others.push(format!("line {number}: longer than any record"));
@@ -105,7 +105,7 @@ pub fn read(dir: &Path, status: Option<&Status>) -> Result<Records> {
 pub(super) fn settle(dir: &Path, from: u64, before: u32) -> Result<()> {
     let path = dir.join(names::METRICS);
     let Some(Range { start, end }) = begun_again::range(&path, from)? else { return Ok(()) };
-    let fail = |source| Error::new("write", &path, source);
+    let fail = |source| StoreError::new("write", &path, source);
     let file = files::open(&path).map_err(fail)?;
     let copy = |from: u64, length: u64, to: &mut File| {
         let mut source = &file;
@@ -117,7 +117,7 @@ pub(super) fn settle(dir: &Path, from: u64, before: u32) -> Result<()> {
     // Where its writer died over it before, the lines stand there twice.
     files::append(&aside)
         .and_then(|mut aside| copy(start, end - start, &mut aside))
-        .map_err(|source| Error::new("write", &aside, source))?;
+        .map_err(|source| StoreError::new("write", &aside, source))?;
     kept.commit(Durable::No)
 }
 

@@ -9,8 +9,8 @@ pub mod begun_again;
 mod error;
 pub mod files;
 pub mod finished;
-mod gather;
 pub mod git;
+mod group_sync;
 pub mod indexed;
 mod lines;
 mod locks;
@@ -28,7 +28,7 @@ pub mod snapshot;
 pub mod submissions;
 pub mod survey;
 
-pub use error::{Error, Result};
+pub use error::{Result, StoreError};
 
 use std::path::{Path, PathBuf};
 
@@ -51,12 +51,12 @@ impl crate::config::Source for Files<'_> {
 
 /// Reads a whole file, such as a person or cw2 writes.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    files::read(path, files::cap::RECORD).map_err(|source| Error::new("read", path, source))
+    files::read(path, files::cap::RECORD).map_err(|source| StoreError::new("read", path, source))
 }
 
 /// The path without symbolic links and dots, where it exists.
 pub fn canonical(path: &Path) -> Result<PathBuf> {
-    std::fs::canonicalize(path).map_err(|source| Error::new("open", path, source))
+    std::fs::canonicalize(path).map_err(|source| StoreError::new("open", path, source))
 }
 
 /// Whether something is at this path.
@@ -66,15 +66,15 @@ pub fn exists(path: &Path) -> bool {
 
 /// Creates a folder and those above it, where they are missing.
 pub fn create_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|source| Error::new("create", path, source))
+    std::fs::create_dir_all(path).map_err(|source| StoreError::new("create", path, source))
 }
 
 /// Writes files, by name and text, into a folder that goes when the answer is dropped.
 pub fn scratch(files: &[(String, String)]) -> Result<tempfile::TempDir> {
-    let folder = tempfile::tempdir().map_err(|source| Error::new("create", &std::env::temp_dir(), source))?;
+    let folder = tempfile::tempdir().map_err(|source| StoreError::new("create", &std::env::temp_dir(), source))?;
     for (name, text) in files {
         let path = folder.path().join(name);
-        std::fs::write(&path, text).map_err(|source| Error::new("write", &path, source))?;
+        std::fs::write(&path, text).map_err(|source| StoreError::new("write", &path, source))?;
     }
     Ok(folder)
 }

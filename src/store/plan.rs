@@ -10,7 +10,7 @@ pub use writer::{PlanWriter, next_number};
 
 use super::indexed::Reader;
 use super::seal::is_whole;
-use super::{Error, Result};
+use super::{Result, StoreError};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord, ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord};
@@ -89,22 +89,22 @@ impl Plan {
         let path = folder.join(names::MANIFEST);
         let text = super::read(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
-                Error::corrupt(&folder, "it holds no plan: name a plan's own folder, such as `results/plans/001`")
+                StoreError::corrupt(&folder, "it holds no plan: name a plan's own folder, such as `results/plans/001`")
             }
             _ => error,
         })?;
-        let head: Head = serde_json::from_slice(&text).map_err(|error| Error::damaged(&path, error))?;
+        let head: Head = serde_json::from_slice(&text).map_err(|error| StoreError::damaged(&path, error))?;
         if head.format > FORMAT {
             let what = format!(
                 "it has format {}, written by a newer cw2 than this one (which reads up to {FORMAT})",
                 head.format
             );
-            return Err(Error::corrupt(&path, what));
+            return Err(StoreError::corrupt(&path, what));
         }
         if !is_whole(&text) {
-            return Err(Error::damaged(&path, "it is not what was written"));
+            return Err(StoreError::damaged(&path, "it is not what was written"));
         }
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| Error::damaged(&path, error))?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| StoreError::damaged(&path, error))?;
         let open = |name: &str| Reader::open(&folder.join(name), &manifest.id);
         Ok(Plan {
             root: root_of(&folder, &manifest)?,
@@ -130,7 +130,7 @@ impl Plan {
     }
 
     /// The plan made with `-o` from which on a repetition of this experiment counts as finished; see
-    /// [`crate::run::decide::keeps`].
+    /// [`crate::run::decide::counts_as_finished`].
     pub fn overwrites_before<'a>(&'a self, experiment: &'a ExperimentRecord) -> Option<&'a str> {
         experiment.overwrites_before.as_deref().or(self.manifest.overwrite.then_some(self.name()))
     }
@@ -305,7 +305,7 @@ fn root_of(folder: &Path, manifest: &Manifest) -> Result<PathBuf> {
                 "it was planned as `{}`; a tree of results can be moved, but the folders in it must keep their names",
                 place.display()
             );
-            return Err(Error::corrupt(folder, what));
+            return Err(StoreError::corrupt(folder, what));
         }
     }
     Ok(root)

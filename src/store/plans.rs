@@ -1,6 +1,6 @@
 //! Folders of plans: which plans there are, whether anything came of one, and the verbatim copies that one keeps.
 
-use super::{Error, Result, submissions};
+use super::{Result, StoreError, submissions};
 use crate::plan::layout::{self, plan as names};
 use std::fs;
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let below = layout::plans(path);
     let folder = if below.is_dir() { &below } else { path };
-    let entries = fs::read_dir(folder).map_err(|source| Error::new("read", folder, source))?;
+    let entries = fs::read_dir(folder).map_err(|source| StoreError::new("read", folder, source))?;
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
     let mut plans: Vec<_> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -28,7 +28,7 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// As [`find`], for every folder directly below `path` that holds a folder of plans.
 pub fn find_below(path: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(path).map_err(|source| Error::new("read", path, source))?;
+    let entries = fs::read_dir(path).map_err(|source| StoreError::new("read", path, source))?;
     let mut folders: Vec<_> =
         entries.filter_map(|entry| entry.ok().map(|entry| layout::plans(&entry.path()))).collect();
     folders.sort_unstable();
@@ -50,7 +50,7 @@ const BEGUN: &str = "begun";
 pub fn note_begun(plan: &Path) -> Result<()> {
     let path = plan.join(BEGUN);
     match fs::File::create_new(&path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::new("create", &path, error)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(StoreError::new("create", &path, error)),
         _ => Ok(()),
     }
 }
@@ -69,11 +69,11 @@ pub fn copies(plan: &Path, folder: &str) -> Result<Vec<(String, String)>> {
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::new("read", &folder, error)),
+        Err(error) => return Err(StoreError::new("read", &folder, error)),
     };
     let mut copies = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|source| Error::new("read", &folder, source))?.path();
+        let path = entry.map_err(|source| StoreError::new("read", &folder, source))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         copies.push((name, String::from_utf8_lossy(&super::read(&path)?).into_owned()));
     }

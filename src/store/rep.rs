@@ -7,7 +7,7 @@
 
 use super::atomic::{self, Durable};
 use super::files::{self, cap};
-use super::{Error, Result, begun_again, metrics};
+use super::{Result, StoreError, begun_again, metrics};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, rep as names};
 use crate::run::status::{self, Found, Status};
@@ -31,11 +31,11 @@ pub fn status(dir: &Path) -> Found {
 fn found(read: std::io::Result<()>, bytes: &[u8], path: impl FnOnce() -> PathBuf) -> Found {
     match read {
         Ok(()) => match status::parse(bytes) {
-            Found::Unreadable(why) => Found::Unreadable(Error::corrupt(&path(), why).to_string()),
+            Found::Unreadable(why) => Found::Unreadable(StoreError::corrupt(&path(), why).to_string()),
             found => found,
         },
         Err(error) if files::is_missing(&error) => Found::Nothing,
-        Err(error) => Found::Unreadable(Error::new("read", &path(), error).to_string()),
+        Err(error) => Found::Unreadable(StoreError::new("read", &path(), error).to_string()),
     }
 }
 
@@ -60,7 +60,9 @@ impl Siblings {
             Ok(folder) => folder,
             Err(error) if files::is_missing(error) => return Found::Nothing,
             // The error itself can be told only once; its kind is what counts.
-            Err(error) => return Found::Unreadable(Error::new("open", &self.log, error.kind().into()).to_string()),
+            Err(error) => {
+                return Found::Unreadable(StoreError::new("open", &self.log, error.kind().into()).to_string());
+            }
         };
         let below = layout::rep_dir(Path::new(""), rep);
         let below = Path::new(below.file_name().unwrap_or_default()).join(names::STATUS);
@@ -121,10 +123,10 @@ fn params_of(config: Value) -> Option<Value> {
 
 /// Takes a repetition's directory, creating it.
 pub fn claim(dir: &Path) -> Result<Claim> {
-    fs::create_dir_all(dir).map_err(|source| Error::new("create", dir, source))?;
+    fs::create_dir_all(dir).map_err(|source| StoreError::new("create", dir, source))?;
     let open = |name: &str| {
         let path = dir.join(name);
-        files::append(&path).map_err(|source| Error::new("open", &path, source))
+        files::append(&path).map_err(|source| StoreError::new("open", &path, source))
     };
     let owner = open(names::ERR)?;
     if !try_lock(&owner) {
@@ -187,7 +189,7 @@ impl Owned {
     pub fn stage_status(&self, status: &Status) -> Result<StagedStatus> {
         let path = self.dir.join(names::STATUS);
         let mut bytes = serde_json::to_vec_pretty(status)
-            .map_err(|error| Error::new("write", &path, std::io::Error::other(error)))?;
+            .map_err(|error| StoreError::new("write", &path, std::io::Error::other(error)))?;
         bytes.push(b'\n');
         let durable = if status.state.is_finished() { Durable::Together } else { Durable::No };
         Ok(StagedStatus { staged: atomic::stage(&path, &bytes)?, durable })
@@ -213,7 +215,7 @@ impl Owned {
     pub fn set_metrics_aside(&self, attempt: u32) -> Result<()> {
         let path = self.dir.join(names::METRICS);
         match fs::rename(&path, self.dir.join(names::metrics_of(attempt))) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::new("rename", &path, error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::new("rename", &path, error)),
             _ => Ok(()),
         }
     }
@@ -255,12 +257,12 @@ impl Owned {
 
     /// Removes the temporary files of a worker that died while it wrote.
     pub fn clear_temporaries(&self) -> Result<()> {
-        let entries = fs::read_dir(&self.dir).map_err(|source| Error::new("read", &self.dir, source))?;
+        let entries = fs::read_dir(&self.dir).map_err(|source| StoreError::new("read", &self.dir, source))?;
         let temporaries = [names::STATUS, names::CHECKPOINT].map(|name| format!(".{name}."));
         for entry in entries.flatten() {
             let name = entry.file_name();
             if temporaries.iter().any(|temporary| name.to_string_lossy().starts_with(temporary)) {
-                fs::remove_file(entry.path()).map_err(|source| Error::new("remove", &entry.path(), source))?;
+                fs::remove_file(entry.path()).map_err(|source| StoreError::new("remove", &entry.path(), source))?;
             }
         }
         Ok(())
@@ -286,12 +288,12 @@ impl Owned {
         let path = self.dir.join(name);
         files::create(&path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|source| Error::new("write", &path, source))
+            .map_err(|source| StoreError::new("write", &path, source))
     }
 
     /// Standard output and standard error for a process of this repetition.
     pub fn streams(&self) -> Result<(File, File)> {
-        let fail = |source| Error::new("open", &self.dir.join(names::OUT), source);
+        let fail = |source| StoreError::new("open", &self.dir.join(names::OUT), source);
         Ok((self.out.try_clone().map_err(fail)?, self.err.try_clone().map_err(fail)?))
     }
 

@@ -1,6 +1,6 @@
 //! Repetitions that are found by their own directories, whoever copied, moved or renamed them.
 
-use super::{Error, Result, rep};
+use super::{Result, StoreError, rep};
 use crate::plan::layout::{plan, rep as names};
 use crate::run::status::Found;
 use crate::value::Value;
@@ -22,7 +22,7 @@ fn search(top: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
-        let entries = match fs::read_dir(&folder).map_err(|source| Error::new("read", &folder, source)) {
+        let entries = match fs::read_dir(&folder).map_err(|source| StoreError::new("read", &folder, source)) {
             Ok(entries) => entries,
             Err(error) if folder == top => return Err(error),
             Err(error) => {

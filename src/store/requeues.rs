@@ -4,7 +4,7 @@
 //! writer: the element's worker.
 
 use super::atomic::{self, Durable};
-use super::{Error, Result, files};
+use super::{Result, StoreError, files};
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "requeues";
@@ -13,9 +13,9 @@ const FOLDER: &str = "requeues";
 pub fn noted(plan: &Path, element: &str) -> Result<u32> {
     let path = file(plan, element);
     match files::read_text(&path, files::cap::RECORD) {
-        Ok(text) => text.trim().parse().map_err(|_| Error::corrupt(&path, "it holds no number")),
+        Ok(text) => text.trim().parse().map_err(|_| StoreError::corrupt(&path, "it holds no number")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(Error::new("read", &path, error)),
+        Err(error) => Err(StoreError::new("read", &path, error)),
     }
 }
 

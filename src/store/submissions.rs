@@ -5,7 +5,7 @@
 
 use super::atomic::{self, Durable};
 use super::made::MadeFolders;
-use super::{Error, Result, files};
+use super::{Result, StoreError, files};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -62,9 +62,9 @@ pub fn read(plan: &Path) -> Result<Submissions> {
     let path = plan.join(FILE);
     let Some(bytes) = files::read_if_there(&path, files::cap::RECORD)? else { return Ok(Submissions::default()) };
     let found: Submissions =
-        serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| StoreError::corrupt(&path, error.to_string()))?;
     if found.format > FORMAT {
-        return Err(Error::corrupt(&path, format!("it has format {}, written by a newer cw2", found.format)));
+        return Err(StoreError::corrupt(&path, format!("it has format {}, written by a newer cw2", found.format)));
     }
     Ok(found)
 }
@@ -92,12 +92,12 @@ impl Turn {
                 Ok(lock) => lock,
                 // Another process made the folder, and took it away again.
                 Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
-                Err(error) => return Err(Error::new("open", &path, error)),
+                Err(error) => return Err(StoreError::new("open", &path, error)),
             };
             match lock.try_lock() {
                 Err(TryLockError::WouldBlock) => {
                     waiting();
-                    lock.lock().map_err(|source| Error::new("lock", &path, source))?;
+                    lock.lock().map_err(|source| StoreError::new("lock", &path, source))?;
                 }
                 // A file system without locks: what is written is whole all the same.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -153,7 +153,7 @@ impl<'a> Ledger<'a> {
     /// Writes the content to the disk.
     pub fn save(&self) -> Result<()> {
         let mut bytes = serde_json::to_vec_pretty(&self.content)
-            .map_err(|error| Error::new("write", &self.path, std::io::Error::other(error)))?;
+            .map_err(|error| StoreError::new("write", &self.path, std::io::Error::other(error)))?;
         bytes.push(b'\n');
         atomic::replace(&self.path, &bytes, Durable::Yes)
     }

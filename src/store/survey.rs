@@ -12,11 +12,11 @@ use super::{Result, submissions};
 use crate::plan;
 use crate::plan::layout::{self, rep as names};
 use crate::plan::record::{ExperimentRecord, RunRecord};
-use crate::run::decide::keeps;
-use crate::run::standing::{Cluster, Standing, Worker, standing};
+use crate::run::decide::counts_as_finished;
+use crate::run::effective_state::{Cluster, EffectiveState, Worker, effective};
 use crate::run::status::{Found, SlurmIds, State, Status};
 use crate::slurm::{Element, ElementState};
-use planned::{Place, Planned, Whole, livelier};
+use planned::{Planned, PlannedRep, Whole, livelier};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -57,7 +57,7 @@ pub struct Seen {
     /// Slurm knows none.
     pub element: Option<usize>,
     /// How it stands.
-    pub standing: Standing,
+    pub effective: EffectiveState,
     /// Its status file, where there is a whole one.
     pub status: Option<Box<Status>>,
 }
@@ -86,7 +86,7 @@ impl Survey {
             Some(true) => of.overwrites_before(experiment),
             _ => experiment.overwrites_before.as_deref(),
         });
-        !status.state.is_finished() || keeps(&status.plan, before)
+        !status.state.is_finished() || counts_as_finished(&status.plan, before)
     }
 
     /// A repetition's directory.
@@ -178,15 +178,15 @@ pub fn survey_of(
 /// As of [`survey`].
 pub fn unseen(sources: impl Into<Sources>) -> Result<Survey> {
     let (mut survey, places) = arrange(sources.into(), None, &|_, _, _| true, SeenIn::Last)?;
-    let standing = Standing::Pending;
-    let unseen = |Place { plan, last_plan, run, rep, job, element }| Seen {
+    let effective = EffectiveState::Pending;
+    let unseen = |PlannedRep { plan, last_plan, run, rep, job, element }| Seen {
         plan,
         last_plan,
         run,
         rep,
         job,
         element,
-        standing,
+        effective,
         status: None,
     };
     survey.reps = places.into_iter().map(unseen).collect();
@@ -207,7 +207,7 @@ fn arrange(
     queue: Option<&[Element]>,
     wanted: &Wanted<'_>,
     seen_in: SeenIn,
-) -> Result<(Survey, Vec<Place>)> {
+) -> Result<(Survey, Vec<PlannedRep>)> {
     let mut survey = Survey {
         plans: Vec::new(),
         reps: Vec::new(),
@@ -258,7 +258,7 @@ fn arrange(
 }
 
 /// Cuts the repetitions into stretches of one run, short enough to be shared among threads.
-fn neighbours(places: &[Place]) -> Vec<&[Place]> {
+fn neighbours(places: &[PlannedRep]) -> Vec<&[PlannedRep]> {
     places.chunk_by(|a, b| (a.plan, a.run) == (b.plan, b.run)).flat_map(|run| run.chunks(256)).collect()
 }
 
@@ -273,7 +273,7 @@ struct Looker<'a> {
 
 impl Looker<'_> {
     /// Looks at some repetitions of one run; what cannot be read is told beside them.
-    fn look(&self, places: &[Place]) -> (Vec<Seen>, Vec<String>) {
+    fn look(&self, places: &[PlannedRep]) -> (Vec<Seen>, Vec<String>) {
         let mut unreadable = Vec::new();
         let Some(first) = places.first() else { return (Vec::new(), unreadable) };
         let run = self.survey.values.get(first.plan).and_then(|value| value.runs.get(first.run as usize));
@@ -282,14 +282,14 @@ impl Looker<'_> {
         let run_dir = plan.root.join(&run.dir);
         let mut siblings = Siblings::open(&run_dir);
         let seen = places.iter().map(|place| {
-            let Place { plan, last_plan, run: line, rep, job, element } = *place;
+            let PlannedRep { plan, last_plan, run: line, rep, job, element } = *place;
             let status = match siblings.status(place.rep) {
                 Found::Nothing => None,
                 Found::Status(status) => Some(status),
                 Found::Unreadable(why) => {
                     unreadable.push(why);
-                    let standing = Standing::Unreadable;
-                    return Seen { plan, last_plan, run: line, rep, job, element, standing, status: None };
+                    let effective = EffectiveState::Unreadable;
+                    return Seen { plan, last_plan, run: line, rep, job, element, effective, status: None };
                 }
             };
             let known = status.as_deref();
@@ -298,13 +298,13 @@ impl Looker<'_> {
                 _ => Worker::InElement,
             };
             let counts = known.filter(|status| self.survey.counts(first.plan, run, status));
-            let standing = standing(counts.map(|status| status.state), self.element(place, known), worker);
-            Seen { plan, last_plan, run: line, rep, job, element, standing, status }
+            let effective = effective(counts.map(|status| status.state), self.element(place, known), worker);
+            Seen { plan, last_plan, run: line, rep, job, element, effective, status }
         });
         (seen.collect(), unreadable)
     }
 
-    fn element(&self, place: &Place, status: Option<&Status>) -> Cluster {
+    fn element(&self, place: &PlannedRep, status: Option<&Status>) -> Cluster {
         let Some(queue) = self.queue else { return Cluster::Silent };
         // The element it failed in was requeued: that resumes, and retries nothing.
         let failed = status.filter(|status| matches!(status.state, State::Crashed | State::TimedOut));

@@ -1,12 +1,12 @@
 //! One attempt at a repetition that is a `command`: `initialize`, `run`, `finalize`, and how their ends make its outcome.
 
-use super::begun::Begun;
 use super::child::{self, Ended};
 use super::environment::Variables;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
+use super::running_marker::RunningMarker;
 use crate::plan::layout::rep as names;
 use crate::plan::record::{ArgvRecord, CommandRecord, ExperimentRecord};
 use crate::run::render::{self, Arguments, Context, Names};
@@ -25,7 +25,7 @@ pub(super) const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
 pub(super) struct Attempt<'a> {
     life: &'a Life<'a>,
     owned: &'a Owned,
-    begun: &'a Begun<'a>,
+    begun: &'a RunningMarker<'a>,
     command: &'a CommandRecord,
     context: Context,
     /// The environment, or why there is none.
@@ -86,7 +86,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn new(
         life: &'a Life<'a>,
         owned: &'a Owned,
-        begun: &'a Begun<'a>,
+        begun: &'a RunningMarker<'a>,
         command: &'a CommandRecord,
         number: u32,
         resume: bool,

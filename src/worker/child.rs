@@ -9,10 +9,10 @@
 //! A pid is signalled only while it is known to be the child's: the child is seen to have ended (`WNOWAIT`), its group is
 //! ended, and only then it is reaped by the thread that signalled it.
 
-use super::begun::Begun;
 use super::control::Control;
 use super::ghosts;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
+use super::running_marker::RunningMarker;
 use super::srun::Members;
 use crate::run::status::Exit;
 use nix::errno::Errno;
@@ -50,7 +50,7 @@ pub(super) fn run(
     dir: &Path,
     limits: Limits,
     control: &Control,
-    begun: &Begun<'_>,
+    begun: &RunningMarker<'_>,
 ) -> std::io::Result<Ended> {
     let child = control.spawn(command.process_group(0))?;
     // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).

@@ -1,18 +1,18 @@
 //! One repetition from claim to its final state: its attempts, and the truth written about each.
 
 use super::attempt::Attempt;
-use super::begun::Begun;
 use super::budget::Budget;
 use super::control::Control;
 use super::devices::{Slot, Turn};
 use super::execution::{Execution, Outcome};
 use super::native::Native;
+use super::running_marker::RunningMarker;
 use super::{End, Observer, Options, ghosts};
 use crate::api::Factory;
 use crate::experiment::seed;
 use crate::plan::of_repetition;
 use crate::plan::record::{CommandRecord, ExperimentRecord};
-use crate::run::decide::{Decision, Own, decide};
+use crate::run::decide::{Decision, ThisWorker, decide};
 use crate::run::status::{self, FORMAT, Found, State, Status};
 use crate::store::plan::{Plan, Rep};
 use crate::store::rep::{self, Claim, Owned};
@@ -63,7 +63,7 @@ impl Life<'_> {
     }
 
     fn decide(&self, found: Found) -> Decision {
-        let own = Own {
+        let own = ThisWorker {
             params_sha256: &self.rep.run.record.params_sha256,
             overwrites_before: self.plan.overwrites_before(self.experiment()),
             plan: self.plan.name(),
@@ -170,7 +170,7 @@ impl Life<'_> {
         &'b self,
         content: Content<'b>,
         owned: &'b Arc<Owned>,
-        begun: &'b Begun<'b>,
+        begun: &'b RunningMarker<'b>,
         attempt: u32,
         resume: bool,
     ) -> Box<dyn Execution + 'b> {
@@ -216,10 +216,10 @@ impl Life<'_> {
     }
 
     /// Begins a retry in a directory that was cleared for it; its configuration is there.
-    fn begin_retry<'b>(owned: &'b Owned, status: &'b Status) -> Begun<'b> {
-        let begun = Begun::again(owned, status).unwrap_or_else(|error| {
+    fn begin_retry<'b>(owned: &'b Owned, status: &'b Status) -> RunningMarker<'b> {
+        let begun = RunningMarker::again(owned, status).unwrap_or_else(|error| {
             log::warn!("cannot note that a repetition runs again: {error}");
-            Begun::first(owned, status)
+            RunningMarker::first(owned, status)
         });
         log_start(owned, status, false);
         begun
@@ -232,18 +232,18 @@ impl Life<'_> {
     }
 
     /// Prepares the directory for this worker's first attempt.
-    fn begin<'b>(&self, owned: &'b Owned, status: &'b Status, resume: bool) -> crate::store::Result<Begun<'b>> {
+    fn begin<'b>(&self, owned: &'b Owned, status: &'b Status, resume: bool) -> crate::store::Result<RunningMarker<'b>> {
         let config = self.config();
         let (yaml, json) = (config.to_yaml(), config.to_json());
         if status.attempt == 1 {
             owned.clear_surrender()?;
             owned.write_config(&yaml, &json)?;
-            return Ok(Begun::first(owned, status));
+            return Ok(RunningMarker::first(owned, status));
         }
         owned.clear_temporaries()?;
         Self::clear(owned, status.attempt - 1, resume)?;
         // Before the configuration, which would say that these parameters ran where no state says otherwise.
-        let begun = Begun::again(owned, status)?;
+        let begun = RunningMarker::again(owned, status)?;
         owned.renew_config(&yaml, &json)?;
         log_start(owned, status, resume);
         Ok(begun)

@@ -1,7 +1,7 @@
 //! How long something may run, and how it is ended: politely, then by force. The same for a process and for a thread.
 
-use super::begun::Begun;
 use super::control::{Control, Urgency};
+use super::running_marker::RunningMarker;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ pub(super) trait Subject {
 
 /// Waits for the end of the subject, and brings it about where the limits or the worker's signals ask for it. Notes that it
 /// runs when that is due.
-pub(super) fn wait(subject: &impl Subject, limits: Limits, control: &Control, begun: &Begun<'_>) -> Cause {
+pub(super) fn wait(subject: &impl Subject, limits: Limits, control: &Control, begun: &RunningMarker<'_>) -> Cause {
     let mut cause = Cause::Itself;
     let mut heard = Urgency::None;
     let mut kill_at: Option<Instant> = None;

@@ -4,7 +4,6 @@
 //! written goes through [`crate::store`]. It must not read the configuration: the plan decided.
 
 mod attempt;
-mod begun;
 mod budget;
 mod child;
 mod control;
@@ -15,6 +14,7 @@ mod ghosts;
 mod life;
 mod limits;
 mod native;
+mod running_marker;
 mod srun;
 mod tally;
 mod work;

@@ -6,13 +6,13 @@
 mod body;
 
 use super::attempt::FINALIZE_ON_STOP;
-use super::begun::Begun;
 use super::control::Control;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use super::lock;
+use super::running_marker::RunningMarker;
 use crate::api::logs::{LogHandle, route_panics};
 use crate::api::{Factory, Repetition, Worker};
 use crate::run::status::State;
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Native<'a> {
     life: &'a Life<'a>,
     owned: &'a Owned,
-    begun: &'a Begun<'a>,
+    begun: &'a RunningMarker<'a>,
     shared: Arc<Shared>,
     /// To finalize: the outcome; not to: its end.
     go: Option<Sender<State>>,
@@ -160,7 +160,7 @@ impl<'a> Native<'a> {
     pub(super) fn start(
         life: &'a Life<'a>,
         owned: &'a Arc<Owned>,
-        begun: &'a Begun<'a>,
+        begun: &'a RunningMarker<'a>,
         factory: &Factory,
         attempt: u32,
         resume: bool,

@@ -7,7 +7,7 @@ use crate::ops::select;
 use crate::ops::work::hostname;
 use crate::plan;
 use crate::report::human::counted;
-use crate::run::standing::Standing;
+use crate::run::effective_state::EffectiveState;
 use crate::slurm::Element;
 use crate::store::survey;
 use std::collections::{HashMap, HashSet};
@@ -43,7 +43,9 @@ impl UnderWay {
             }
         };
         unreadable(&survey.unreadable_plans);
-        for seen in survey.reps.iter().filter(|seen| matches!(seen.standing, Standing::Queued | Standing::Running)) {
+        for seen in
+            survey.reps.iter().filter(|seen| matches!(seen.effective, EffectiveState::Queued | EffectiveState::Running))
+        {
             if let Some((plan, run)) = survey.plans.get(seen.plan).zip(survey.run(seen)) {
                 found.reps.entry(plan.root.join(&run.dir)).or_default().insert(seen.rep);
             }

@@ -15,7 +15,7 @@ mod refuse;
 
 pub use links::relink;
 pub use python::{PathEntry, python_path};
-pub use refuse::{Error, check_place, check_size, megabytes};
+pub use refuse::{SnapshotError, check_place, check_size, megabytes};
 
 use super::record::CodeMode;
 use crate::config::{Experiment, Slurm};
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// What the command line says about code snapshots.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Wish {
+pub struct SnapshotFlags {
     /// Only an archive for the record.
     pub zip: bool,
     /// A copy for each job.
@@ -37,7 +37,7 @@ pub struct Wish {
 
 /// Where a snapshot goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SnapshotTarget {
     /// `experiment_copy_dst`; an archive's name ends in `.zip` already.
     At(PathBuf),
     /// A fresh dated name below `experiment_copy_auto_dst`.
@@ -54,7 +54,7 @@ pub struct Request {
     /// From where.
     pub source: PathBuf,
     /// To where.
-    pub place: Place,
+    pub place: SnapshotTarget,
     /// Nothing is copied: what is at `place` is used, if anything is there (`--nocodecopy`).
     pub reuse: bool,
 }
@@ -64,7 +64,7 @@ pub struct Request {
 /// # Errors
 ///
 /// Keys that only make sense together.
-pub fn decide(slurm: &Slurm, root: &Path, wish: Wish) -> Result<Option<Request>, Error> {
+pub fn decide(slurm: &Slurm, root: &Path, wish: SnapshotFlags) -> Result<Option<Request>, SnapshotError> {
     let source = slurm.experiment_copy_src.as_deref();
     // As in the original, the fixed destination wins over the fresh one.
     let place = match (&slurm.experiment_copy_dst, &slurm.experiment_copy_auto_dst) {
@@ -73,7 +73,7 @@ pub fn decide(slurm: &Slurm, root: &Path, wish: Wish) -> Result<Option<Request>,
         (None, None) => None,
     };
     if source.is_some() != place.is_some() {
-        return Err(Error::Incomplete { has_source: source.is_some() });
+        return Err(SnapshotError::Incomplete { has_source: source.is_some() });
     }
     let mode = match (wish.zip, wish.multicopy) {
         (true, _) => CodeMode::Archive,
@@ -82,17 +82,17 @@ pub fn decide(slurm: &Slurm, root: &Path, wish: Wish) -> Result<Option<Request>,
     };
     let Some((place, exact)) = place else {
         return match mode {
-            CodeMode::PerJob if !wish.nocodecopy => Err(Error::NothingToCopy),
+            CodeMode::PerJob if !wish.nocodecopy => Err(SnapshotError::NothingToCopy),
             CodeMode::Archive if !wish.nocodecopy => {
-                Ok(Some(Request { mode, source: root.to_owned(), place: Place::InPlan, reuse: false }))
+                Ok(Some(Request { mode, source: root.to_owned(), place: SnapshotTarget::InPlan, reuse: false }))
             }
             _ => Ok(None),
         };
     };
     let place = match (exact, mode) {
-        (true, CodeMode::Archive) => Place::At(with_zip(&place)),
-        (true, _) => Place::At(place),
-        (false, _) => Place::Below(place),
+        (true, CodeMode::Archive) => SnapshotTarget::At(with_zip(&place)),
+        (true, _) => SnapshotTarget::At(place),
+        (false, _) => SnapshotTarget::Below(place),
     };
     if wish.nocodecopy && !(exact && mode == CodeMode::Copy) {
         return Ok(None);
@@ -106,15 +106,17 @@ pub fn decide(slurm: &Slurm, root: &Path, wish: Wish) -> Result<Option<Request>,
 /// # Errors
 ///
 /// As [`decide`], and where two sources have the same destination.
-pub fn requests(experiments: &[Experiment], root: &Path, wish: Wish) -> Result<Vec<Request>, Error> {
+pub fn requests(experiments: &[Experiment], root: &Path, wish: SnapshotFlags) -> Result<Vec<Request>, SnapshotError> {
     let mut found: Vec<Request> = Vec::new();
     for experiment in experiments {
         let Some(request) = decide(&experiment.slurm, root, wish)? else { continue };
         if found.contains(&request) {
             continue;
         }
-        if let (Place::At(place), Some(other)) = (&request.place, found.iter().find(|r| r.place == request.place)) {
-            return Err(Error::Shared {
+        if let (SnapshotTarget::At(place), Some(other)) =
+            (&request.place, found.iter().find(|r| r.place == request.place))
+        {
+            return Err(SnapshotError::Shared {
                 place: place.clone(),
                 first: other.source.clone(),
                 second: request.source.clone(),

@@ -12,7 +12,7 @@ const NAMED: usize = 5;
 
 /// Why there is no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Error {
+pub enum SnapshotError {
     /// A source without a destination, or the reverse.
     Incomplete {
         /// It is the source that is there.
@@ -73,22 +73,22 @@ pub enum Error {
     },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Incomplete { has_source: true } => f.write_str(
+            SnapshotError::Incomplete { has_source: true } => f.write_str(
                 "the code snapshot is incomplete: SLURM has `experiment_copy_src`, but neither `experiment_copy_dst` nor \
                  `experiment_copy_auto_dst`; say where the copy goes, or remove the source",
             ),
-            Error::Incomplete { has_source: false } => f.write_str(
+            SnapshotError::Incomplete { has_source: false } => f.write_str(
                 "the code snapshot is incomplete: SLURM has a destination, but no `experiment_copy_src`; say what is copied, \
                  or remove the destination",
             ),
-            Error::NothingToCopy => f.write_str(
+            SnapshotError::NothingToCopy => f.write_str(
                 "`--multicopy` needs a code snapshot; set `experiment_copy_src` and `experiment_copy_dst` (or \
                  `experiment_copy_auto_dst`) in SLURM",
             ),
-            Error::Shared { place, first, second } => write!(
+            SnapshotError::Shared { place, first, second } => write!(
                 f,
                 "the code snapshots of `{}` and `{}` have the same destination `{}`; give each its own, or use \
                  `experiment_copy_auto_dst`",
@@ -96,39 +96,39 @@ impl fmt::Display for Error {
                 second.display(),
                 place.display()
             ),
-            Error::Inside { place, source } => write!(
+            SnapshotError::Inside { place, source } => write!(
                 f,
                 "the code snapshot's destination `{}` lies inside its source `{}`: the copy would hold itself; choose a \
                  destination outside",
                 place.display(),
                 source.display()
             ),
-            Error::Around { place, what, inner } => write!(
+            SnapshotError::Around { place, what, inner } => write!(
                 f,
                 "the code snapshot's destination `{}` holds {what} `{}`, which it would replace; choose a folder of its own",
                 place.display(),
                 inner.display()
             ),
-            Error::Exists { place, archive: true } => write!(
+            SnapshotError::Exists { place, archive: true } => write!(
                 f,
                 "the code archive `{}` exists; plan with `-o` to replace it (and to run finished repetitions again), or set \
                  `experiment_copy_auto_dst` for a fresh name each time",
                 place.display()
             ),
-            Error::Exists { place, archive: false } => write!(
+            SnapshotError::Exists { place, archive: false } => write!(
                 f,
                 "the code snapshot's destination `{}` exists; plan with `-o` to replace it (and to run finished repetitions \
                  again), with `--nocodecopy` to run in it as it is, or set `experiment_copy_auto_dst` for a fresh folder \
                  each time",
                 place.display()
             ),
-            Error::PerJobCopies { place } => write!(
+            SnapshotError::PerJobCopies { place } => write!(
                 f,
                 "`--nocodecopy` would run all jobs in `{}`, which holds a copy for each job of an earlier plan (`--multicopy`) and \
                  no program: leave out `--nocodecopy`, or set another `experiment_copy_dst`",
                 place.display()
             ),
-            Error::TooLarge { source, bytes, largest } => {
+            SnapshotError::TooLarge { source, bytes, largest } => {
                 write!(
                     f,
                     "the code snapshot of `{}` would have {}, more than {}; the largest: ",
@@ -142,7 +142,7 @@ impl fmt::Display for Error {
                 }
                 f.write_str("; put what is no code into `.cw2ignore`, or plan with `--skipsizecheck`")
             }
-            Error::Empty { source } => write!(
+            SnapshotError::Empty { source } => write!(
                 f,
                 "the code snapshot of `{}` would be empty: it has no file that `.gitignore` and `.cw2ignore` let through; \
                  check both, and `experiment_copy_src`",
@@ -152,7 +152,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for SnapshotError {}
 
 /// Megabytes of 10^6 bytes, as the limit counts them.
 pub fn megabytes(bytes: u64) -> String {
@@ -166,14 +166,14 @@ pub fn megabytes(bytes: u64) -> String {
 ///
 /// # Errors
 ///
-/// [`Error::Inside`] and [`Error::Around`].
-pub fn check_place(source: &Path, place: &Path, keep: &[(&'static str, &Path)]) -> Result<(), Error> {
+/// [`SnapshotError::Inside`] and [`SnapshotError::Around`].
+pub fn check_place(source: &Path, place: &Path, keep: &[(&'static str, &Path)]) -> Result<(), SnapshotError> {
     if place.starts_with(source) {
-        return Err(Error::Inside { place: place.to_owned(), source: source.to_owned() });
+        return Err(SnapshotError::Inside { place: place.to_owned(), source: source.to_owned() });
     }
     let inside = [("its source", source)].into_iter().chain(keep.iter().copied());
     match inside.into_iter().find(|(_, inner)| inner.starts_with(place)) {
-        Some((what, inner)) => Err(Error::Around { place: place.to_owned(), what, inner: inner.to_owned() }),
+        Some((what, inner)) => Err(SnapshotError::Around { place: place.to_owned(), what, inner: inner.to_owned() }),
         None => Ok(()),
     }
 }
@@ -182,20 +182,20 @@ pub fn check_place(source: &Path, place: &Path, keep: &[(&'static str, &Path)]) 
 ///
 /// # Errors
 ///
-/// [`Error::Empty`] and, unless any size will do, [`Error::TooLarge`].
+/// [`SnapshotError::Empty`] and, unless any size will do, [`SnapshotError::TooLarge`].
 pub fn check_size<'a>(
     source: &Path,
     files: impl Iterator<Item = (&'a Path, u64)> + Clone,
     any_size: bool,
-) -> Result<(), Error> {
+) -> Result<(), SnapshotError> {
     if files.clone().next().is_none() {
-        return Err(Error::Empty { source: source.to_owned() });
+        return Err(SnapshotError::Empty { source: source.to_owned() });
     }
     let bytes = files.clone().map(|(_, size)| size).fold(0, u64::saturating_add);
     if any_size || bytes <= SIZE_LIMIT {
         return Ok(());
     }
-    Err(Error::TooLarge { source: source.to_owned(), bytes, largest: largest(files) })
+    Err(SnapshotError::TooLarge { source: source.to_owned(), bytes, largest: largest(files) })
 }
 
 /// The largest entries: at the top, or further down where one entry has most of its folder's bytes.

@@ -12,38 +12,42 @@ fn slurm(src: Option<&str>, dst: Option<&str>, auto_dst: Option<&str>) -> Slurm 
     }
 }
 
-fn decided(slurm: &Slurm, wish: Wish) -> Result<Option<Request>, String> {
+fn decided(slurm: &Slurm, wish: SnapshotFlags) -> Result<Option<Request>, String> {
     decide(slurm, Path::new("/home/u"), wish).map_err(|error| error.to_string())
 }
 
-const ZIP: Wish = Wish { zip: true, multicopy: false, nocodecopy: false, skip_size_check: false };
-const MULTI: Wish = Wish { zip: false, multicopy: true, nocodecopy: false, skip_size_check: false };
-const NONE: Wish = Wish { zip: false, multicopy: false, nocodecopy: true, skip_size_check: false };
+const ZIP: SnapshotFlags = SnapshotFlags { zip: true, multicopy: false, nocodecopy: false, skip_size_check: false };
+const MULTI: SnapshotFlags = SnapshotFlags { zip: false, multicopy: true, nocodecopy: false, skip_size_check: false };
+const NONE: SnapshotFlags = SnapshotFlags { zip: false, multicopy: false, nocodecopy: true, skip_size_check: false };
 
 #[test]
 fn keys_and_flags_decide_together() {
     let request = |mode, place, reuse| Some(Request { mode, source: PathBuf::from("/home/u/p"), place, reuse });
-    let at = |path: &str| Place::At(PathBuf::from(path));
-    let below = || Place::Below(PathBuf::from("/d"));
+    let at = |path: &str| SnapshotTarget::At(PathBuf::from(path));
+    let below = || SnapshotTarget::Below(PathBuf::from("/d"));
     let exact = slurm(Some("p"), Some("../c"), None);
     let fresh = slurm(Some("p"), None, Some("/d"));
     let both = slurm(Some("p"), Some("/c"), Some("/d"));
     for (slurm, wish, expected) in [
-        (&exact, Wish::default(), request(CodeMode::Copy, at("/home/u/../c"), false)),
-        (&fresh, Wish::default(), request(CodeMode::Copy, below(), false)),
-        (&both, Wish::default(), request(CodeMode::Copy, at("/c"), false)),
+        (&exact, SnapshotFlags::default(), request(CodeMode::Copy, at("/home/u/../c"), false)),
+        (&fresh, SnapshotFlags::default(), request(CodeMode::Copy, below(), false)),
+        (&both, SnapshotFlags::default(), request(CodeMode::Copy, at("/c"), false)),
         (&both, ZIP, request(CodeMode::Archive, at("/c.zip"), false)),
         (&fresh, ZIP, request(CodeMode::Archive, below(), false)),
         (&both, MULTI, request(CodeMode::PerJob, at("/c"), false)),
         (&both, NONE, request(CodeMode::Copy, at("/c"), true)),
         (&fresh, NONE, None),
-        (&slurm(None, None, None), Wish::default(), None),
+        (&slurm(None, None, None), SnapshotFlags::default(), None),
         (&slurm(None, None, None), NONE, None),
     ] {
         assert_eq!(decided(slurm, wish), Ok(expected), "{wish:?}");
     }
-    let in_plan =
-        Request { mode: CodeMode::Archive, source: PathBuf::from("/home/u"), place: Place::InPlan, reuse: false };
+    let in_plan = Request {
+        mode: CodeMode::Archive,
+        source: PathBuf::from("/home/u"),
+        place: SnapshotTarget::InPlan,
+        reuse: false,
+    };
     assert_eq!(decided(&slurm(None, None, None), ZIP), Ok(Some(in_plan)));
 }
 
@@ -53,7 +57,7 @@ fn keys_that_lack_each_other_are_refused() {
                   `experiment_copy_auto_dst`; say where the copy goes, or remove the source";
     let place = "the code snapshot is incomplete: SLURM has a destination, but no `experiment_copy_src`; say what is \
                  copied, or remove the destination";
-    for wish in [Wish::default(), ZIP, MULTI, NONE] {
+    for wish in [SnapshotFlags::default(), ZIP, MULTI, NONE] {
         assert_eq!(decided(&slurm(Some("p"), None, None), wish), Err(source.to_owned()));
         assert_eq!(decided(&slurm(None, Some("c"), None), wish), Err(place.to_owned()));
         assert_eq!(decided(&slurm(None, None, Some("c")), wish), Err(place.to_owned()));
@@ -68,7 +72,7 @@ fn experiments_share_a_snapshot_or_have_places_of_their_own() {
     let experiment = |slurm: Slurm| Experiment { slurm, ..crate::experiment::testing::experiment("e", "{}", vec![]) };
     let all = |slurms: &[Slurm]| {
         let experiments: Vec<_> = slurms.iter().cloned().map(experiment).collect();
-        requests(&experiments, Path::new("/home/u"), Wish::default()).map_err(|error| error.to_string())
+        requests(&experiments, Path::new("/home/u"), SnapshotFlags::default()).map_err(|error| error.to_string())
     };
     let a = slurm(Some("a"), Some("/c"), None);
     assert_eq!(all(&[a.clone(), Slurm::default(), a.clone()]).unwrap().len(), 1);

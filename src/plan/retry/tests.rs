@@ -28,14 +28,14 @@ fn original(number: u32, experiments: Vec<ExperimentRecord>, mut runs: Vec<Plann
     Plan { experiments, runs, ..Plan::default() }
 }
 
-fn made(originals: &[Plan], places: &[Place]) -> Plan {
+fn made(originals: &[Plan], places: &[MissingRep]) -> Plan {
     let records = |plan: &Plan| plan.experiments.iter().map(|experiment| experiment.record.clone()).collect();
     let originals: Vec<_> = originals.iter().map(|plan| Original { experiments: records(plan), plan }).collect();
     build(&originals, places, |_| 1001)
 }
 
-fn place(plan: usize, run: u32, rep: u32) -> Place {
-    Place { plan, run, rep }
+fn place(plan: usize, run: u32, rep: u32) -> MissingRep {
+    MissingRep { plan, run, rep }
 }
 
 #[test]
@@ -64,16 +64,16 @@ fn what_is_alike_in_two_plans_is_bundled_together() {
 #[test]
 fn the_reasons_are_told() {
     let mut picked = Picked::default();
-    for (standing, only) in [
-        (Standing::Crashed, &[][..]),
-        (Standing::TimedOut, &[]),
-        (Standing::Completed, &[]),
-        (Standing::Queued, &[]),
-        (Standing::Lost, &[Standing::Crashed]),
+    for (effective, only) in [
+        (EffectiveState::Crashed, &[][..]),
+        (EffectiveState::TimedOut, &[]),
+        (EffectiveState::Completed, &[]),
+        (EffectiveState::Queued, &[]),
+        (EffectiveState::Lost, &[EffectiveState::Crashed]),
     ] {
-        picked.add(place(0, 0, 0), standing, wanted(standing, only));
+        picked.add(place(0, 0, 0), effective, wanted(effective, only));
     }
-    picked.add(place(0, 0, 0), Standing::Completed, Wanted::No(LeftOut::OtherParams));
+    picked.add(place(0, 0, 0), EffectiveState::Completed, Wanted::No(LeftOut::OtherParams));
     assert_eq!(
         picked.summary(),
         "to retry: 1 crashed, 1 timed out\n\
@@ -90,7 +90,7 @@ proptest! {
         shape in prop::collection::vec((prop::collection::vec(prop::collection::vec(0..9usize, 1..6), 1..4), 1..5u32), 1..4),
         only in prop::collection::vec(0..9usize, 0..4),
     ) {
-        let only: Vec<_> = only.into_iter().map(|index| Standing::ALL[index]).collect();
+        let only: Vec<_> = only.into_iter().map(|index| EffectiveState::ALL[index]).collect();
         let experiments: Vec<_> =
             shape.iter().enumerate().map(|(number, (_, per_job))| record(&format!("e{number}"), *per_job)).collect();
         let mut runs = Vec::new();
@@ -99,7 +99,7 @@ proptest! {
             for standings in runs_of {
                 let line = u32::try_from(runs.len()).unwrap();
                 for (index, rep) in standings.iter().zip(0..) {
-                    picked.add(place(0, line, rep), Standing::ALL[*index], wanted(Standing::ALL[*index], &only));
+                    picked.add(place(0, line, rep), EffectiveState::ALL[*index], wanted(EffectiveState::ALL[*index], &only));
                 }
                 runs.push(run(number, &format!("r{line}")));
             }
@@ -107,8 +107,8 @@ proptest! {
         let mut expected = Vec::new();
         for (line, standings) in shape.iter().flat_map(|(runs, _)| runs).enumerate() {
             for (index, rep) in standings.iter().zip(0..) {
-                let standing = Standing::ALL[*index];
-                if standing.is_missing() && (only.is_empty() || only.contains(&standing)) {
+                let effective = EffectiveState::ALL[*index];
+                if effective.is_missing() && (only.is_empty() || only.contains(&effective)) {
                     expected.push((format!("r{line}"), rep));
                 }
             }

@@ -1,10 +1,10 @@
 //! What a user's template may have forgotten, each of which would only show when the jobs fail, or never.
 
-use super::{Error, Script, UserTemplate, limit, shell};
+use super::{Script, ScriptError, UserTemplate, limit, shell};
 
 /// Looks at a rendered script as Slurm and the shell will.
-pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: &str) -> Result<(), Error> {
-    let fail = |problem: String| Err(Error::Template { template: template.path.to_owned(), line: None, problem });
+pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: &str) -> Result<(), ScriptError> {
+    let fail = |problem: String| Err(ScriptError::Template { template: template.path.to_owned(), line: None, problem });
     if !rendered.starts_with("#!") {
         return fail(
             "the first line must name the shell, as `#!/bin/bash` does; sbatch refuses a script without it".to_owned(),

@@ -5,7 +5,7 @@
 //! ends it too. To older versions the words `hetjob` and `packjob` anywhere in a line start another job component.
 //! Its options are then read by `getopt_long`, which takes any unambiguous beginning of a name for the name.
 
-use super::{Error, Script, limit, text};
+use super::{Script, ScriptError, limit, text};
 use crate::config::{SbatchArg, Slurm, option};
 use crate::plan::bundle::PlannedArray;
 
@@ -46,7 +46,7 @@ impl Directive {
 }
 
 /// Every `#SBATCH` line of a script. An entry of `sbatch_args` replaces the line that cw2 would write for the same option.
-pub(super) fn lines(script: &Script<'_>) -> Result<Vec<String>, Error> {
+pub(super) fn lines(script: &Script<'_>) -> Result<Vec<String>, ScriptError> {
     let users = users(script)?;
     let mut own = basic(script)?;
     own.extend(resources(script)?);
@@ -56,7 +56,7 @@ pub(super) fn lines(script: &Script<'_>) -> Result<Vec<String>, Error> {
 }
 
 /// The lines a template of the original's kind cannot name one by one: `%%sbatch_args%%`.
-pub(super) fn remaining_lines(script: &Script<'_>) -> Result<Vec<String>, Error> {
+pub(super) fn remaining_lines(script: &Script<'_>) -> Result<Vec<String>, ScriptError> {
     let users = users(script)?;
     let mut own = Vec::new();
     if let Some(memory) = &script.slurm().mem_per_cpu {
@@ -68,7 +68,7 @@ pub(super) fn remaining_lines(script: &Script<'_>) -> Result<Vec<String>, Error>
 }
 
 /// What every script says.
-fn basic(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
+fn basic(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     let log = format!("{}/%A_%a.log", log_pattern(script)?);
     Ok(vec![
         with_value("job-name", &script.job_name())?,
@@ -79,7 +79,7 @@ fn basic(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
 }
 
 /// What the SLURM document asks of the cluster.
-fn resources(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
+fn resources(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     let slurm = script.slurm();
     let keys = [
         ("partition", slurm.partition.clone()),
@@ -108,7 +108,7 @@ fn behaviour(script: &Script<'_>) -> Vec<Directive> {
 }
 
 /// The entries of `sbatch_args`, in their order.
-fn users(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
+fn users(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     let mut directives = Vec::new();
     for (key, arg) in &script.slurm().sbatch_args {
         let long = long_name(key)?;
@@ -125,8 +125,8 @@ fn users(script: &Script<'_>) -> Result<Vec<Directive>, Error> {
 }
 
 /// The long name of an option that a user may set.
-fn long_name(key: &str) -> Result<&str, Error> {
-    let refuse = |problem: &str| Error::Key { key: key.to_owned(), problem: problem.to_owned() };
+fn long_name(key: &str) -> Result<&str, ScriptError> {
+    let refuse = |problem: &str| ScriptError::Key { key: key.to_owned(), problem: problem.to_owned() };
     if key.starts_with('-') {
         return Err(refuse("write the option's name without dashes"));
     }
@@ -150,13 +150,13 @@ fn long_name(key: &str) -> Result<&str, Error> {
     }
 }
 
-fn with_value(key: &str, value: &str) -> Result<Directive, Error> {
+fn with_value(key: &str, value: &str) -> Result<Directive, ScriptError> {
     let value = quote_sbatch(value).map_err(|_| control(key))?;
     Ok(Directive { key: key.to_owned(), value: Some(value) })
 }
 
-fn control(key: &str) -> Error {
-    Error::Value { key: key.to_owned(), problem: "it holds a line break or another control character".to_owned() }
+fn control(key: &str) -> ScriptError {
+    ScriptError::Value { key: key.to_owned(), problem: "it holds a line break or another control character".to_owned() }
 }
 
 /// The value of `--array`.
@@ -169,32 +169,32 @@ pub(super) fn array_spec(array: &PlannedArray) -> String {
 }
 
 /// The log folder as part of a file name pattern, in which Slurm takes `%` for a field and a backslash for "no fields".
-pub(super) fn log_pattern(script: &Script<'_>) -> Result<String, Error> {
+pub(super) fn log_pattern(script: &Script<'_>) -> Result<String, ScriptError> {
     let folder = text(&script.log_folder())?;
     check_log_folder(&folder)?;
     Ok(folder.replace('%', "%%"))
 }
 
-fn check_log_folder(folder: &str) -> Result<(), Error> {
+fn check_log_folder(folder: &str) -> Result<(), ScriptError> {
     if !folder.contains('\\') {
         return Ok(());
     }
     let problem =
         format!("Slurm fills in no job numbers where a path has a backslash: `{folder}`; choose another folder");
-    Err(Error::Value { key: "slurm_log".to_owned(), problem })
+    Err(ScriptError::Value { key: "slurm_log".to_owned(), problem })
 }
 
 /// What no script can hold of the keys of SLURM, each with the way to it.
-pub fn unfit(slurm: &Slurm) -> Vec<(Vec<&str>, Error)> {
+pub fn unfit(slurm: &Slurm) -> Vec<(Vec<&str>, ScriptError)> {
     let options =
         slurm.sbatch_args.iter().filter_map(|(key, _)| Some((vec!["sbatch_args", key], long_name(key).err()?)));
     let requeue = (limit::requeues(slurm) > 0).then(|| slurm.given_as("no-requeue")).flatten();
     let requeue = requeue.map(|key| {
         let problem = "`requeue` asks for the opposite; remove one of them".to_owned();
-        (vec!["sbatch_args", key], Error::Key { key: key.to_owned(), problem })
+        (vec!["sbatch_args", key], ScriptError::Key { key: key.to_owned(), problem })
     });
-    let memory =
-        memory(slurm).map(|(key, problem)| (vec!["sbatch_args", key], Error::Key { key: key.to_owned(), problem }));
+    let memory = memory(slurm)
+        .map(|(key, problem)| (vec!["sbatch_args", key], ScriptError::Key { key: key.to_owned(), problem }));
     let log = slurm.slurm_log.as_deref().and_then(|folder| check_log_folder(folder).err());
     options.chain(requeue).chain(memory).chain(log.map(|error| (vec!["slurm_log"], error))).collect()
 }
@@ -214,7 +214,7 @@ fn memory(slurm: &Slurm) -> Option<(&str, String)> {
 /// # Errors
 ///
 /// A control character: no line can hold it.
-pub fn quote_sbatch(value: &str) -> Result<String, Error> {
+pub fn quote_sbatch(value: &str) -> Result<String, ScriptError> {
     if value.chars().any(char::is_control) {
         return Err(control(value));
     }

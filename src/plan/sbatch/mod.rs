@@ -86,7 +86,7 @@ pub struct UserTemplate<'a> {
 
 /// Why there is no script.
 #[derive(Debug)]
-pub enum Error {
+pub enum ScriptError {
     /// A value that no `#SBATCH` line can hold.
     Value {
         /// Its key.
@@ -121,32 +121,34 @@ pub enum Error {
     },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Value { key, problem } => write!(f, "the value of `{key}` cannot be handed to Slurm: {problem}"),
-            Error::Key { key, problem } => write!(f, "`{key}` has no place in `sbatch_args`: {problem}"),
-            Error::Path(path) => {
+            ScriptError::Value { key, problem } => {
+                write!(f, "the value of `{key}` cannot be handed to Slurm: {problem}")
+            }
+            ScriptError::Key { key, problem } => write!(f, "`{key}` has no place in `sbatch_args`: {problem}"),
+            ScriptError::Path(path) => {
                 write!(
                     f,
                     "the path `{}` cannot stand in a script: it must be UTF-8 without line breaks; rename it",
                     path.display().to_string().escape_debug()
                 )
             }
-            Error::Jinja { template, error } => {
+            ScriptError::Jinja { template, error } => {
                 let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
                 let why = render::explain(error);
                 write!(f, "{}{line}: {why}; the names a template can use are {}", template.display(), NAMES.join(", "))
             }
-            Error::Template { template, line: Some(line), problem } => {
+            ScriptError::Template { template, line: Some(line), problem } => {
                 write!(f, "{}:{line}: {problem}", template.display())
             }
-            Error::Template { template, line: None, problem } => write!(f, "{}: {problem}", template.display()),
+            ScriptError::Template { template, line: None, problem } => write!(f, "{}: {problem}", template.display()),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for ScriptError {}
 
 /// The folder of Slurm's own logs: `slurm_log`, relative to the working directory, or a folder of the plan's.
 /// Slurm does not create it.
@@ -162,7 +164,7 @@ pub fn log_folder(slurm: &Slurm, workdir: &Path, plan: &Path) -> PathBuf {
 /// # Errors
 ///
 /// A value or key that Slurm would not read as it is meant, a path that is no text, a template that cannot work.
-pub fn render(script: &Script<'_>, template: Option<&UserTemplate<'_>>) -> Result<String, Error> {
+pub fn render(script: &Script<'_>, template: Option<&UserTemplate<'_>>) -> Result<String, ScriptError> {
     let Some(template) = template else {
         let default = UserTemplate { path: Path::new("sbatch.sh.j2"), text: DEFAULT_TEMPLATE };
         return jinja(script, &default);
@@ -195,13 +197,13 @@ const NAMES: [&str; 15] = [
     "slurm",
 ];
 
-fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Error> {
-    crate::run::size::check(template.text).map_err(|problem| Error::Template {
+fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, ScriptError> {
+    crate::run::size::check(template.text).map_err(|problem| ScriptError::Template {
         template: template.path.to_owned(),
         line: None,
         problem,
     })?;
-    let failed = |error| Error::Jinja { template: template.path.to_owned(), error: Box::new(error) };
+    let failed = |error| ScriptError::Jinja { template: template.path.to_owned(), error: Box::new(error) };
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -304,15 +306,15 @@ fn slurm_keys(script: &Script<'_>) -> Jinja {
 }
 
 /// A path as text that fits on one line.
-fn text(path: &Path) -> Result<String, Error> {
+fn text(path: &Path) -> Result<String, ScriptError> {
     match path.to_str() {
         Some(text) if !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        _ => Err(Error::Path(path.to_owned())),
+        _ => Err(ScriptError::Path(path.to_owned())),
     }
 }
 
-fn quote_path(path: &Path) -> Result<String, Error> {
-    quote::word(&text(path)?).map_err(|_| Error::Path(path.to_owned()))
+fn quote_path(path: &Path) -> Result<String, ScriptError> {
+    quote::word(&text(path)?).map_err(|_| ScriptError::Path(path.to_owned()))
 }
 
 /// The exit code of a failed environment, as everywhere in cw2.

@@ -4,7 +4,7 @@
 //! `#SBATCH` line that holds it.
 
 use super::directives::{self, escape_quoted, inside_quotes, quote_sbatch};
-use super::{Error, Script, UserTemplate, limit, shell, snapshot, text};
+use super::{Script, ScriptError, UserTemplate, limit, shell, snapshot, text};
 use crate::value::Value;
 
 /// What a key stands for.
@@ -39,7 +39,7 @@ fn next_key(text: &str) -> Option<(usize, &str, usize)> {
 }
 
 /// Fills in a template of the original's kind.
-pub(super) fn render(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Error> {
+pub(super) fn render(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, ScriptError> {
     let mut out: Vec<String> = Vec::new();
     let mut command_start = 0;
     let mut continued = false;
@@ -60,7 +60,8 @@ pub(super) fn render(script: &Script<'_>, template: &UserTemplate<'_>) -> Result
             dropping = true;
             continue;
         }
-        let unknown = |problem| Error::Template { template: template.path.to_owned(), line: Some(number), problem };
+        let unknown =
+            |problem| ScriptError::Template { template: template.path.to_owned(), line: Some(number), problem };
         out.extend(fill(script, line, &unknown)?);
     }
     let mut rendered = out.join("\n");
@@ -69,7 +70,11 @@ pub(super) fn render(script: &Script<'_>, template: &UserTemplate<'_>) -> Result
 }
 
 /// One line; `None` where it goes because its value is not given.
-fn fill(script: &Script<'_>, line: &str, failed: &dyn Fn(String) -> Error) -> Result<Option<String>, Error> {
+fn fill(
+    script: &Script<'_>,
+    line: &str,
+    failed: &dyn Fn(String) -> ScriptError,
+) -> Result<Option<String>, ScriptError> {
     let directive = line.starts_with("#SBATCH");
     let comment = line.trim_start().starts_with('#');
     let mut out = String::with_capacity(line.len());
@@ -116,7 +121,7 @@ fn fill(script: &Script<'_>, line: &str, failed: &dyn Fn(String) -> Error) -> Re
     Ok(Some(out))
 }
 
-fn lookup(script: &Script<'_>, key: &str) -> Result<Option<Replacement>, Error> {
+fn lookup(script: &Script<'_>, key: &str) -> Result<Option<Replacement>, ScriptError> {
     let slurm = script.slurm();
     let number = |number: Option<u32>| Replacement::Value(number.map(|number| number.to_string()));
     let value = |value: String| Replacement::Value(Some(value));

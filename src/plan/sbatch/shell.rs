@@ -3,11 +3,11 @@
 //! No `set -eu`: conda's scripts break under it. What cw2 itself writes checks for failure on its own, and a trap looks at
 //! the user's own lines, which are left as written: one by one they may be no commands at all.
 
-use super::{ENVIRONMENT_FAILURE, Error, Script, limit, looks_expandable, quote_path, snapshot, text};
+use super::{ENVIRONMENT_FAILURE, Script, ScriptError, limit, looks_expandable, quote_path, snapshot, text};
 use crate::run::quote;
 
 /// The lines before the worker; empty where there are none.
-pub(super) fn setup(script: &Script<'_>) -> Result<String, Error> {
+pub(super) fn setup(script: &Script<'_>) -> Result<String, ScriptError> {
     let mut lines: Vec<String> = snapshot::enter(script)?.into_iter().chain(environment(script)?).collect();
     lines.extend(user_lines(script));
     // Last: whatever the lines before it do, the copy comes before its source.
@@ -41,9 +41,9 @@ fn guard() -> String {
 
 /// Activates `venv`: the folder of a virtual environment, or what conda knows by this name or path. The worker must not start
 /// in a broken environment, so a failure ends the script.
-pub(super) fn environment(script: &Script<'_>) -> Result<Option<String>, Error> {
+pub(super) fn environment(script: &Script<'_>) -> Result<Option<String>, ScriptError> {
     let Some(venv) = script.slurm().venv.as_deref().filter(|venv| !venv.is_empty()) else { return Ok(None) };
-    let unfit = || Error::Value {
+    let unfit = || ScriptError::Value {
         key: "venv".to_owned(),
         problem: "it holds a line break or another control character".to_owned(),
     };
@@ -94,7 +94,7 @@ fn leading_variable(path: &str) -> Option<(&str, &str)> {
 }
 
 /// The last lines. `exec`, because a shell that waits for a child holds back the signals Slurm sends it.
-pub(super) fn worker(script: &Script<'_>) -> Result<String, Error> {
+pub(super) fn worker(script: &Script<'_>) -> Result<String, ScriptError> {
     let mut lines = String::new();
     if script.slurm().cpus_per_task.is_some() || script.slurm().given_as("cpus-per-task").is_some() {
         // srun does not take it over by itself since Slurm 22.05.
@@ -103,9 +103,12 @@ pub(super) fn worker(script: &Script<'_>) -> Result<String, Error> {
     let (binary, plan) = (quote_path(script.binary)?, quote_path(script.plan)?);
     let own_arg = |arg: &String| match quote::word(arg).ok() {
         Some(arg) => Ok(format!(" {arg}")),
-        None => Err(Error::Value { key: "worker_args".to_owned(), problem: "holds a null byte; remove it".to_owned() }),
+        None => Err(ScriptError::Value {
+            key: "worker_args".to_owned(),
+            problem: "holds a null byte; remove it".to_owned(),
+        }),
     };
-    let own_args = script.own_args.iter().map(own_arg).collect::<Result<String, Error>>()?;
+    let own_args = script.own_args.iter().map(own_arg).collect::<Result<String, ScriptError>>()?;
     if [&binary, &plan, &own_args].into_iter().any(|text| looks_expandable(text)) {
         lines.push_str("# shellcheck disable=SC2016\n");
     }

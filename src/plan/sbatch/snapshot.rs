@@ -1,11 +1,11 @@
 //! The lines of a script that lead into a code snapshot.
 
-use super::{Code, ENVIRONMENT_FAILURE, Error, Script, looks_expandable, quote_path, text};
+use super::{Code, ENVIRONMENT_FAILURE, Script, ScriptError, looks_expandable, quote_path, text};
 use crate::plan::code::PathEntry;
 use crate::run::quote;
 
 /// The folder of the job's own copy, as a word of the shell: only the element knows its number.
-fn own_copy(script: &Script<'_>, code: Code<'_>) -> Result<String, Error> {
+fn own_copy(script: &Script<'_>, code: Code<'_>) -> Result<String, ScriptError> {
     let folder = quote_path(code.folder)?;
     Ok(match script.array.record.offset {
         0 => format!("{folder}/\"$SLURM_ARRAY_TASK_ID\""),
@@ -14,7 +14,7 @@ fn own_copy(script: &Script<'_>, code: Code<'_>) -> Result<String, Error> {
 }
 
 /// Goes into the job's own copy; nothing where all jobs run in one.
-pub(super) fn enter(script: &Script<'_>) -> Result<Option<String>, Error> {
+pub(super) fn enter(script: &Script<'_>) -> Result<Option<String>, ScriptError> {
     let Some(code) = script.code.filter(|code| code.per_job) else { return Ok(None) };
     let folder = own_copy(script, code)?;
     let disable = shellcheck(&folder);
@@ -24,7 +24,7 @@ pub(super) fn enter(script: &Script<'_>) -> Result<Option<String>, Error> {
 }
 
 /// Sets `PYTHONPATH`. What modules and `sh_lines` put there stays, behind it.
-pub(super) fn python_path(script: &Script<'_>) -> Result<Option<String>, Error> {
+pub(super) fn python_path(script: &Script<'_>) -> Result<Option<String>, ScriptError> {
     let Some(code) = script.code else { return Ok(None) };
     let copy = if code.per_job { own_copy(script, code)? } else { quote_path(code.folder)? };
     // No entry can hold a colon.

@@ -64,7 +64,7 @@ impl Case {
         Case { array: array(slurm), plan, workdir, binary: "/home/u/.cargo/bin/cw2", own_args: Vec::new(), code: None }
     }
 
-    fn render(&self, template: Option<&str>) -> Result<String, Error> {
+    fn render(&self, template: Option<&str>) -> Result<String, ScriptError> {
         let script = Script {
             array: &self.array,
             plan: Path::new(self.plan),

@@ -30,7 +30,7 @@ fn written(root: &Path) -> PathBuf {
         counts: plan.counts(),
         arrays: plan.arrays.iter().map(|array| array.record.clone()).collect(),
     };
-    let folder = writer.finish::<Error>(|_| Ok((manifest.clone(), Vec::new()))).unwrap();
+    let folder = writer.finish::<StoreError>(|_| Ok((manifest.clone(), Vec::new()))).unwrap();
     assert_eq!(Plan::open(&folder).unwrap().read().unwrap(), plan, "what was written is read");
     folder
 }

@@ -7,7 +7,7 @@ use crate::plan::{Plan, layout};
 use crate::store::indexed::Writer;
 use crate::store::made::MadeFolders;
 use crate::store::seal::seal;
-use crate::store::{Error, Result, atomic, exists, files};
+use crate::store::{Result, StoreError, atomic, exists, files};
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -45,7 +45,7 @@ impl PlanWriter {
                 Ok(folder) => break (folder, made),
                 // Another planner made the folder, failed, and took it away again.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::new("create a plan in", plans, error)),
+                Err(error) => return Err(StoreError::new("create a plan in", plans, error)),
             }
         };
         let id = new_id(folder.path());
@@ -72,7 +72,7 @@ impl PlanWriter {
     /// Adds a verbatim copy of a file, in a folder of the plan.
     pub fn copy(&self, folder: &str, name: &str, text: &str) -> Result<()> {
         let folder = self.folder.path().join(folder);
-        fs::create_dir_all(&folder).map_err(|source| Error::new("create", &folder, source))?;
+        fs::create_dir_all(&folder).map_err(|source| StoreError::new("create", &folder, source))?;
         write_synced(&folder.join(name), text.as_bytes())
     }
 
@@ -99,13 +99,13 @@ impl PlanWriter {
 
     /// Writes manifest and scripts, and gives the plan its number. `head` makes them from the plan's final name; it is
     /// asked again where another planner took the number meanwhile. Returns the plan's folder.
-    pub fn finish<E: From<Error>>(
+    pub fn finish<E: From<StoreError>>(
         self,
         head: impl Fn(&str) -> std::result::Result<(Manifest, Vec<(String, String)>), E>,
     ) -> std::result::Result<PathBuf, E> {
         let folder = self.folder.path();
         let log = folder.join(names::SLURM_LOG);
-        fs::create_dir(&log).map_err(|source| Error::new("create", &log, source))?;
+        fs::create_dir(&log).map_err(|source| StoreError::new("create", &log, source))?;
         let mut number = next_number(&self.plans, self.above)?;
         loop {
             let name = layout::plan_name(number);
@@ -126,7 +126,7 @@ impl PlanWriter {
                 Err(error) if exists(&place) && error.kind() != ErrorKind::PermissionDenied => {
                     number += 1;
                 }
-                Err(error) => return Err(Error::new("create", &place, error).into()),
+                Err(error) => return Err(StoreError::new("create", &place, error).into()),
             }
         }
     }
@@ -167,7 +167,7 @@ pub fn next_number(plans: &Path, above: u32) -> Result<u32> {
     let entries = match fs::read_dir(plans) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(above.saturating_add(1)),
-        Err(error) => return Err(Error::new("read", plans, error)),
+        Err(error) => return Err(StoreError::new("read", plans, error)),
     };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     Ok(numbers.max().unwrap_or(0).max(above).saturating_add(1))
@@ -176,7 +176,7 @@ pub fn next_number(plans: &Path, above: u32) -> Result<u32> {
 fn write_synced(path: &Path, content: &[u8]) -> Result<()> {
     files::create(path)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .map_err(|source| Error::new("write", path, source))
+        .map_err(|source| StoreError::new("write", path, source))
 }
 
 fn json(record: &impl Serialize) -> String {

@@ -1,6 +1,6 @@
 //! A tree as a ZIP archive: for the record only, no job runs in it.
 
-use super::super::{Error, Result, files};
+use super::super::{Result, StoreError, files};
 use super::tree::{Entry, Kind, Tree};
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -11,7 +11,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// Writes the archive of a tree. `path` must not exist.
 pub(super) fn write(tree: &Tree, path: &Path) -> Result<()> {
-    let fail = |source| Error::new("write the archive", path, source);
+    let fail = |source| StoreError::new("write the archive", path, source);
     let file = File::create_new(path).map_err(fail)?;
     let mut archive = ZipWriter::new(BufWriter::new(file));
     for entry in &tree.entries {
@@ -41,7 +41,7 @@ fn add(archive: &mut Archive, tree: &Tree, entry: &Entry) -> Result<zip::result:
         Ok(file) => file,
         // Somebody's temporary file, gone since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(())),
-        Err(error) => return Err(Error::new("copy the code file", &path, error)),
+        Err(error) => return Err(StoreError::new("copy the code file", &path, error)),
     };
     // A file may have grown since it was listed.
     let large = size >= u64::from(u32::MAX) / 2;

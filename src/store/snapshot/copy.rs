@@ -3,7 +3,7 @@
 //! A file shares its blocks with the original where the file system can do that (`FICLONE`: Btrfs, XFS, bcachefs); a change to
 //! either then leaves the other alone. Hard links would not: a job that writes into its copy would write into all of them.
 
-use super::super::{Error, Result};
+use super::super::{Result, StoreError};
 use super::tree::{Entry, Kind, Tree};
 use crate::plan::layout;
 use rayon::prelude::*;
@@ -24,7 +24,7 @@ pub(super) fn tree(tree: &Tree, to: &Path) -> Result<()> {
 pub(super) fn for_jobs(tree: &Tree, to: &Path, jobs: &[u64]) -> Result<()> {
     folder(to)?;
     fs::set_permissions(to, Permissions::from_mode(tree.mode | 0o700))
-        .map_err(|source| Error::new("create", to, source))?;
+        .map_err(|source| StoreError::new("create", to, source))?;
     let sharing = Sharing::default();
     // First the one that no job runs in; from there the others, on the same file system and with nobody to edit it meanwhile.
     let first = layout::untouched_copy(to);
@@ -62,7 +62,7 @@ fn copy(tree: &Tree, from: &Path, to: &Path, sharing: &Sharing) -> Result<()> {
             Kind::Folder => folder(&to)?,
             Kind::File(_) => file(entry, &from, &to, sharing)?,
             Kind::Link(target) => {
-                symlink(target, &to).map_err(|source| Error::new("create", &to, source))?;
+                symlink(target, &to).map_err(|source| StoreError::new("create", &to, source))?;
                 set_link_time(&to, entry.modified);
             }
         }
@@ -77,7 +77,7 @@ fn copy(tree: &Tree, from: &Path, to: &Path, sharing: &Sharing) -> Result<()> {
 
 fn folder(path: &Path) -> Result<()> {
     // Until it is whole, nobody else needs it.
-    DirBuilder::new().mode(0o700).create(path).map_err(|source| Error::new("create", path, source))
+    DirBuilder::new().mode(0o700).create(path).map_err(|source| StoreError::new("create", path, source))
 }
 
 fn file(entry: &Entry, from: &Path, to: &Path, sharing: &Sharing) -> Result<()> {
@@ -85,9 +85,9 @@ fn file(entry: &Entry, from: &Path, to: &Path, sharing: &Sharing) -> Result<()> 
         Ok(file) => file,
         // Somebody's temporary file, gone since it was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::new("copy the code file", from, error)),
+        Err(error) => return Err(StoreError::new("copy the code file", from, error)),
     };
-    let fail = |source| Error::new("write", to, source);
+    let fail = |source| StoreError::new("write", to, source);
     let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(fail)?;
     sharing.clone_or_copy(&mut original, &mut copy).map_err(fail)?;
     copy.set_times(FileTimes::new().set_modified(entry.modified)).map_err(fail)?;
@@ -95,7 +95,7 @@ fn file(entry: &Entry, from: &Path, to: &Path, sharing: &Sharing) -> Result<()> 
 }
 
 fn seal(folder: &Path, mode: u32, modified: Option<SystemTime>) -> Result<()> {
-    let fail = |source| Error::new("write", folder, source);
+    let fail = |source| StoreError::new("write", folder, source);
     let opened = File::open(folder).map_err(fail)?;
     if let Some(modified) = modified {
         opened.set_times(FileTimes::new().set_modified(modified)).map_err(fail)?;

@@ -10,7 +10,7 @@ mod tree;
 pub use tree::Tree;
 
 use super::made::MadeFolders;
-use super::{Error, Result, exists};
+use super::{Result, StoreError, exists};
 use crate::plan::code;
 use crate::plan::record::CodeMode;
 use std::fs;
@@ -64,7 +64,7 @@ pub fn take(tree: &Tree, mode: CodeMode, target: Target<'_>, jobs: &[u64]) -> Re
         Target::Below(folder, _) => folder,
     };
     let above = MadeFolders::make(folder)?;
-    let fail = |source| Error::new("create a code snapshot in", folder, source);
+    let fail = |source| StoreError::new("create a code snapshot in", folder, source);
     let fresh = tempfile::Builder::new().prefix(".cw2-code-").tempdir_in(folder).map_err(fail)?;
     let fresh = Removed(fresh.keep());
     let content = fresh.0.join("new");
@@ -82,7 +82,7 @@ pub fn take(tree: &Tree, mode: CodeMode, target: Target<'_>, jobs: &[u64]) -> Re
                 if let Some(aside) = &aside {
                     let _ = fs::rename(aside, place);
                 }
-                return Err(Error::new("create", place, source));
+                return Err(StoreError::new("create", place, source));
             }
             (snapshot.place, snapshot.aside) = (place.to_owned(), aside);
         }
@@ -117,13 +117,13 @@ fn rename_to_free(content: &Path, folder: &Path, stamp: &str, mode: CodeMode) ->
             Err(_) if exists(&place) => {}
             Err(error) if mode == CodeMode::Archive && error.kind() != std::io::ErrorKind::NotFound => {
                 // A file system without hard links.
-                fs::rename(content, &place).map_err(|source| Error::new("create", &place, source))?;
+                fs::rename(content, &place).map_err(|source| StoreError::new("create", &place, source))?;
                 return Ok(place);
             }
-            Err(error) => return Err(Error::new("create", &place, error)),
+            Err(error) => return Err(StoreError::new("create", &place, error)),
         }
     }
-    Err(Error::new("create", &folder.join(stamp), std::io::ErrorKind::AlreadyExists.into()))
+    Err(StoreError::new("create", &folder.join(stamp), std::io::ErrorKind::AlreadyExists.into()))
 }
 
 /// Gives what is at a path another name: whoever works in it keeps its files.
@@ -137,7 +137,7 @@ fn move_aside(place: &Path) -> Result<Option<PathBuf>> {
         place.with_file_name(name)
     });
     let aside = names.find(|aside| !exists(aside)).unwrap_or_else(|| place.with_extension("replaced"));
-    fs::rename(place, &aside).map_err(|source| Error::new("move aside", place, source))?;
+    fs::rename(place, &aside).map_err(|source| StoreError::new("move aside", place, source))?;
     Ok(Some(aside))
 }
 

@@ -1,6 +1,6 @@
 //! What of a source is code: its files without those that are ignored.
 
-use super::super::{Error, Result};
+use super::super::{Result, StoreError};
 use ignore::{DirEntry, WalkBuilder};
 use std::collections::HashSet;
 use std::fs;
@@ -72,10 +72,10 @@ impl Tree {
     }
 
     fn walk(source: &Path, walk: &mut WalkBuilder) -> Result<Self> {
-        let metadata = fs::metadata(source).map_err(|error| Error::new("copy the code from", source, error))?;
+        let metadata = fs::metadata(source).map_err(|error| StoreError::new("copy the code from", source, error))?;
         if !metadata.is_dir() {
             let error = std::io::Error::from(std::io::ErrorKind::NotADirectory);
-            return Err(Error::new("copy the code from", source, error));
+            return Err(StoreError::new("copy the code from", source, error));
         }
         let walk = walk.follow_links(false).sort_by_file_name(std::cmp::Ord::cmp).build();
         let mut entries = Vec::new();
@@ -91,7 +91,7 @@ impl Tree {
     }
 
     fn entry(source: &Path, entry: &DirEntry) -> Result<Option<Entry>> {
-        let fail = |error| Error::new("read", entry.path(), error);
+        let fail = |error| StoreError::new("read", entry.path(), error);
         let metadata = match fs::symlink_metadata(entry.path()) {
             Ok(metadata) => metadata,
             // Somebody's temporary file.
@@ -144,9 +144,9 @@ fn is_clutter(entry: &DirEntry) -> bool {
             || Path::new(name).extension().is_some_and(|extension| extension == "pyc"))
 }
 
-fn unreadable(source: &Path, error: &ignore::Error) -> Error {
+fn unreadable(source: &Path, error: &ignore::Error) -> StoreError {
     let text = error.to_string();
     let kind = error.io_error().map_or(std::io::ErrorKind::Other, std::io::Error::kind);
     let advice = format!("{text}; leave it out with a line in `{OWN_IGNORE}`");
-    Error::new("copy the code from", source, std::io::Error::new(kind, advice))
+    StoreError::new("copy the code from", source, std::io::Error::new(kind, advice))
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// Where a repetition is planned, and its element's place in the queue.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct PlannedRep {
     pub plan: usize,
     pub last_plan: usize,
     pub run: u32,
@@ -32,7 +32,7 @@ pub(super) struct Whole<'a> {
 pub(super) struct Planned {
     /// Whether only one plan is added, in which nothing comes twice.
     alone: bool,
-    places: Vec<Place>,
+    places: Vec<PlannedRep>,
     /// Numbers for the runs' folders, and what is known of their repetitions.
     folders: HashMap<PathBuf, usize>,
     known: HashMap<(usize, u32), usize>,
@@ -60,7 +60,14 @@ impl Planned {
                 let experiment = &experiment.record;
                 let reps = (first..first.saturating_add(count)).filter(|rep| wanted(experiment, run, *rep));
                 if let (true, Some(plan)) = (self.alone, number) {
-                    self.places.extend(reps.map(|rep| Place { plan, last_plan: plan, run: line, rep, job, element }));
+                    self.places.extend(reps.map(|rep| PlannedRep {
+                        plan,
+                        last_plan: plan,
+                        run: line,
+                        rep,
+                        job,
+                        element,
+                    }));
                     continue;
                 }
                 let next = self.folders.len();
@@ -75,7 +82,7 @@ impl Planned {
                         }
                         (Entry::Vacant(unknown), Some(plan)) => {
                             unknown.insert(self.places.len());
-                            self.places.push(Place { plan, last_plan: plan, run: line, rep, job, element });
+                            self.places.push(PlannedRep { plan, last_plan: plan, run: line, rep, job, element });
                         }
                         (Entry::Vacant(_), None) => {}
                     }
@@ -85,7 +92,7 @@ impl Planned {
     }
 
     /// In the order of the plans.
-    pub(super) fn in_order(mut self) -> Vec<Place> {
+    pub(super) fn in_order(mut self) -> Vec<PlannedRep> {
         self.places.sort_by_key(|place| place.plan);
         self.places
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(10);
 
 /// Waits for the next tick, where another sync of this process was not long before; returns at once where not.
-pub(super) fn gather() {
+pub(super) fn wait_for_group_sync() {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     /// The tick that the last call fell before; 0 where there was none.
     static LAST: AtomicU64 = AtomicU64::new(0);

@@ -14,26 +14,26 @@ use std::time::{Duration, Instant};
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// An attempt that has begun, and the note of it.
-pub(super) struct Begun<'a> {
+pub(super) struct RunningMarker<'a> {
     owned: &'a Owned,
     status: &'a Status,
     /// When the note is to be written; `None` where it was.
     due: Cell<Option<Instant>>,
 }
 
-impl<'a> Begun<'a> {
+impl<'a> RunningMarker<'a> {
     /// An attempt before which there was none: noted when it lasts.
     pub(super) fn first(owned: &'a Owned, status: &'a Status) -> Self {
-        Begun { owned, status, due: Cell::new(Some(Instant::now() + AT_ONCE)) }
+        RunningMarker { owned, status, due: Cell::new(Some(Instant::now() + AT_ONCE)) }
     }
 
     /// An attempt after others: noted now, or it would be taken for the last one of them.
     pub(super) fn again(owned: &'a Owned, status: &'a Status) -> Result<Self> {
         owned.write_status(status)?;
-        Ok(Begun { owned, status, due: Cell::new(None) })
+        Ok(RunningMarker { owned, status, due: Cell::new(None) })
     }
 
-    /// When [`Begun::note`] has something to do.
+    /// When [`RunningMarker::note`] has something to do.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.get()
     }
