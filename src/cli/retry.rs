@@ -44,7 +44,7 @@ pub(super) struct RetryArgs {
     json: bool,
 }
 
-/// A standing that can be retried.
+/// A state that can be retried.
 fn missing(text: &str) -> Result<EffectiveState, String> {
     let key = text.trim().replace(['-', ' '], "_");
     let all = || EffectiveState::ALL.into_iter().filter(|effective| effective.is_missing());

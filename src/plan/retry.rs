@@ -40,9 +40,9 @@ pub enum Wanted {
 /// Why a repetition is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
-    /// It is finished, is running or will be: its standing says so.
+    /// It is finished, is running or will be: its state says so.
     EffectiveState,
-    /// Another experiment, run or number was asked for, or another standing.
+    /// Another experiment, run or number was asked for, or another state.
     NotChosen,
     /// It is finished, but with other parameters: running it again would destroy that.
     OtherParams,
@@ -90,7 +90,7 @@ impl Picked {
         finished.map(|effective| self.left_out.get(&effective).copied().unwrap_or_default()).sum()
     }
 
-    /// How many of each standing are run again, by their keys.
+    /// How many of each state are run again, by their keys.
     pub fn retried(&self) -> Vec<(&'static str, u64)> {
         by_key(&self.retried)
     }

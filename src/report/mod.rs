@@ -1,7 +1,7 @@
 //! What status files say, as tables, texts and JSON: one format a file.
 //!
 //! Values in, values out: no file, no clock, no process. It must not decide how a repetition stands; that is
-//! [`crate::run::standing`].
+//! [`crate::run::effective_state`].
 
 pub mod advice;
 pub mod failures;

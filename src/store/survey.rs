@@ -1,6 +1,6 @@
 //! How every repetition of some plans stands: one look at each status file, in parallel.
 //!
-//! Reads only. What the cluster says comes from the caller; how both go together is [`crate::run::standing`].
+//! Reads only. What the cluster says comes from the caller; how both go together is [`crate::run::effective_state`].
 
 mod planned;
 
