@@ -9,8 +9,12 @@ pub mod begun_again;
 mod error;
 pub mod files;
 pub mod finished;
+#[cfg(feature = "cli")]
+pub mod gather;
 pub mod git;
 mod group_sync;
+#[cfg(feature = "cli")]
+pub mod history;
 pub mod indexed;
 mod lines;
 mod locks;
