@@ -25,7 +25,7 @@ const waste = () => {
   return el("div", { class: "card" }, el("h3", {}, wasted > 0 ? `${duration(wasted)} of ${duration(total)} came to nothing` : `${duration(total)}, and none of it for nothing`),
     el("div", { class: "states tall", role: "img", "aria-label": parts.map((part) => `${duration(part.seconds)} ${part.text}`).join(", ") }, parts.map((part) => el("span", { style: { "flex-grow": part.seconds, "--c": part.colour }, title: `${duration(part.seconds)} ${part.text}` }))),
     el("ul", { class: "legend" }, parts.map((part) => el("li", {}, el("i", { style: { "--c": part.colour } }), `${duration(part.seconds)} ${part.text} (${percent(part.seconds / total)})`))),
-    el("p", { class: "quiet" }, "Time of repetitions, not of jobs. What a crashed repetition did is counted as lost; so is an attempt that was begun again."));
+    el("p", { class: "quiet" }, "Time of repetitions, not of jobs. What crashed, timed out or was lost counts as come to nothing, and so does an attempt that was begun again."));
 };
 
 // How many took how long (or used how much), and where the limit is.

@@ -126,6 +126,7 @@ const curveFigure = () => {
     plot?.addEventListener("click", () => plot.value && toggle(plot.value.group));
     const notes = [];
     if (curve.thinned) notes.push(`${plural(curve.of, "step")} are thinned to ${whole(curve.steps.length)}: of each stretch the last value, the first steps more closely. `);
+    if (curve.left_out > 0) notes.push(`${plural(curve.left_out, "repetition")} of ${whole(curve.left_out + curve.reps.length)} have no curve here, so that this file stays small. `);
     if (groups.length < of) notes.push(`The best ${whole(groups.length)} of ${whole(of)} runs are drawn. `);
     if (points.length < every.length) notes.push(`${plural(every.length - points.length, "point")} at or below zero ${every.length - points.length === 1 ? "has" : "have"} no place on a logarithmic axis. `);
     if (curveOpen(experiment)) notes.push("Nothing is finished yet: these are the repetitions that run or ended early. ");

@@ -16,6 +16,6 @@ const failureCard = (group) => {
 section("failures", "Failures", {
   render: () => {
     if (!data.failures.length) return el("p", { class: "empty" }, repCount && allReps.every(isFinished) ? "Nothing failed. 🌱" : "Nothing failed so far.");
-    return [data.failures.map(failureCard), data.failuresLeftOut > 0 && el("p", { class: "quiet" }, `${plural(data.failuresLeftOut, "kind")} of failures more: \`cw2 status --failed\` tells all.`)];
+    return [data.failures.map(failureCard), data.failures_left_out > 0 && el("p", { class: "quiet" }, `${plural(data.failures_left_out, "kind")} of failures more: \`cw2 status --failed\` tells all.`)];
   },
 });
