@@ -12,7 +12,8 @@ use crate::value::Value;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// What surrounds the jobs of a plan that are to be run here.
 #[derive(Clone, Copy)]
@@ -45,6 +46,8 @@ pub struct Jobs<'a> {
     next: AtomicU64,
     lanes: Vec<Lane>,
     tally: Mutex<Tally>,
+    /// How many [`Task::execute`] are under way.
+    executing: AtomicUsize,
 }
 
 /// What one of the jobs that run at a time may use: a share of this machine's CPUs.
@@ -57,7 +60,8 @@ impl<'a> Jobs<'a> {
     /// All that is allowed goes to one job at a time.
     pub(crate) fn in_turn(setting: Setting<'a>, numbers: Range<u64>) -> Self {
         let lanes = vec![Lane { options: setting.options.clone() }];
-        Jobs { setting, next: AtomicU64::new(numbers.start), numbers, lanes, tally: Mutex::default() }
+        let next = AtomicU64::new(numbers.start);
+        Jobs { setting, numbers, next, lanes, tally: Mutex::default(), executing: AtomicUsize::new(0) }
     }
 
     /// So many at a time, each with its share of the CPUs, and no more slots than that.
@@ -110,6 +114,32 @@ impl<'a> Jobs<'a> {
     /// The shares of this machine, one for each job that may run at a time (`run --jobs`); at least one.
     pub fn lanes(&self) -> &[Lane] {
         &self.lanes
+    }
+
+    /// Waits until `over` holds; false where it gives up: killed by a second signal, nothing was executed any more for as long
+    /// as the grace lasts, and it still did not. Whoever makes it hold calls [`Jobs::wake`].
+    pub(crate) fn wait(&self, over: impl Fn() -> bool) -> bool {
+        let Setting { control, options, .. } = self.setting;
+        let mut idle: Option<Instant> = None;
+        loop {
+            let events = control.events();
+            if over() {
+                return true;
+            }
+            let busy = self.executing.load(Ordering::SeqCst) > 0;
+            idle = if busy || !control.killing() { None } else { idle.or(Some(Instant::now())) };
+            if idle.is_some_and(|since| since.elapsed() >= options.grace) {
+                return false;
+            }
+            // The end of an execution wakes nobody.
+            let look = control.killing().then(|| Instant::now() + Duration::from_millis(100));
+            control.wait(events, look);
+        }
+    }
+
+    /// Lets [`Jobs::wait`] look again.
+    pub(crate) fn wake(&self) {
+        self.setting.control.wake();
     }
 
     /// How they ended, as far as they were executed; how many there are is for the caller to say.
@@ -246,7 +276,9 @@ impl Task<'_> {
             budget: &self.job.budget,
             factory,
         };
+        self.job.jobs.executing.fetch_add(1, Ordering::SeqCst);
         let end = life.live(turn);
+        self.job.jobs.executing.fetch_sub(1, Ordering::SeqCst);
         observer.ended(self.rep, &end);
         if let Some(known) = lock(&self.job.ends).get_mut(self.index) {
             // Executed again, it was found finished: how it ended then is what counts.
