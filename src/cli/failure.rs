@@ -52,12 +52,3 @@ impl Failure {
         }
     }
 }
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            return Failure::ClosedPipe;
-        }
-        Failure::Environment(format!("cannot write standard output: {error}"))
-    }
-}

@@ -10,5 +10,6 @@ pub mod failures;
 pub mod human;
 pub mod planned;
 pub mod progress;
+pub mod status;
 pub mod status_json;
 pub mod status_table;

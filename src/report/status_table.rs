@@ -2,22 +2,8 @@
 
 use super::human;
 use super::progress::{Estimate, Progress};
+use super::status::Row;
 use crate::run::effective_state::EffectiveState;
-
-/// One line: an experiment or a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The folder its plans lie in.
-    pub path: String,
-    /// The experiment's name.
-    pub experiment: String,
-    /// The run's, where runs are told.
-    pub run: Option<String>,
-    /// How far it is.
-    pub progress: Progress,
-    /// When it will be done.
-    pub estimate: Estimate,
-}
 
 /// Cells of the bar.
 const BAR: u64 = 20;
