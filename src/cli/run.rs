@@ -41,7 +41,10 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         jobs: args.jobs,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet))?;
+    // What it prints goes to the terminal.
+    let debugs = options.reading.debug;
+    let ran =
+        ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet || debugs))?;
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");
