@@ -5,6 +5,7 @@
 
 pub mod cancel;
 pub mod draft;
+pub mod exec;
 pub mod failure;
 pub mod freeze;
 pub mod list;

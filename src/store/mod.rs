@@ -27,6 +27,8 @@ pub mod plans;
 pub mod rep;
 pub mod repetitions;
 pub mod requeues;
+#[cfg(feature = "cli")]
+pub mod scratch;
 mod seal;
 #[cfg(feature = "cli")]
 pub mod snapshot;
