@@ -20,6 +20,7 @@ mod logs;
 mod plan;
 mod print;
 mod report;
+mod results;
 mod retry;
 mod run;
 mod show;
@@ -85,6 +86,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Run one repetition by hand, in the foreground, as its job would
     Exec(exec::ExecArgs),
+    /// Print what repetitions measured, as a table
+    Results(results::ResultsArgs),
     /// Plan again what earlier plans left undone: crashed, timed out, interrupted, lost, never started
     Retry(retry::RetryArgs),
     /// Take plans, or chosen repetitions of them, off the cluster
@@ -224,6 +227,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Show(args) => show::show(&args),
         Command::Report(args) => report::report(&args, cli.verbosity.quiet),
         Command::Exec(args) => exec::exec(&args, program, cli.verbosity.quiet),
+        Command::Results(args) => results::results(&args, cli.verbosity.quiet),
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),

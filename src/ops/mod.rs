@@ -15,6 +15,7 @@ pub mod notice;
 pub mod plan;
 pub mod program;
 pub mod report;
+pub mod results;
 pub mod retry;
 pub mod run;
 pub mod select;
