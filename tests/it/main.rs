@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attempts;
+mod browser;
 mod cancel;
 mod commands;
 mod corpus;
@@ -23,6 +24,7 @@ mod native;
 mod plan;
 mod programs;
 mod project;
+mod report;
 mod results;
 mod retry;
 mod slurm;

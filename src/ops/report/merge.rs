@@ -4,10 +4,11 @@
 
 use super::{Looked, some};
 use crate::ops::select::shown;
-use crate::report::html::found::{Rep, Run, series};
+use crate::report::html::found::{Rep, series};
+use crate::report::results::params;
 use crate::run::effective_state::{Cluster, EffectiveState, Worker, effective};
 use crate::store;
-use crate::store::gather::{self, Gathered};
+use crate::store::gather::{Gathered, Run};
 use crate::store::survey::{Seen, Survey, id_of};
 use crate::value::Value;
 use rayon::prelude::*;
@@ -44,12 +45,15 @@ impl Merged {
         if let Some(looked) = looked {
             merged.add_planned(found, looked, &mut places, &mut taken);
         }
-        for (place, rep) in found.reps.iter().enumerate().filter(|(place, _)| !taken.contains(place)) {
-            let Some(run) = run_of(found, rep.run) else { continue };
+        let mut others: Vec<_> = found.reps.iter().enumerate().filter(|(place, _)| !taken.contains(place)).collect();
+        let ranks = ranks(&found.runs);
+        others.sort_by_key(|(_, rep)| ranks.get(rep.run).copied());
+        for (place, rep) in others {
+            let Some(run) = found.runs.get(rep.run) else { continue };
             if !wanted.is_empty() && !wanted.contains(&run.experiment) {
                 continue;
             }
-            let run = merged.place(&mut places, Some(rep.run), run);
+            let run = merged.place(&mut places, Some(rep.run), run.clone());
             let origin = Origin { gathered: Some(place), planned: false };
             merged.push(origin, unread(run, rep.number, &rep.dir, EffectiveState::Pending, rep.code));
         }
@@ -70,7 +74,7 @@ impl Merged {
         let canonical = |dir: &Path| store::canonical(dir).unwrap_or_else(|_| dir.to_owned());
         let dirs: Vec<PathBuf> = found.reps.par_iter().map(|rep| canonical(&rep.dir)).collect();
         let by_dir: HashMap<PathBuf, usize> = dirs.into_iter().zip(0..).collect();
-        let names = |run: &gather::Run| (run.experiment.clone(), run.name.clone());
+        let names = |run: &Run| (run.experiment.clone(), run.name.clone());
         // A planned repetition without a directory belongs to the run of its name that was begun.
         let begun: HashMap<(String, String), usize> = found.runs.iter().map(names).zip(0..).collect();
         let numbers: HashSet<(usize, u32)> = found.reps.iter().map(|rep| (rep.run, rep.number)).collect();
@@ -88,11 +92,13 @@ impl Merged {
                 continue;
             }
             let of = own.map(|rep| rep.run).or(of_name);
-            let value = of.and_then(|place| run_of(found, place)).unwrap_or_else(|| Run {
+            let value = of.and_then(|place| found.runs.get(place)).cloned().unwrap_or_else(|| Run {
                 experiment: experiment.name.clone(),
                 name: run.run.clone(),
                 params: params_of(&looked.survey, seen),
+                repetitions: experiment.repetitions,
                 objective: None,
+                sources: None,
             });
             let run = self.place(places, of, value);
             let mut rep = unread(run, seen.rep, &dir, seen.effective, own.and_then(|rep| rep.code));
@@ -146,14 +152,25 @@ fn unread(run: usize, number: u32, dir: &Path, effective: EffectiveState, versio
     Rep { run, number, dir: shown(dir), effective, slurm: None, status: None, metrics: Vec::new(), version }
 }
 
-fn run_of(found: &Gathered, place: usize) -> Option<Run> {
-    let gather::Run { experiment, name, params, objective, .. } = found.runs.get(place)?;
-    Some(Run {
-        experiment: experiment.clone(),
-        name: name.clone(),
-        params: params.clone(),
-        objective: objective.clone(),
-    })
+/// Of each run its place where no plan tells one: by experiment, then by the parameters that vary.
+fn ranks(runs: &[Run]) -> Vec<usize> {
+    let varying = params::varying(runs);
+    let by_params = |a: &Run, b: &Run| {
+        let mut orders =
+            varying.iter().map(|name| params::compare(params::get(&a.params, name), params::get(&b.params, name)));
+        orders.find(|order| order.is_ne())
+    };
+    let mut order: Vec<(usize, &Run)> = runs.iter().enumerate().collect();
+    order.sort_by(|(_, a), (_, b)| {
+        a.experiment.cmp(&b.experiment).then_with(|| by_params(a, b).unwrap_or(std::cmp::Ordering::Equal))
+    });
+    let mut ranks = vec![0; runs.len()];
+    for (rank, (place, _)) in order.into_iter().enumerate() {
+        if let Some(own) = ranks.get_mut(place) {
+            *own = rank;
+        }
+    }
+    ranks
 }
 
 fn params_of(survey: &Survey, seen: &Seen) -> Value {

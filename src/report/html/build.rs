@@ -6,11 +6,15 @@ use super::page::{Experiment, Failure, Metric, Objective, Page, Reps, Run};
 use crate::report::common_cause::{self, Facts};
 use crate::report::failures::{self, Failed};
 use crate::report::progress::{self, Estimate, Progress};
+use crate::report::results::params;
 use crate::report::status_table;
 use crate::run::effective_state::EffectiveState;
 use crate::run::status::{State, Status};
-use crate::value::{Map, Value};
+use crate::value::Value;
 use indexmap::{IndexMap, IndexSet};
+
+/// The parameters of a run by their dotted names.
+type Params<'a> = IndexMap<String, &'a Value>;
 
 /// Kinds of failures that are told.
 const KINDS: usize = 25;
@@ -25,11 +29,10 @@ const NUMBERS: usize = 120_000;
 pub fn build(found: Found) -> Page {
     let experiments: IndexSet<String> = found.runs.iter().map(|run| run.experiment.clone()).collect();
     let place = |name: &str| experiments.get_index_of(name).unwrap_or_default();
-    let params: Vec<Map> = found.runs.iter().map(|run| flat(&run.params)).collect();
-    let varying: Vec<Vec<String>> = experiments
-        .iter()
-        .map(|name| varying(found.runs.iter().zip(&params).filter(|(run, _)| run.experiment == *name).map(|(_, p)| p)))
-        .collect();
+    let params: Vec<Params<'_>> = found.runs.iter().map(|run| params::flat(&run.params)).collect();
+    let of =
+        |name: &String| params::varying(found.runs.iter().filter(|run| run.experiment == *name).collect::<Vec<_>>());
+    let varying: Vec<Vec<String>> = experiments.iter().map(of).collect();
     let mut progress = vec![Progress::default(); experiments.len()];
     for rep in &found.reps {
         let experiment = found.runs.get(rep.run).map(|run| place(&run.experiment));
@@ -64,7 +67,8 @@ pub fn build(found: Found) -> Page {
     for (run, params) in found.runs.iter().zip(&params) {
         let experiment = place(&run.experiment);
         let names = varying.get(experiment).map(Vec::as_slice).unwrap_or_default();
-        let params = names.iter().map(|name| params.get(name).map_or(serde_json::Value::Null, json)).collect();
+        let params =
+            names.iter().map(|name| params.get(name).map_or(serde_json::Value::Null, |value| json(value))).collect();
         page.runs.push(Run { experiment, name: run.name.clone(), params });
     }
     page.reps = columns(&found);
@@ -108,37 +112,6 @@ fn estimate(parts: &[Progress], cluster_known: bool) -> Option<String> {
     }
 }
 
-/// Nested parameters by their keys with dots between them.
-fn flat(params: &Value) -> Map {
-    fn add(out: &mut Map, name: String, value: &Value) {
-        match value {
-            Value::Map(map) if !map.is_empty() => {
-                let dot = if name.is_empty() { "" } else { "." };
-                map.iter().for_each(|(key, value)| add(out, format!("{name}{dot}{key}"), value));
-            }
-            Value::Null if name.is_empty() => {}
-            other => drop(out.insert(name, other.clone())),
-        }
-    }
-    let mut out = Map::new();
-    add(&mut out, String::new(), params);
-    out
-}
-
-/// The parameters that differ between these runs, or that some of them have not.
-fn varying<'a>(runs: impl Iterator<Item = &'a Map> + Clone) -> Vec<String> {
-    let names: IndexSet<&String> = runs.clone().flat_map(Map::keys).collect();
-    let differs = |name: &&&String| {
-        let mut values = runs.clone().map(|params| params.get(**name));
-        let first = values.next().flatten();
-        values.any(|value| match (first, value) {
-            (Some(first), Some(value)) => !first.same(value),
-            (first, value) => first.is_some() || value.is_some(),
-        })
-    };
-    names.iter().filter(differs).map(|name| (*name).clone()).collect()
-}
-
 /// A value as the page gets it: numbers, truths and texts as they are, all else as the text of its JSON.
 fn json(value: &Value) -> serde_json::Value {
     let exact = |number: &i128| i64::try_from(*number).ok().filter(|number| number.unsigned_abs() < 1 << 53);
@@ -147,15 +120,7 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Bool(truth) => (*truth).into(),
         Value::Int(number) => exact(number).map_or_else(|| number.to_string().into(), Into::into),
         Value::Float(number) if number.is_finite() => (*number).into(),
-        other => text(other).into(),
-    }
-}
-
-/// A value as a person writes it.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_json(),
+        other => params::text(other).into(),
     }
 }
 
@@ -251,7 +216,7 @@ fn metrics<'a>(
 }
 
 /// Failures that are alike, and how many kinds of them are left out.
-fn failed(found: &Found, params: &[Map], varying: &[Vec<String>], many: bool) -> (Vec<Failure>, usize) {
+fn failed(found: &Found, params: &[Params<'_>], varying: &[Vec<String>], many: bool) -> (Vec<Failure>, usize) {
     use EffectiveState::{Crashed, Lost, TimedOut};
     let is_failed = |rep: &Rep| matches!(rep.effective, Crashed | TimedOut | Lost);
     let all: Vec<(usize, &Rep)> = found.reps.iter().enumerate().filter(|(_, rep)| is_failed(rep)).collect();
@@ -289,9 +254,9 @@ fn failed(found: &Found, params: &[Map], varying: &[Vec<String>], many: bool) ->
 }
 
 /// What may be a cause: the parameters that vary, the machine, the experiment where there are several.
-fn facts(found: &Found, params: &[Map], names: &IndexSet<&str>, many: bool, rep: &Rep) -> Facts {
+fn facts(found: &Found, params: &[Params<'_>], names: &IndexSet<&str>, many: bool, rep: &Rep) -> Facts {
     let own = params.get(rep.run);
-    let values = names.iter().filter_map(|name| Some(((*name).to_owned(), text(own?.get(*name)?))));
+    let values = names.iter().filter_map(|name| Some(((*name).to_owned(), params::text(own?.get(*name)?))));
     let experiment =
         found.runs.get(rep.run).filter(|_| many).map(|run| ("experiment".to_owned(), run.experiment.clone()));
     let host = rep.status.as_ref().map(|status| ("host".to_owned(), status.host.clone()));

@@ -1,12 +1,11 @@
 //! What was read of a sweep, before anything is made of it for a page.
 
 use super::page::{Config, Version};
-use crate::config::metrics::Objective;
 use crate::report::advice::Advice;
 use crate::run::effective_state::EffectiveState;
 use crate::run::history::History;
 use crate::run::status::Status;
-use crate::value::Value;
+use crate::store::gather::Run;
 use jiff::Timestamp;
 use std::collections::HashSet;
 
@@ -37,19 +36,6 @@ pub struct Found {
     pub config: Vec<Config>,
     /// What was requested and used, by experiment.
     pub advice: Vec<Advice>,
-}
-
-/// A run.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// The experiment's name.
-    pub experiment: String,
-    /// Its own.
-    pub name: String,
-    /// Its parameters.
-    pub params: Value,
-    /// What is to be reached.
-    pub objective: Option<Objective>,
 }
 
 /// A repetition.
