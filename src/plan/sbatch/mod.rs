@@ -167,13 +167,18 @@ pub fn log_folder(slurm: &Slurm, workdir: &Path, plan: &Path) -> PathBuf {
 pub fn render(script: &Script<'_>, template: Option<&UserTemplate<'_>>) -> Result<String, ScriptError> {
     let Some(template) = template else {
         let default = UserTemplate { path: Path::new("sbatch.sh.j2"), text: DEFAULT_TEMPLATE };
-        return jinja(script, &default);
+        return jinja(script, &default, None);
     };
     // sbatch refuses a script with DOS line breaks.
     let text = template.text.replace("\r\n", "\n");
     let template = UserTemplate { path: template.path, text: &text };
-    let rendered =
-        if percent::is_template(&text) { percent::render(script, &template)? } else { jinja(script, &template)? };
+    let rendered = if percent::is_template(&text) {
+        let known = slurm_keys(script);
+        let rewritten = percent::rewrite(&template, |key| known.contains_key(key))?;
+        jinja(script, &UserTemplate { text: &rewritten, ..template }, Some(percent::context(script)?))?
+    } else {
+        jinja(script, &template, None)?
+    };
     check::check(script, &template, &rendered)?;
     Ok(rendered)
 }
@@ -197,7 +202,8 @@ const NAMES: [&str; 15] = [
     "slurm",
 ];
 
-fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, ScriptError> {
+/// Renders a template. `original` is what one of the original's kind sees besides.
+fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinja>) -> Result<String, ScriptError> {
     crate::run::size::check(template.text).map_err(|problem| ScriptError::Template {
         template: template.path.to_owned(),
         line: None,
@@ -219,6 +225,9 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Scr
         quote::word(&text)
             .map_err(|_| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no shell can hold this value"))
     });
+    if original.is_some() {
+        percent::add_filters(&mut environment);
+    }
     let mut syntax = minijinja::syntax::SyntaxConfig::builder();
     syntax.keep_trailing_newline(true);
     environment.set_syntax(syntax.build().map_err(failed)?);
@@ -239,7 +248,8 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Scr
         log_folder => text(&script.log_folder())?,
         cw2 => text(script.binary)?,
         config => script.config,
-        slurm => slurm_keys(script),
+        slurm => Jinja::from(slurm_keys(script)),
+        original,
     };
     environment.render_named_str(&template.path.to_string_lossy(), template.text, context).map_err(failed)
 }
@@ -276,7 +286,7 @@ fn title(script: &Script<'_>) -> String {
 }
 
 /// The keys of the SLURM document for a template.
-fn slurm_keys(script: &Script<'_>) -> Jinja {
+fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
     let slurm = script.slurm();
     let mut keys: BTreeMap<String, Jinja> = BTreeMap::new();
     for (key, value) in &slurm.extra {
@@ -302,7 +312,7 @@ fn slurm_keys(script: &Script<'_>) -> Jinja {
         ("slurm_log", Jinja::from(slurm.slurm_log.clone())),
     ];
     keys.extend(known.map(|(key, value)| (key.to_owned(), value)));
-    Jinja::from(keys)
+    keys
 }
 
 /// A path as text that fits on one line.
