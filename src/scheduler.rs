@@ -37,7 +37,8 @@ const STACK: usize = 1 << 20;
 /// }
 /// ```
 pub trait Scheduler: Send + Sync {
-    /// Runs the jobs; returns when all that it started is over.
+    /// Runs the jobs; returns when all that it started is over. It is called on a thread of its own; one that does not return
+    /// after a second signal ends with the process.
     ///
     /// # Errors
     /// Where it could not go on, which is told as a failure of the environment (exit code 3), as a panic is. What becomes of a

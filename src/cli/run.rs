@@ -42,8 +42,10 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         jobs: args.jobs,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let ran =
-        ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), |count| Arc::new(Bar::new(count, quiet)))?;
+    // What it prints goes to the terminal.
+    let hidden = quiet || options.reading.debug;
+    let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
+    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), bar)?;
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");

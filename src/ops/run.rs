@@ -53,7 +53,9 @@ pub fn run(
     let plan = Plan::open(&folder)?;
     work::begin(&plan);
     let at_a_time = options.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
-    let options = work::options(options.grace)?;
+    // Whoever debugs looks, and answers.
+    let terminal = options.reading.debug && at_a_time == 1;
+    let options = worker::Options { terminal, ..work::options(options.grace)? };
     tell_of_fewer_slots(&plan, at_a_time, &options);
     let repetitions = plan.manifest.counts.repetitions;
     let observer = observer(repetitions);

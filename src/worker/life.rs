@@ -62,6 +62,11 @@ impl Last {
             note(result.map_or_else(|error| not_written(&error), |()| end));
         });
     }
+
+    /// Commits it; how the repetition ended when that is on the disk.
+    pub(super) fn commit_now(self, end: End) -> End {
+        self.staged.commit().map_or_else(|error| not_written(&error), |()| end)
+    }
 }
 
 /// The end of a repetition of which nothing could be written.

@@ -5,6 +5,8 @@
 
 mod attempt;
 mod budget;
+mod by_hand;
+mod calls;
 mod child;
 mod control;
 mod devices;
@@ -17,9 +19,11 @@ mod native;
 mod running_marker;
 mod srun;
 mod tally;
+mod terminal;
 mod work;
 
 pub use budget::TimeLimit;
+pub(crate) use by_hand::{ByHand, Surroundings};
 pub use control::Control;
 pub use devices::{Allowed, Sharing, Slot, allowed_cpus};
 pub use environment::Tool;
@@ -44,6 +48,8 @@ pub struct Options {
     pub max_slots: Option<usize>,
     /// When the allocation ends, where it does.
     pub time_limit: TimeLimit,
+    /// What repetitions print goes to this process's standard output and standard error, and they read its input.
+    pub terminal: bool,
     /// This machine.
     pub host: String,
     /// Slurm's ids, inside an allocation.

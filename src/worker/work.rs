@@ -12,8 +12,9 @@ use crate::store::plan::{self, Plan, Rep};
 use crate::value::Value;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What surrounds the jobs of a plan that are to be run here.
 #[derive(Clone)]
@@ -47,6 +48,8 @@ pub struct Jobs<'a> {
     lanes: Vec<Lane>,
     committer: Committer,
     tally: Arc<Mutex<Tally>>,
+    /// How many [`Task::execute`] are under way.
+    executing: AtomicUsize,
 }
 
 /// What one of the jobs that run at a time may use: a share of this machine's CPUs.
@@ -60,7 +63,8 @@ impl<'a> Jobs<'a> {
     pub(crate) fn in_turn(setting: Setting<'a>, numbers: Range<u64>) -> Self {
         let lanes = vec![Lane { options: setting.options.clone() }];
         let next = AtomicU64::new(numbers.start);
-        Jobs { setting, next, numbers, lanes, committer: Committer::default(), tally: Arc::default() }
+        let (committer, tally, executing) = (Committer::default(), Arc::default(), AtomicUsize::new(0));
+        Jobs { setting, numbers, next, lanes, committer, tally, executing }
     }
 
     /// So many at a time, each with its share of the CPUs, and no more slots than that.
@@ -116,6 +120,33 @@ impl<'a> Jobs<'a> {
     /// The shares of this machine, one for each job that may run at a time (`run --jobs`); at least one.
     pub fn lanes(&self) -> &[Lane] {
         &self.lanes
+    }
+
+    /// Waits until `over` holds; false where it gives up: killed by a second signal, nothing was executed any more for as long
+    /// as the grace lasts, and it still did not. Whoever makes it hold calls [`Jobs::wake`].
+    pub(crate) fn wait(&self, over: impl Fn() -> bool) -> bool {
+        let Setting { control, options, .. } = self.setting;
+        let mut idle: Option<Instant> = None;
+        loop {
+            let events = control.events();
+            if over() {
+                return true;
+            }
+            let busy = self.executing.load(Ordering::SeqCst) > 0;
+            idle = if busy || !control.killing() { None } else { idle.or(Some(Instant::now())) };
+            if idle.is_some_and(|since| since.elapsed() >= options.grace) {
+                self.committer.finish();
+                return false;
+            }
+            // The end of an execution wakes nobody.
+            let look = control.killing().then(|| Instant::now() + Duration::from_millis(100));
+            control.wait(events, look);
+        }
+    }
+
+    /// Lets [`Jobs::wait`] look again.
+    pub(crate) fn wake(&self) {
+        self.setting.control.wake();
     }
 
     /// How they ended, as far as they were executed, when all that is on the disk; how many there are is for the caller to say.
@@ -291,7 +322,9 @@ impl Task<'_> {
             budget,
             factory,
         };
+        jobs.executing.fetch_add(1, Ordering::SeqCst);
         let (end, last) = life.live();
+        jobs.executing.fetch_sub(1, Ordering::SeqCst);
         match last {
             None => bundle.note(self.index, end.clone()),
             Some(last) => {

@@ -201,7 +201,7 @@ impl Logger for Broken {
     }
 }
 
-/// Runs every other repetition, and the first of them twice, from the main thread.
+/// Runs every other repetition, and the first of them twice, from its own thread.
 struct Careless;
 
 impl Scheduler for Careless {
@@ -246,6 +246,34 @@ impl Scheduler for Panicking {
     }
 }
 
+/// Has a process of its own, which ends while a repetition is under way.
+struct Helped;
+
+impl Scheduler for Helped {
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+        let mut helper = Command::new("true").spawn()?;
+        while std::fs::read_to_string(format!("/proc/{}/stat", helper.id())).is_ok_and(|stat| !stat.contains(") Z")) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        scheduler::Sequential.run(jobs)?;
+        let status = helper.wait().context("the helper was taken away")?;
+        anyhow::ensure!(status.success(), "the helper: {status}");
+        Ok(())
+    }
+}
+
+/// Does what it has to do, and never returns.
+struct Endless;
+
+impl Scheduler for Endless {
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+        scheduler::Sequential.run(jobs)?;
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let program = ClusterWork::new(EveryEnding::default).logger(loggers::Csv::new).logger(loggers::Facade::new);
     let program = program.logger(|| Broken).params::<Params>();
@@ -274,6 +302,8 @@ fn main() -> ExitCode {
         Ok("gpu-splitting") => program.scheduler(scheduler::GpuSplitting).main(),
         Ok("slurm") => program.scheduler(scheduler::SlurmSubmission(scheduler::Sequential)).main(),
         Ok("panicking") => program.scheduler(Panicking).main(),
+        Ok("helped") => program.scheduler(Helped).main(),
+        Ok("endless") => program.scheduler(Endless).main(),
         Ok("careless") => program.scheduler(Careless).main(),
         _ => program.main(),
     }
