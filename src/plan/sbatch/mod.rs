@@ -34,7 +34,7 @@ pub use directives::unfit;
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
 use super::layout;
-use crate::config::Slurm;
+use crate::config::{Slurm, option};
 use crate::experiment::component;
 use crate::run::jinja::to_jinja;
 use crate::run::{quote, render};
@@ -272,8 +272,8 @@ impl Script<'_> {
 
     /// `job-name`, or the experiments' names.
     fn job_name(&self) -> String {
-        match &self.slurm().job_name {
-            Some(name) => name.clone(),
+        match self.slurm().options.text("job-name") {
+            Some(name) => name.to_owned(),
             None => component(&self.array.experiments.join("+")),
         }
     }
@@ -294,14 +294,15 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
         keys.insert(key.clone(), to_jinja(value));
         keys.insert(key.replace('-', "_"), to_jinja(value));
     }
+    for key in option::KEYS {
+        let value = match slurm.options.number(key) {
+            Some(number) if matches!(key, "ntasks" | "cpus-per-task") => Jinja::from(number),
+            _ => Jinja::from(slurm.options.text(key)),
+        };
+        keys.insert(key.replace('-', "_"), value);
+    }
     let known = [
         ("job_name", Jinja::from(script.job_name())),
-        ("partition", Jinja::from(slurm.partition.clone())),
-        ("account", Jinja::from(slurm.account.clone())),
-        ("ntasks", Jinja::from(slurm.ntasks)),
-        ("cpus_per_task", Jinja::from(slurm.cpus_per_task)),
-        ("mem_per_cpu", Jinja::from(slurm.mem_per_cpu.clone())),
-        ("time", Jinja::from(slurm.time.clone())),
         ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
         ("venv", Jinja::from(slurm.venv.clone())),
         ("sh_lines", slurm.sh_lines.iter().map(String::as_str).collect()),

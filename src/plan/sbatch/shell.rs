@@ -96,7 +96,7 @@ fn leading_variable(path: &str) -> Option<(&str, &str)> {
 /// The last lines. `exec`, because a shell that waits for a child holds back the signals Slurm sends it.
 pub(super) fn worker(script: &Script<'_>) -> Result<String, ScriptError> {
     let mut lines = String::new();
-    if script.slurm().cpus_per_task.is_some() || script.slurm().given_as("cpus-per-task").is_some() {
+    if script.slurm().options.get("cpus-per-task").is_some() {
         // srun does not take it over by itself since Slurm 22.05.
         lines.push_str("export SRUN_CPUS_PER_TASK=\"$SLURM_CPUS_PER_TASK\"\n");
     }
