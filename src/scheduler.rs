@@ -4,10 +4,10 @@
 
 pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task, Turn};
 
+use crate::worker::Queue;
 use nix::sys::resource::{Resource, getrlimit};
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// While one thread of a slot runs a repetition, the others bring the ends of those before to the disk. So many a job, as far
 /// as it has repetitions for them; they wait most of the time, for two syncs a repetition.
@@ -192,18 +192,18 @@ fn threads_per_slot(repetitions: usize, slots: usize, most: usize) -> usize {
     wanted.min(most / slots).min(repetitions.div_ceil(slots)).max(1)
 }
 
-/// Runs a job's repetitions in plan order, each in the next free slot.
+/// Runs a job's repetitions in the order of the [`Queue`], each in the next free slot.
 fn run_job(job: &Job<'_>, slots: &[Slot], most: usize) -> anyhow::Result<()> {
-    let next = AtomicUsize::new(0);
+    let queue = Queue::of(job);
     let work = |slot: &Slot| {
         loop {
-            // Its number is drawn when the slot is free, not before: no other slot waits for this one.
+            // Drawn when the slot is free, not before: no other slot waits for this one.
             let turn = slot.turn();
             if job.stopping() {
                 break;
             }
-            let Some(task) = job.task(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            task.execute(turn);
+            let Some(drawn) = queue.draw() else { break };
+            drawn.task.execute(turn);
         }
     };
     if slots.is_empty() {

@@ -4,10 +4,13 @@
 
 use super::budget::Budget;
 use super::devices::{self, Sharing, Slot, Turn};
-use super::life::Life;
+use super::life::{self, Life};
 use super::{Allowed, Control, End, Observer, Options, Tally, lock};
 use crate::api::Factory;
+use crate::run::decide;
+use crate::run::status::{Found, State};
 use crate::store::plan::{self, Plan, Rep};
+use crate::store::rep;
 use crate::value::Value;
 use std::ops::Range;
 use std::path::Path;
@@ -255,6 +258,27 @@ impl Task<'_> {
     /// The repetition's directory, absolute.
     pub fn dir(&self) -> &Path {
         &self.rep.dir
+    }
+
+    /// How many workers died in a row while they ran it, where the last one that began it did; see [`super::queue`].
+    pub(super) fn worker_deaths(&self) -> Option<u32> {
+        match rep::status(&self.rep.dir) {
+            Found::Status(status) if status.state == State::Running => {
+                Some(decide::deaths(&status, self.job.jobs.setting.plan.name()))
+            }
+            Found::Nothing if rep::has_begun(&self.rep.dir) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Ends what a dead worker left of it.
+    pub(super) fn end_ghosts(&self) {
+        life::end_ghosts_of(&self.rep.dir, self.job.jobs.setting.options);
+    }
+
+    /// How many of them there may be.
+    pub(super) fn worker_deaths_allowed(&self) -> u32 {
+        decide::deaths_allowed(self.rep.run.experiment.record.retries)
     }
 
     /// Runs it to its end, and writes how it ended; or finds out that it must be left alone: finished, another worker's, no
