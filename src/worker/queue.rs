@@ -50,6 +50,7 @@ impl<'a> Queue<'a> {
         }
         let (deaths, index) = lock(&self.left).pop_first()?;
         let task = self.job.task(index)?;
+        task.wait_for_others();
         if deaths.saturating_add(1) < task.worker_deaths_allowed() {
             return Some(self.among_others(task));
         }

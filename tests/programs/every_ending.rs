@@ -210,7 +210,7 @@ impl Scheduler for Careless {
             let slots = job.slots(&jobs.lanes()[0], Sharing::One)?;
             for index in [0, 0].into_iter().chain((2..job.len()).step_by(2)) {
                 if let (Some(task), Some(slot)) = (job.task(index), slots.first()) {
-                    task.execute(slot.turn());
+                    task.execute(slot);
                 }
             }
         }
@@ -241,7 +241,7 @@ impl Scheduler for Panicking {
     fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
         let job = jobs.next()?.context("no job")?;
         let slots = job.slots(&jobs.lanes()[0], Sharing::One)?;
-        job.task(0).zip(slots.first()).map(|(task, slot)| task.execute(slot.turn()));
+        job.task(0).zip(slots.first()).map(|(task, slot)| task.execute(slot));
         panic!("no order at all")
     }
 }
