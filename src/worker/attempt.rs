@@ -208,6 +208,7 @@ fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> 
     variables.set("CW2_ATTEMPT", attempt.to_string());
     variables.set("CW2_RESUME", if resume { "1" } else { "0" });
     variables.set("CW2_SEED", life.seed().to_string());
+    variables.set("CW2_CHECKPOINT_SIGNAL", checkpoint_signal(life.experiment()).as_str());
     Ok(variables)
 }
 
