@@ -118,3 +118,81 @@ class Rep:
 def repetition(here: Path) -> Rep:
     """A repetition that has not begun."""
     return Rep(here / "log" / "rep_03")
+
+
+class Project:
+    """A folder with a program and its configuration."""
+
+    def __init__(self, root: Path, python: str = sys.executable, ours: bool = True) -> None:
+        self.root = root
+        self.python = python
+        self.ours = ours
+        root.mkdir(parents=True, exist_ok=True)
+
+    def write(self, **files: str) -> None:
+        """Writes files: `main` and `config` are the program and the configuration."""
+        ends = {"main": "main.py", "config": "config.yml"}
+        for name, text in files.items():
+            self.root.joinpath(ends.get(name, name)).write_text(textwrap.dedent(text))
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Of a user's shell."""
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "CW2_BINARY") if name in os.environ}
+        ours = {"PYTHONPATH": str(REPOSITORY / "python")} if self.ours else {}
+        return {**kept, **ours, "HOME": str(self.root), "NO_COLOR": "1", **more}
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen:
+        """Starts `python main.py` with these words."""
+        return subprocess.Popen(
+            [self.python, "main.py", *words],
+            cwd=self.root,
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
+        """Runs `python main.py config.yml` with these words behind, to its end."""
+        process = self.start("config.yml", *words, **environment)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def tree(self, folder: str = "results") -> list[str]:
+        """All files below a folder."""
+        return sorted(str(path.relative_to(self.root)) for path in (self.root / folder).rglob("*") if path.is_file())
+
+    def read(self, name: str) -> str:
+        return (self.root / name).read_text()
+
+    def reps(self) -> list[str]:
+        """The directories of repetitions that were begun."""
+        return sorted({str(path.parent.relative_to(self.root)) for path in self.root.glob("results/**/log/rep_*/*")})
+
+    def states(self) -> dict[str, str]:
+        """How each repetition stands."""
+        found = self.root.glob("results/**/log/rep_*/status.json")
+        return {str(path.parent.relative_to(self.root)): json.loads(path.read_text())["state"] for path in sorted(found)}
+
+    def status(self, rep: str) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.read(f"{rep}/status.json"))
+        return status
+
+
+@pytest.fixture
+def project(here: Path) -> Project:
+    """A project of this package's."""
+    if "CW2_BINARY" not in os.environ:
+        pytest.skip("CW2_BINARY does not say where the engine is")
+    return Project(here / "ours")
+
+
+@pytest.fixture
+def original(here: Path) -> Project:
+    """A project of the original's."""
+    python = os.environ.get("CW2_ORIGINAL_PYTHON")
+    if not python:
+        pytest.skip("CW2_ORIGINAL_PYTHON does not say where the original is installed")
+    return Project(here / "original", python, ours=False)
