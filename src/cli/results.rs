@@ -252,7 +252,10 @@ fn whole(table: &Table, format: Format, out: &mut dyn Write, to_terminal: bool) 
         Format::Markdown => out.write_all(markdown::render(table).as_bytes())?,
         Format::Latex => out.write_all(latex::render(table).as_bytes())?,
         #[cfg(feature = "parquet")]
-        Format::Parquet => parquet_file(table, out)?,
+        Format::Parquet => {
+            let bytes = crate::report::results::parquet::render(table);
+            out.write_all(&bytes.map_err(|error| Failure::Environment(format!("cannot write Parquet: {error}")))?)?;
+        }
     }
     Ok(Vec::new())
 }

@@ -191,7 +191,11 @@ fn goal(experiment: &str, all: &Measurements<'_>, options: &Options) -> Option<(
         }
         (None, maximize, Some(objective)) => Some((of(&objective.metric)?, maximize.unwrap_or(objective.maximize))),
         // `--min` alone speaks of the only metric there is.
-        (None, Some(maximize), None) if all.choices.len() == 1 => Some((0, maximize)),
+        (None, Some(maximize), None)
+            if all.choices.iter().all(|choice| Some(&choice.metric) == all.choices.first().map(|it| &it.metric)) =>
+        {
+            (!all.choices.is_empty()).then_some((0, maximize))
+        }
         _ => None,
     }
 }
