@@ -150,7 +150,8 @@ impl ResultsArgs {
         Rows {
             group: self.group.clone(),
             sort: self.sort.clone(),
-            maximize: self.maximize(),
+            // Beside `--best` it says which value that is.
+            maximize: self.maximize().filter(|_| self.best.is_empty() || self.sort.is_some() || self.pivot.is_some()),
             statistic,
             include: self.include.clone(),
             digits: self.digits.map(usize::from),

@@ -4,7 +4,9 @@
 //! [`Notice`](notice::Notice).
 
 pub mod cancel;
+pub mod doubt;
 pub mod draft;
+pub mod exec;
 pub mod failure;
 pub mod freeze;
 pub mod list;

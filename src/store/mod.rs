@@ -6,6 +6,7 @@
 
 pub mod atomic;
 pub mod begun_again;
+pub mod committer;
 mod error;
 pub mod files;
 pub mod finished;
@@ -26,6 +27,8 @@ pub mod plans;
 pub mod rep;
 pub mod repetitions;
 pub mod requeues;
+#[cfg(feature = "cli")]
+pub mod scratch;
 mod seal;
 #[cfg(feature = "cli")]
 pub mod snapshot;
