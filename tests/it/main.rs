@@ -32,5 +32,6 @@ mod srun;
 mod status;
 mod stop;
 mod support;
+mod table;
 mod testbed;
 mod worker;
