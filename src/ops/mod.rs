@@ -7,6 +7,7 @@ pub mod cancel;
 pub mod draft;
 pub mod exec;
 pub mod failure;
+pub mod forget;
 pub mod freeze;
 pub mod list;
 pub mod logs;

@@ -9,6 +9,7 @@ pub mod begun_again;
 mod error;
 pub mod files;
 pub mod finished;
+pub mod forgotten;
 pub mod git;
 mod group_sync;
 pub mod indexed;
