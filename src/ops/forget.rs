@@ -8,8 +8,9 @@ use super::select::{self, Selection, shown};
 use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;
 use crate::store::forgotten::{Entry, Forgotten};
+use crate::store::plan::Plan;
 use crate::store::plans;
-use crate::store::submissions::Turn;
+use crate::store::submissions::{self, Turn};
 use crate::store::survey::{Seen, Survey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,11 @@ pub fn forget(options: &Options, tell: Tell<'_>) -> Result<Outcome, Failure> {
     let queue = match select::glance(&sources.plans) {
         Ok(queue) => Some(queue),
         Err(error) => {
-            tell(Notice::Note(format!("note: Slurm cannot be asked, so what is queued is not known: {error}")));
+            let submitted =
+                |plan: &Plan| !submissions::read(&plan.folder).is_ok_and(|known| known.submissions.is_empty());
+            if sources.plans.iter().any(submitted) {
+                tell(Notice::Note(format!("note: Slurm cannot be asked, so what is queued is not known: {error}")));
+            }
             None
         }
     };
