@@ -12,6 +12,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -42,9 +43,9 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         grace: Duration::from_secs_f64(args.grace),
     };
     // What it prints goes to the terminal.
-    let debugs = options.reading.debug;
-    let ran =
-        ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet || debugs))?;
+    let hidden = quiet || options.reading.debug;
+    let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
+    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), bar)?;
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");

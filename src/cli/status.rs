@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The bar: `#` finished, `!` failed, lost or unreadable, `>` running, `.` not done. DONE IN assumes that as many repetitions as now run side \
+The bar: `#` finished, `!` failed, lost or unreadable, `>` at their end where some run, `.` not done. DONE IN assumes that as many repetitions as now run side \
 by side, and take as long as the finished ones did. Slurm is asked once. The exit code is 0 whenever it could tell, whatever \
 it tells.
 
@@ -138,7 +138,7 @@ fn notes(report: &Report) -> Vec<String> {
 /// The table, and what was asked for besides.
 fn text(report: &Report) -> String {
     let rows = report.runs.as_ref().unwrap_or(&report.experiments);
-    let mut text = status_table::render(rows, &report.total, report.cluster_error.is_none());
+    let mut text = status_table::render(rows, &report.total, !report.unsure);
     if !report.waiting.is_empty() {
         let reasons = report.waiting.iter().map(|(why, count)| format!("{why} ({count})"));
         let _ = writeln!(text, "jobs wait: {}", reasons.collect::<Vec<_>>().join(", "));

@@ -207,7 +207,7 @@ pub fn exec(options: &Options, chosen: &Chosen, program: &Program, tell: Tell<'_
         plan: &chosen.plan,
         options: &here,
         control: &control,
-        observer: &Quiet,
+        observer: Arc::new(Quiet),
         factory: program.factory.as_ref(),
     };
     let by_hand = ByHand::new(setting, chosen.job, &rep)?;

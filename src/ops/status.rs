@@ -1,5 +1,6 @@
 //! How every repetition of some plans stands, counted. Looks, and changes nothing.
 
+use super::doubt::{in_doubt, local_plans};
 use super::failure::Failure;
 use super::select::{self, Selection, shown};
 use crate::plan::record::RunRecord;
@@ -9,7 +10,7 @@ use crate::report::progress::{self, Estimate, Progress};
 use crate::report::status::{Report, Row};
 use crate::run::effective_state::EffectiveState;
 use crate::slurm::Element;
-use crate::store::survey::{Seen, Survey, id_of};
+use crate::store::survey::{Survey, id_of};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -45,7 +46,11 @@ pub fn status(options: &Options) -> Result<Report, Failure> {
     let queue = queue.as_deref();
     let now = Timestamp::now();
     let survey = reps.survey(sources, queue)?;
-    let known = cluster_error.is_none();
+    let unsure = cluster_error.is_some() && {
+        let local = local_plans(&survey);
+        survey.reps.iter().any(|seen| in_doubt(seen, &local))
+    };
+    let known = !unsure;
     let experiments = Parts::count(&survey, now, |plan, run| {
         let experiment = survey.experiment_of(plan, run)?;
         Some((experiment.name.clone(), None))
@@ -59,7 +64,7 @@ pub fn status(options: &Options) -> Result<Report, Failure> {
     Ok(Report {
         now,
         plans: survey.plans.iter().map(|plan| shown(&plan.folder)).collect(),
-        unsure: !known && survey.reps.iter().any(is_open),
+        unsure,
         cluster_error,
         total: total(&experiments, known),
         failed: options.failed.then(|| failures::group(failed(&survey, queue).into_iter())),
@@ -77,15 +82,6 @@ pub fn status(options: &Options) -> Result<Report, Failure> {
 fn unsubmitted(survey: &Survey) -> Vec<(String, u64)> {
     let plans = survey.unsubmitted.iter();
     plans.filter_map(|(plan, count)| Some((shown(&survey.plans.get(*plan)?.folder), *count))).collect()
-}
-
-/// Whether the cluster would have had something to say about it.
-fn is_open(seen: &Seen) -> bool {
-    match seen.effective {
-        EffectiveState::Running => seen.status.as_deref().is_some_and(|status| status.slurm.is_some()),
-        EffectiveState::Unreadable => false,
-        effective => !effective.is_finished(),
-    }
 }
 
 /// Rows that are being counted, in the order they first occur.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// What Slurm's commands say when they fail for a while, under load or while the controller restarts.
-const PASSING: [&str; 8] = [
+const PASSING: [&str; 10] = [
     "Socket timed out",
     "Unable to contact slurm controller",
     "Resource temporarily unavailable",
@@ -18,8 +18,15 @@ const PASSING: [&str; 8] = [
     "Zero Bytes were transmitted or received",
     "Transport endpoint is not connected",
     "Connection refused",
+    // 26.05: while it is made, written to or read from.
+    "Connection timed out",
+    // 23.02: please retry momentarily; 24.05: please retry later.
+    "Rate limit exceeded",
     "Unexpected message received",
 ];
+
+/// What they say where they are installed and know of no cluster, as on a laptop.
+const NO_CLUSTER: &str = "Could not establish a configuration source";
 
 /// Waits between tries, in seconds: some two minutes in all.
 const BACK_OFF: [u64; 6] = [1, 2, 5, 10, 30, 60];
@@ -246,8 +253,18 @@ fn call_with<S: AsRef<str>>(
     let prefix = format!("{program}: error: ");
     let message: Vec<_> = text.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).trim()).collect();
     let message = if text.trim().is_empty() { output.status.to_string() } else { message.join("; ") };
-    let passing = PASSING.iter().any(|known| message.contains(known));
-    Err(if passing { SlurmError::Busy { program, message } } else { SlurmError::Refused { program, message } })
+    Err(failure(program, message))
+}
+
+/// What a program's message means.
+fn failure(program: &'static str, message: String) -> SlurmError {
+    if message.contains(NO_CLUSTER) {
+        SlurmError::NoCluster(program)
+    } else if PASSING.iter().any(|known| message.contains(known)) {
+        SlurmError::Busy { program, message }
+    } else {
+        SlurmError::Refused { program, message }
+    }
 }
 
 #[cfg(test)]
@@ -256,6 +273,30 @@ mod tests {
 
     fn states(elements: Vec<Element>) -> Vec<(u64, Option<u64>, ElementState)> {
         elements.into_iter().map(|element| (element.job, element.index, element.state)).collect()
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for (message, expected) in [
+            ("slurm_load_jobs error: Rate limit exceeded, please retry momentarily", "passes"),
+            ("slurm_load_jobs error: Rate limit exceeded, please retry later", "passes"),
+            ("Batch job submission failed: Connection timed out establishing", "passes"),
+            ("Unable to contact slurm controller (connect failure)", "passes"),
+            ("Batch job submission failed: Invalid partition name specified", "refused"),
+            (
+                "resolve_ctls_from_dns_srv: res_nsearch error: Unknown host; fetch_config: DNS SRV lookup failed; \
+                 squeue: fatal: Could not establish a configuration source",
+                "no cluster",
+            ),
+        ] {
+            let found = match failure("squeue", message.to_owned()) {
+                SlurmError::Busy { .. } => "passes",
+                SlurmError::Refused { .. } => "refused",
+                SlurmError::NoCluster(_) => "no cluster",
+                SlurmError::Missing(_) => "missing",
+            };
+            assert_eq!(found, expected, "{message}");
+        }
     }
 
     #[test]

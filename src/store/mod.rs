@@ -6,12 +6,17 @@
 
 pub mod atomic;
 pub mod begun_again;
+pub mod committer;
 mod error;
 pub mod files;
 pub mod finished;
 pub mod forgotten;
+#[cfg(feature = "cli")]
+pub mod gather;
 pub mod git;
 mod group_sync;
+#[cfg(feature = "cli")]
+pub mod history;
 pub mod indexed;
 mod lines;
 mod locks;

@@ -45,7 +45,9 @@ impl<'a> ByHand<'a> {
     pub(crate) fn run(&self) -> End {
         let limit = TimeLimit::default();
         let budget = Budget::new(&limit, None);
-        let end = self.life(&budget).live(self.slot.turn());
+        let _occupied = self.slot.occupy();
+        let (end, last) = self.life(&budget).live();
+        let end = last.map_or_else(|| end.clone(), |last| last.commit_now(end.clone()));
         super::end_strays();
         end
     }
@@ -82,11 +84,12 @@ impl<'a> ByHand<'a> {
 
     /// Binds this process to the CPUs of the slot.
     pub(crate) fn bind(&self) {
-        drop(self.slot.turn());
+        drop(self.slot.occupy());
     }
 
     fn life<'b>(&'b self, budget: &'b Budget<'b>) -> Life<'b> {
-        let Setting { plan, options, control, observer, factory } = self.setting;
+        let Setting { plan, options, control, ref observer, factory } = self.setting;
+        let observer = &**observer;
         Life { plan, job: self.job, rep: self.rep, slot: &self.slot, options, control, observer, budget, factory }
     }
 }

@@ -25,7 +25,7 @@ mod work;
 pub use budget::TimeLimit;
 pub(crate) use by_hand::{ByHand, Surroundings};
 pub use control::Control;
-pub use devices::{Allowed, Sharing, Slot, Turn, allowed_cpus};
+pub use devices::{Allowed, Sharing, Slot, allowed_cpus};
 pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
 pub use tally::{End, Tally};
@@ -58,8 +58,8 @@ pub struct Options {
     pub tool: Option<Arc<Tool>>,
 }
 
-/// Hears of each repetition as it starts and ends; called from the slots' threads.
-pub trait Observer: Sync {
+/// Hears of each repetition as it starts and ends, from several threads.
+pub trait Observer: Send + Sync {
     /// A repetition is about to start.
     fn started(&self, _rep: &Rep) {}
     /// A repetition is over, or was left alone.
