@@ -13,6 +13,7 @@ use crate::experiment::seed;
 use crate::plan::of_repetition;
 use crate::plan::record::{CommandRecord, ExperimentRecord};
 use crate::run::decide::{Decision, ThisWorker, decide};
+use crate::run::failure::cause;
 use crate::run::status::{self, FORMAT, Found, State, Status};
 use crate::store::plan::{Plan, Rep};
 use crate::store::rep::{self, Claim, Owned};
@@ -162,7 +163,11 @@ impl Life<'_> {
             let staged = owned.stage_status(&status);
             drop((under_way, turn));
             staged?.commit()?;
-            return Ok(End::Ran(status.state, status.error.map(|error| error.message)));
+            let why = status.error.map(|error| match status.state {
+                State::Interrupted => error.message,
+                _ => cause(&error, status.exit),
+            });
+            return Ok(End::Ran(status.state, why));
         }
     }
 

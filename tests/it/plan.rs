@@ -36,7 +36,8 @@ fn a_pattern_that_excludes_nothing_is_told_of() {
     assert_eq!(
         scene.cw2("plan config.yml").expect(0).err(),
         "1 experiment, 1 run, 2 repetitions to do in 2 jobs (1 array)\n\
-         note: experiment `a`: no run matches `exclude: {\"x\":\"1\"}` (a parameter's name and type count)\n"
+         note: experiment `a`: no run matches `exclude: {\"x\":\"1\"}` (a parameter's name and type count)\n\
+         submit it with `cw2 submit out/plans/001`\n"
     );
 }
 
@@ -45,7 +46,10 @@ fn paths_go_to_standard_output_and_the_summary_to_standard_error() {
     let scene = Scene::with(SIMPLE);
     let outcome = scene.cw2("plan config.yml").expect(0);
     assert_eq!(outcome.out(), "[HERE]/out/plans/001/sbatch.sh\n");
-    assert_eq!(outcome.err(), "1 experiment, 2 runs, 4 repetitions to do in 4 jobs (1 array)\n");
+    assert_eq!(
+        outcome.err(),
+        "1 experiment, 2 runs, 4 repetitions to do in 4 jobs (1 array)\nsubmit it with `cw2 submit out/plans/001`\n"
+    );
     let outcome = scene.cw2("plan config.yml --quiet").expect(0);
     assert_eq!((outcome.out().as_str(), outcome.stderr.as_str()), ("[HERE]/out/plans/002/sbatch.sh\n", ""));
     let names: Vec<_> = scene.tree().into_iter().filter(|name| name.starts_with("out/plans/001/")).collect();

@@ -46,7 +46,8 @@ fn what_crashed_is_run_again_as_it_was() {
     assert_eq!(
         outcome.err(),
         "to retry: 3 crashed\nleft out: 4 completed\n\
-         2 experiments, 3 runs, 3 repetitions to do in 2 jobs (1 array)\n"
+         2 experiments, 3 runs, 3 repetitions to do in 2 jobs (1 array)\n\
+         submit it with `cw2 submit out/plans/002`\n"
     );
     assert_eq!(scene.jobs("out/plans/002"), [vec!["e__l1 1", "e__l2 1"], vec!["f 0"]]);
     let manifest: serde_json::Value = serde_json::from_str(&scene.read("out/plans/002/plan.json")).expect("JSON");
@@ -189,6 +190,15 @@ fn resources_change_for_one_attempt_only() {
     scene.cluster("retry out --time soon").expect(2).says(["--set-slurm", "time=soon"]);
     scene.cluster("retry out --set-slurm tmie=5").expect(2).says(["did you mean `time`?"]);
     scene.cluster("retry out --set-slurm cpus_per_rep=5").expect(2).says(["cannot be changed by a retry"]);
+}
+
+#[test]
+fn the_next_command_can_be_pasted() {
+    let scene = Scene::with("name: e\npath: my out\nrepetitions: 1\ncommand: 'false'\n");
+    scene.queue(&[]);
+    scene.cluster("plan config.yml").expect(0).says(["\nsubmit it with `cw2 submit 'my out/plans/001'`\n"]);
+    let outcome = scene.on_cluster(&["retry", "my out"]).run().expect(0);
+    assert!(outcome.err().ends_with("\nsubmit it with `cw2 submit 'my out/plans/002'`\n"), "{}", outcome.err());
 }
 
 #[test]
