@@ -305,6 +305,25 @@ fn arrays_are_as_long_as_the_cluster_allows() {
 }
 
 #[test]
+fn a_short_plan_fits_the_cluster_too_and_does_not_wait_for_it() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 20\ncommand: 'true'\n");
+    scene.queue(&[]);
+    scene.write_program("bin/scontrol", "#!/bin/sh\necho 'MaxArraySize            = 11'\n");
+    scene.cluster("plan config.yml").expect(0);
+    let array = |script: &str| {
+        let script = scene.read(format!("out/plans/{script}"));
+        script.lines().find_map(|line| line.strip_prefix("#SBATCH --array=")).map(str::to_owned)
+    };
+    assert_eq!(["001/sbatch_1.sh", "001/sbatch_2.sh"].map(array), ["0-10", "0-8"].map(|it| Some(it.to_owned())));
+
+    let hangs = "#!/bin/sh\nwhile [ -e \"$HOME/queue\" ]; do sleep 0.1; done; echo >\"$HOME/answered\"\n";
+    scene.write_program("bin/scontrol", hangs);
+    scene.cluster("plan config.yml").expect(0);
+    assert!(!scene.has("answered"));
+    assert_eq!(array("002/sbatch.sh").as_deref(), Some("0-19"));
+}
+
+#[test]
 fn what_another_plan_has_under_way_is_left_out() {
     let scene = crashed();
     scene.cluster("retry out/plans/001").expect(0);
