@@ -103,6 +103,7 @@ impl SelectArgs {
             strict: self.strict,
             debug: self.debug,
             debug_all: self.debugall,
+            original: false,
         }
     }
 }

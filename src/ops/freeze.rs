@@ -34,13 +34,29 @@ pub struct Reading {
     pub debug: bool,
     /// The same, of every run.
     pub debug_all: bool,
+    /// The configuration was written for the original cw2: tell where that one reads it otherwise.
+    pub original: bool,
+}
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose {
+    /// `command` may be missing.
+    pub command_optional: bool,
+    /// Something is to be asked of the cluster.
+    pub for_slurm: bool,
+}
+
+impl Purpose {
+    /// To look at its runs.
+    pub const LOOK: Purpose = Purpose { command_optional: true, for_slurm: false };
 }
 
 /// Reads and resolves a configuration.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn load(reading: &Reading, command_optional: bool, tell: Tell<'_>) -> Result<Config, Failure> {
+pub fn load(reading: &Reading, purpose: Purpose, tell: Tell<'_>) -> Result<Config, Failure> {
     let request = config::Request {
         experiments: reading.experiments.clone(),
         set: reading.set.clone(),
@@ -48,7 +64,9 @@ pub fn load(reading: &Reading, command_optional: bool, tell: Tell<'_>) -> Result
         debug: reading.debug,
         debug_all: reading.debug_all,
         hostname: hostname(),
-        command_optional,
+        command_optional: purpose.command_optional,
+        for_slurm: purpose.for_slurm,
+        original: reading.original,
     };
     let (config, report) = config::load(&Files { main: &reading.config }, &reading.config, &request)
         .map_err(|report| Failure::Config(Box::new(report)))?;
@@ -92,7 +110,9 @@ pub fn prepare(
     code: Option<SnapshotFlags>,
     tell: Tell<'_>,
 ) -> Result<Prepared, Failure> {
-    let config = load(reading, program.command_optional(), tell)?;
+    // `run` alone takes no snapshot: its jobs are no array's elements.
+    let for_slurm = code.is_some();
+    let config = load(reading, Purpose { command_optional: program.command_optional(), for_slurm }, tell)?;
     let root = working_directory()?;
     let mut report = report_for(&config, reading);
     config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
@@ -108,8 +128,6 @@ pub fn prepare(
         check_params.iter().try_for_each(|check_params| check::params(run, |params| check_params(params)))
     })?;
     let path = config.experiments.first().map_or("", |experiment| experiment.path.as_str());
-    // `run` alone takes no snapshot: its jobs are no array's elements.
-    let for_slurm = code.is_some();
     if for_slurm {
         tell(Notice::Config(&too_short(&config, reading, &runs)));
     }

@@ -1,7 +1,7 @@
 //! The resolved configuration of one repetition, and where each value came from.
 
 use super::failure::Failure;
-use super::freeze::{self, Reading};
+use super::freeze::{self, Purpose, Reading};
 use super::notice::Tell;
 use super::program;
 use crate::config::{At, Experiment, Node, Report};
@@ -37,7 +37,7 @@ pub struct Shown {
 /// # Errors
 /// What is wrong with the configuration, or that it has no such repetition.
 pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
-    let config = freeze::load(&options.reading, true, tell)?;
+    let config = freeze::load(&options.reading, Purpose::LOOK, tell)?;
     let runs = freeze::resolve(&config, &options.reading, &freeze::working_directory()?, |_| Ok(()))?.runs;
     let wanted = |(line, run): &(usize, &PlannedRun)| match &options.run {
         None => true,
