@@ -15,6 +15,8 @@ pub enum Exit {
     Environment,
     /// Interrupted; run again to continue. `EX_TEMPFAIL` of sysexits.h.
     Interrupted,
+    /// The status of a shell that `exec` ran.
+    Other(u8),
 }
 
 impl Exit {
@@ -26,6 +28,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Environment => 3,
             Exit::Interrupted => 75,
+            Exit::Other(code) => code,
         }
     }
 }

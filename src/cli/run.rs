@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -44,7 +44,10 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         jobs: args.jobs,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet))?;
+    // What it prints goes to the terminal.
+    let hidden = quiet || options.reading.debug;
+    let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
+    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), bar)?;
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");

@@ -10,6 +10,7 @@ use crate::store::plan::Rep;
 use crate::worker::{End, Observer, Tally};
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -51,7 +52,7 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         max_requeues: args.max_requeues,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let Ran { tally, result } = ops::worker::worker(&options, program, &Log)?;
+    let Ran { tally, result } = ops::worker::worker(&options, program, Arc::new(Log))?;
     result?;
     Ok(exit(&tally))
 }

@@ -108,6 +108,18 @@ pub const KEYS: &[Key] = &[
     ),
     exp("oversubscribe", "true or false", "false", "more slots than CPUs are wanted"),
     exp("checkpoint_signal", "signal name", "SIGTERM", "what tells a repetition to save its state when time runs out"),
+    exp(
+        "metrics",
+        "mapping, or list of mappings",
+        "what is appended to `CW2_METRICS`",
+        "files that hold its metrics, below its directory: `{file: metrics.csv, step: epoch}`, `{file: '*.jsonl'}`, or `{regex: 'loss (?P<loss>\\S+)', in: out.log}`",
+    ),
+    exp(
+        "objective",
+        "text",
+        "none",
+        "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
+    ),
     exp("slurm", "mapping", "empty", "merged over the SLURM document for this experiment"),
     slurm("name", "text", "required", "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`")
         .of_original(),

@@ -6,6 +6,7 @@
 pub mod cancel;
 pub mod doubt;
 pub mod draft;
+pub mod exec;
 pub mod failure;
 pub mod freeze;
 pub mod list;

@@ -9,6 +9,7 @@ use super::work;
 use crate::store::plan::Plan;
 use crate::worker::{self, Jobs, Observer, Setting, Tally};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is wanted.
@@ -38,11 +39,11 @@ pub struct Ran {
 ///
 /// # Errors
 /// What is wrong with the configuration, or keeps anything from being run.
-pub fn run<O: Observer>(
+pub fn run(
     options: &Options,
     program: &Program,
     tell: Tell<'_>,
-    observer: impl FnOnce(u64) -> O,
+    observer: impl FnOnce(u64) -> Arc<dyn Observer>,
 ) -> Result<Option<Ran>, Failure> {
     // Before anything starts a thread.
     let control = work::start()?;
@@ -52,17 +53,14 @@ pub fn run<O: Observer>(
     let plan = Plan::open(&folder)?;
     work::begin(&plan);
     let at_a_time = options.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
-    let options = work::options(options.grace)?;
+    // Whoever debugs looks, and answers.
+    let terminal = options.reading.debug && at_a_time == 1;
+    let options = worker::Options { terminal, ..work::options(options.grace)? };
     tell_of_fewer_slots(&plan, at_a_time, &options);
     let repetitions = plan.manifest.counts.repetitions;
     let observer = observer(repetitions);
-    let setting = Setting {
-        plan: &plan,
-        options: &options,
-        control: &control,
-        observer: &observer,
-        factory: program.factory.as_ref(),
-    };
+    let setting =
+        Setting { plan: &plan, options: &options, control: &control, observer, factory: program.factory.as_ref() };
     let (mut tally, result) = program.schedule(Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time));
     tally.total = usize::try_from(repetitions).unwrap_or(usize::MAX);
     Ok(Some(Ran { tally, result }))

@@ -11,6 +11,7 @@ use crate::store::plan::Plan;
 use crate::store::requeues;
 use crate::worker::{Jobs, Observer, Setting, TimeLimit};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is wanted.
@@ -34,7 +35,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Where there is no such job, or its share of the plan is damaged: then nothing is begun.
-pub fn worker(options: &Options, program: &Program, observer: &dyn Observer) -> Result<Ran, Failure> {
+pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>) -> Result<Ran, Failure> {
     // Before anything starts a thread.
     let control = work::start()?;
     let plan = Plan::open(&options.plan)?;

@@ -222,6 +222,18 @@ pub(super) fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Res
     call_with(program, arguments, Stdio::null())
 }
 
+/// Takes what is of a job from a command's environment. Inside a job it would become options of the new one; an inherited
+/// `SLURM_CPU_BIND` slows every child down.
+pub fn without_job(command: &mut Command) {
+    const PREFIXES: [&str; 7] = ["SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SCANCEL_"];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if PREFIXES.iter().any(|prefix| text.starts_with(prefix)) && text != "SLURM_CONF" {
+            command.env_remove(&name);
+        }
+    }
+}
+
 fn call_with<S: AsRef<str>>(
     program: &'static str,
     arguments: &[S],
@@ -229,16 +241,7 @@ fn call_with<S: AsRef<str>>(
 ) -> Result<(String, String), SlurmError> {
     let mut command = Command::new(program);
     command.args(arguments.iter().map(AsRef::as_ref)).stdin(stdin);
-    for (name, _) in std::env::vars_os() {
-        // Inside a job these would become options of the new one; an inherited SLURM_CPU_BIND slows every child down.
-        let text = name.to_string_lossy();
-        let inherited = ["SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix));
-        if inherited && text != "SLURM_CONF" {
-            command.env_remove(&name);
-        }
-    }
+    without_job(&mut command);
     // Otherwise squeue cuts the list of an array's waiting elements at 64 characters.
     command.env("SLURM_BITSTR_LEN", "0");
     let output = command.output().map_err(|error| match error.kind() {

@@ -7,7 +7,7 @@ mod client;
 mod element;
 mod step;
 
-pub use client::{Client, time_left, with_retries};
+pub use client::{Client, time_left, with_retries, without_job};
 pub use element::{Element, ElementState, TOKEN, element_names};
 pub use step::{Step, signal_steps, steps};
 

@@ -1,18 +1,18 @@
 //! One attempt at a repetition that is a `command`: `initialize`, `run`, `finalize`, and how their ends make its outcome.
 
+use super::calls::{Call, Calls};
 use super::child::{self, Ended};
-use super::environment::Variables;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
-use crate::plan::layout::rep as names;
+use super::terminal::Terminal;
 use crate::plan::record::{ArgvRecord, CommandRecord, ExperimentRecord};
-use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
 use nix::sys::signal::Signal;
+use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,9 +27,7 @@ pub(super) struct Attempt<'a> {
     owned: &'a Owned,
     begun: &'a RunningMarker<'a>,
     command: &'a CommandRecord,
-    context: Context,
-    /// The environment, or why there is none.
-    variables: Result<Variables, String>,
+    calls: Calls<'a>,
     /// Where this attempt's part of `err.log` begins.
     tail_from: u64,
 }
@@ -91,23 +89,11 @@ impl<'a> Attempt<'a> {
         number: u32,
         resume: bool,
     ) -> Self {
-        let experiment = life.experiment();
-        let config_file = life.rep.dir.join(names::CONFIG_YAML);
-        let names = Names {
-            experiment: &experiment.name,
-            run: &life.rep.run.record.run,
-            rep: life.rep.number,
-            rep_dir: &life.rep.dir.to_string_lossy(),
-            config_file: &config_file.to_string_lossy(),
-            iterations: experiment.iterations,
-            seed: life.seed(),
-            slot: life.slot.number,
-            cpus: u32::try_from(life.slot.threads).unwrap_or(u32::MAX),
-            gpus: &life.slot.gpus,
-        };
-        let context = Context::new(&life.rep.run.params, &names);
-        let variables = variables(life, &context, number, resume);
-        Attempt { life, owned, begun, command, context, variables, tail_from: owned.stderr_len() }
+        if life.options.terminal {
+            owned.log_line("==> cw2: what this attempt prints goes to the terminal <==\n");
+        }
+        let calls = Calls::new(life, number, resume);
+        Attempt { life, owned, begun, command, calls, tail_from: owned.stderr_len() }
     }
 
     /// A payload makes a success a surrender.
@@ -132,38 +118,33 @@ impl<'a> Attempt<'a> {
     /// When a phase that starts now has taken too long.
     fn deadline(&self) -> Option<Instant> {
         let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
+        // Whoever sits at a debugger takes his time.
+        if self.life.options.terminal && std::io::stdin().is_terminal() {
+            return None;
+        }
         Instant::now().checked_add(limit)
     }
 
     /// Runs one phase's command to its end, with all it started.
     fn execute(&self, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
-        let variables = self.variables.as_ref().map_err(Clone::clone)?;
-        let (context, experiment) = (&self.context, self.life.experiment());
-        let mut words = Arguments::default();
-        for prefix in &experiment.launcher {
-            words.push(prefix, context).map_err(|why| format!("launcher: {why}"))?;
-        }
-        match argv {
-            ArgvRecord::Shell(text) => words.push_shell(text, context)?,
-            ArgvRecord::Exec(arguments) => arguments.iter().try_for_each(|argument| words.push(argument, context))?,
-        }
-        let words = words.into_words();
+        let Call { words, dir, variables } = self.calls.call(argv)?;
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-        let start = self.life.plan.start_dir(self.life.job);
-        let workdir = match &experiment.workdir {
-            Some(template) => start.join(render::plain(template, context).map_err(|why| format!("workdir: {why}"))?),
-            None => start,
-        };
-        let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
         let mut command = Command::new(variables.find(program));
-        command.arg0(program).args(arguments).stdin(Stdio::null()).stdout(out).stderr(err).current_dir(&workdir);
+        command.arg0(program).args(arguments).current_dir(&dir);
+        if self.life.options.terminal {
+            command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        } else {
+            let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
+            command.stdin(Stdio::null()).stdout(out).stderr(err);
+        }
         variables.apply(&mut command);
         if let Some(outcome) = outcome {
             command.env("CW2_OUTCOME", outcome.word().replace(' ', "_"));
         }
-        let result = child::run(&mut command, &self.life.rep.dir, limits, self.life.control, self.begun);
+        let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
+        let result = child::run(&mut command, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
         ghosts::end_orphans(&self.life.rep.dir);
-        result.map_err(|error| cannot_start(program, &workdir, &error))
+        result.map_err(|error| cannot_start(program, &dir, &error))
     }
 
     /// Turns a phase's end into the outcome.
@@ -189,26 +170,6 @@ impl<'a> Attempt<'a> {
             (_, exit) => outcome.fail(State::Crashed, phase, describe(phase, exit), self.tail()),
         }
     }
-}
-
-/// The environment of all phases.
-fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> Result<Variables, String> {
-    let dir = &life.rep.dir;
-    let mut variables = Variables::new(life.slot, life.options);
-    for (name, template) in &life.experiment().env {
-        variables.set(name, render::plain(template, context).map_err(|why| format!("env `{name}`: {why}"))?);
-    }
-    variables.set("CW2_EXPERIMENT", &life.experiment().name);
-    variables.set("CW2_RUN", &life.rep.run.record.run);
-    variables.set("CW2_REP", life.rep.number.to_string());
-    variables.set("CW2_REP_DIR", dir);
-    variables.set("CW2_CONFIG", dir.join(names::CONFIG_JSON));
-    variables.set("CW2_METRICS", dir.join(names::METRICS));
-    variables.set("CW2_SURRENDER", dir.join(names::SURRENDER));
-    variables.set("CW2_ATTEMPT", attempt.to_string());
-    variables.set("CW2_RESUME", if resume { "1" } else { "0" });
-    variables.set("CW2_SEED", life.seed().to_string());
-    Ok(variables)
 }
 
 fn describe(phase: &str, exit: Exit) -> String {

@@ -3,6 +3,7 @@
 use super::Options;
 use super::devices::Slot;
 use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,6 +60,11 @@ impl Variables {
                 .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
         });
         found.unwrap_or_else(|| PathBuf::from(program))
+    }
+
+    /// Each once, with the value that wins, by their names.
+    pub(super) fn pairs(&self) -> Vec<(OsString, OsString)> {
+        self.0.iter().cloned().collect::<BTreeMap<_, _>>().into_iter().collect()
     }
 
     /// Hands them to a command.
