@@ -112,6 +112,7 @@ impl SelectArgs {
             strict: self.strict,
             debug: self.debug,
             debug_all: self.debugall,
+            original: false,
         }
     }
 }

@@ -69,8 +69,12 @@ pub struct Request {
     pub debug_all: bool,
     /// This machine's name, for `SLURM_<host>`.
     pub hostname: String,
-    /// `command` may be missing (`list`, `show`).
+    /// `command` may be missing: whoever only looks needs none, nor does a program that is the experiment itself.
     pub command_optional: bool,
+    /// Something is to be asked of the cluster, so that its settings must not get lost.
+    pub for_slurm: bool,
+    /// The files were written for the original: say where it reads them otherwise.
+    pub original: bool,
 }
 
 /// A configuration, wholly resolved.

@@ -45,6 +45,33 @@ pub fn iterations(experiment: &Experiment) -> Option<Diagnostic> {
     Some(diagnostic.help("write how many iterations this program's experiment has, as in `iterations: 100`"))
 }
 
+/// Whether a job ends within its time limit, as far as the configuration says how long a repetition takes. `repetitions` are all
+/// of the experiment. Nothing is wrong where jobs requeue themselves: what is left goes on then.
+pub fn time(experiment: &Experiment, repetitions: u64) -> Option<Diagnostic> {
+    let (each, limit) = (experiment.rep_time?, limit::seconds(&experiment.slurm)?);
+    let bundle = repetitions.min(experiment.reps_per_job.into());
+    let rounds = bundle.div_ceil(u64::from(experiment.reps_in_parallel.max(1)));
+    #[expect(clippy::cast_precision_loss, reason = "a job's repetitions are far fewer than 2^52")]
+    let needed = rounds as f64 * each;
+    if needed <= limit || limit::requeues(&experiment.slurm) > 0 {
+        return None;
+    }
+    let (takes, lower) = match rounds {
+        1 => (format!("a repetition takes {each} s (`rep_time`)"), ""),
+        _ => (
+            format!("a job runs its repetitions in {rounds} rounds of {each} s (`rep_time`)"),
+            ", lower `reps_per_job`",
+        ),
+    };
+    let message = format!(
+        "experiment `{}`: {takes}, but its time limit is {limit} s (`time`): what has not ended by then stays undone",
+        experiment.name
+    );
+    let at = experiment.origin.key_at("rep_time").unwrap_or_default();
+    let help = format!("raise `time`{lower}, or let jobs requeue themselves: `requeue: true`");
+    Some(Diagnostic::warning(message).at(at).help(help))
+}
+
 /// What no script can hold.
 fn unfit(experiment: &Experiment) -> impl Iterator<Item = Diagnostic> {
     sbatch::unfit(&experiment.slurm).into_iter().map(|(path, error)| {

@@ -283,6 +283,6 @@ fn settings_for_other_hosts_only() {
   |
   = help: name one of them after this host, or add a document `SLURM` for all others";
     assert_eq!(errors(&text, &elsewhere), format!("error: {rendered}"));
-    let looking = Request { command_optional: true, ..elsewhere };
+    let looking = Request { for_slurm: false, ..elsewhere };
     assert_eq!(warnings(&text, &looking), format!("warning: {rendered}"));
 }

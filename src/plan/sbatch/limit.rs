@@ -9,7 +9,7 @@ const DEFAULT_GRACE: f64 = 120.0;
 const DEFAULT_REQUEUES: u32 = 10;
 
 /// How often an element may requeue itself; 0 for never.
-pub(super) fn requeues(slurm: &Slurm) -> u32 {
+pub(in crate::plan) fn requeues(slurm: &Slurm) -> u32 {
     match slurm.requeue {
         Some(false) => 0,
         Some(true) => slurm.max_requeues.unwrap_or(DEFAULT_REQUEUES),
