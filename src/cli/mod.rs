@@ -14,6 +14,7 @@ mod cancel;
 mod choose;
 mod exec;
 mod failure;
+mod forget;
 mod list;
 mod logger;
 mod logs;
@@ -82,16 +83,18 @@ enum Command {
     List(list::ListArgs),
     /// Show the resolved configuration of one repetition, and where each value came from
     Show(show::ShowArgs),
+    /// Print what repetitions measured, as a table
+    Results(results::ResultsArgs),
     /// Make one HTML file of a sweep: how far it is, what is best, what failed, what it cost
     Report(report::ReportArgs),
     /// Run one repetition by hand, in the foreground, as its job would
     Exec(exec::ExecArgs),
-    /// Print what repetitions measured, as a table
-    Results(results::ResultsArgs),
     /// Plan again what earlier plans left undone: crashed, timed out, interrupted, lost, never started
     Retry(retry::RetryArgs),
     /// Take plans, or chosen repetitions of them, off the cluster
     Cancel(cancel::CancelArgs),
+    /// Take runs that are no longer wanted out of what `status` and `retry` count
+    Forget(forget::ForgetArgs),
     /// End the repetition this is called from early, on purpose
     Surrender(surrender::SurrenderArgs),
 }
@@ -112,6 +115,7 @@ impl SelectArgs {
             strict: self.strict,
             debug: self.debug,
             debug_all: self.debugall,
+            original: false,
         }
     }
 }
@@ -225,11 +229,12 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Logs(args) => logs::logs(&args, cli.verbosity.quiet),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
+        Command::Results(args) => results::results(&args, cli.verbosity.quiet),
         Command::Report(args) => report::report(&args, cli.verbosity.quiet),
         Command::Exec(args) => exec::exec(&args, program, cli.verbosity.quiet),
-        Command::Results(args) => results::results(&args, cli.verbosity.quiet),
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
+        Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
     };
     match result {

@@ -150,7 +150,8 @@ impl ResultsArgs {
         Rows {
             group: self.group.clone(),
             sort: self.sort.clone(),
-            maximize: self.maximize(),
+            // Beside `--best` it says which value that is.
+            maximize: self.maximize().filter(|_| self.best.is_empty() || self.sort.is_some() || self.pivot.is_some()),
             statistic,
             include: self.include.clone(),
             digits: self.digits.map(usize::from),
@@ -252,7 +253,10 @@ fn whole(table: &Table, format: Format, out: &mut dyn Write, to_terminal: bool) 
         Format::Markdown => out.write_all(markdown::render(table).as_bytes())?,
         Format::Latex => out.write_all(latex::render(table).as_bytes())?,
         #[cfg(feature = "parquet")]
-        Format::Parquet => parquet_file(table, out)?,
+        Format::Parquet => {
+            let bytes = crate::report::results::parquet::render(table);
+            out.write_all(&bytes.map_err(|error| Failure::Environment(format!("cannot write Parquet: {error}")))?)?;
+        }
     }
     Ok(Vec::new())
 }

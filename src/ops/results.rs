@@ -352,7 +352,7 @@ fn measured(rep: &Rep, record: &Record, values: Vec<(usize, f64)>) -> Measured {
         attempt: status.map_or(0, |status| status.attempt),
         seconds,
         code: rep.code,
-        dir: shown(&rep.dir),
+        dir: rep.dir.strip_prefix(".").unwrap_or(&rep.dir).to_string_lossy().into_owned(),
         values,
     }
 }

@@ -118,8 +118,10 @@ impl Gathered {
             let mut found = repetitions::below_with(&top, head)?;
             let debugging = leave_out_debugging(&top, &mut found);
             if debugging > 0 {
+                let are = if debugging == 1 { "repetition" } else { "repetitions" };
+                let left = if debugging == 1 { "is" } else { "are" };
                 gathered.remarks.push(format!(
-                    "{debugging} repetitions of `--debug` in `{0}` are left out; name `{0}` to see them",
+                    "{debugging} {are} of `--debug` in `{0}` {left} left out; name `{0}` to see them",
                     top.join("debug").display()
                 ));
             }

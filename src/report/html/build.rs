@@ -9,6 +9,7 @@ use crate::report::progress::{self, Estimate, Progress};
 use crate::report::results::params;
 use crate::report::status_table;
 use crate::run::effective_state::EffectiveState;
+use crate::run::failure::last_lines;
 use crate::run::status::{State, Status};
 use crate::value::Value;
 use indexmap::{IndexMap, IndexSet};
@@ -243,7 +244,7 @@ fn failed(found: &Found, params: &[Params<'_>], varying: &[Vec<String>], many: b
         Failure {
             state: group.effective.key(),
             reason: group.text,
-            lines: first.map(|error| failures::last_lines(&error.stderr_tail, LINES)).unwrap_or_default(),
+            lines: first.map(|error| last_lines(&error.stderr_tail, LINES)).unwrap_or_default(),
             count: group.count,
             example: group.example,
             common: common_cause::common(&failed, &well).iter().map(ToString::to_string).collect(),

@@ -115,11 +115,27 @@ mod tests {
     #[test]
     fn what_is_wrong_is_shown_at_its_place() {
         let wrong = |text: &str| matching(text, &runs()).unwrap_err();
-        insta::assert_snapshot!(wrong("width > and opt"), @"");
-        insta::assert_snapshot!(wrong("widht > 3"), @"");
-        insta::assert_snapshot!(wrong("width > 3 and lr < 2"), @"");
-        insta::assert_snapshot!(wrong("width > 'a' + 3"), @"");
-        insta::assert_snapshot!(wrong(""), @"");
+        insta::assert_snapshot!(wrong("width > and opt"), @r"
+        `--where`: unexpected input after expression
+          width > and opt
+                      ^^^
+        ");
+        insta::assert_snapshot!(wrong("widht > 3"), @r"
+        `--where`: no run has the parameter `widht`; did you mean `width`?
+          widht > 3
+          ^^^^^
+        ");
+        insta::assert_snapshot!(wrong("width > 3 and lr < 2"), @r"
+        `--where`: no run has the parameter `lr`; the parameters are `net.depth`, `opt`, `steps-per-x`, `width`
+          width > 3 and lr < 2
+                        ^^
+        ");
+        insta::assert_snapshot!(wrong("width > 'a' + 3"), @r"
+        `--where`: tried to use + operator on unsupported types string and number
+          width > 'a' + 3
+                  ^^^^^^^
+        ");
+        assert!(wrong("").starts_with("`--where`: unexpected end of input, expected expression"));
         assert!(wrong(&format!("width{}", " + 1".repeat(1000))).contains("operators"));
     }
 }

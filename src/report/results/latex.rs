@@ -1,18 +1,14 @@
 //! The table as LaTeX, for `booktabs`.
 
-use super::table::{Cell, Column, Kind, Table};
+use super::table::{Cell, Table};
 use std::fmt::Write as _;
 
 /// The `tabular`; what is best is bold.
 pub fn render(table: &Table) -> String {
-    let mut places = table.shown();
-    // A mark of a row is its cells' in bold.
-    let best =
-        places.iter().position(|place| table.columns.get(*place).is_some_and(|column| column.kind == Kind::Best));
-    let best = best.map(|place| places.remove(place));
-    let columns: Vec<&Column> = places.iter().filter_map(|place| table.columns.get(*place)).collect();
-    let alignment: String = columns.iter().map(|column| if column.is_number() { 'r' } else { 'l' }).collect();
-    let names: Vec<_> = columns.iter().map(|column| escaped(&column.name)).collect();
+    let (places, best) = table.shown_without_marks();
+    let alignment: String = places.iter().map(|place| if table.is_number(*place) { 'r' } else { 'l' }).collect();
+    let columns = places.iter().filter_map(|place| table.columns.get(*place));
+    let names: Vec<_> = columns.map(|column| escaped(&column.heading())).collect();
     let mut out = format!("\\begin{{tabular}}{{{alignment}}}\n\\toprule\n{} \\\\\n\\midrule\n", names.join(" & "));
     for row in &table.rows {
         let row_is_best = best.and_then(|place| row.get(place)) == Some(&Cell::Flag(true));

@@ -4,6 +4,7 @@ use super::table::{Cell, Column, Kind, Table};
 use super::{Measured, Measurements, params};
 use crate::run::history::History;
 use crate::store::gather::{Code, Run};
+use crate::value::Value;
 use std::collections::HashMap;
 
 /// A row a repetition, however it stands.
@@ -76,7 +77,7 @@ impl<'a> Steps<'a> {
             if self.all_attempts {
                 cells.push(Cell::Flag(!row.superseded));
             }
-            cells.push(row.step.map_or(Cell::Nothing, |step| Cell::Number(step.value)));
+            cells.push(row.step.map_or(Cell::Nothing, |step| number(step.value)));
             cells.resize(metrics + self.metrics.len(), Cell::Nothing);
             cells
         };
@@ -111,6 +112,13 @@ fn head_cells(run: &Run, rep: &Measured) -> Vec<Cell> {
         Cell::Count(rep.number.into()),
         Cell::Text(rep.word().replace(' ', "_")),
     ]
+}
+
+/// A step: a whole one is no fraction, to any program that reads it.
+fn number(step: f64) -> Cell {
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
+    let whole = (step.fract() == 0.0 && step.abs() < 9e15).then_some(step as i64);
+    whole.map_or(Cell::Number(step), |whole| Cell::Value(Value::from(whole)))
 }
 
 fn value(run: &Run, name: &str) -> Cell {

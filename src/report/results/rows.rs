@@ -6,6 +6,7 @@ use super::table::{Cell, Column, Kind, Table};
 use super::{Measured, Measurements, params};
 use crate::config::metrics::Objective;
 use crate::report::human::counted;
+use crate::run::history::Pick;
 use crate::run::status::State;
 use crate::store::gather::Run;
 use crate::value::Value;
@@ -19,7 +20,7 @@ pub struct Options {
     pub group: Vec<String>,
     /// What the rows are ordered by: a parameter, a metric, `n` or `time`.
     pub sort: Option<String>,
-    /// Whether more is better, where that was said.
+    /// Whether more is better in what the rows are ordered by, where that was said.
     pub maximize: Option<bool>,
     /// What is made of several repetitions.
     pub statistic: Statistic,
@@ -184,16 +185,23 @@ fn goal(experiment: &str, all: &Measurements<'_>, options: &Options) -> Option<(
     let of = |metric: &str| all.choices.iter().position(|choice| choice.metric == metric);
     let objective = objective(experiment, all.runs);
     let sorted = options.sort.as_deref().and_then(|name| chosen(name, all.choices));
-    match (sorted, options.maximize, objective) {
+    let known = match (sorted, options.maximize, objective) {
         (Some(place), Some(maximize), _) => Some((place, maximize)),
-        (Some(place), None, Some(objective)) => {
-            (all.choices.get(place)?.metric == objective.metric).then_some((place, objective.maximize))
+        (Some(place), None, Some(objective)) if all.choices.get(place)?.metric == objective.metric => {
+            Some((place, objective.maximize))
         }
-        (None, maximize, Some(objective)) => Some((of(&objective.metric)?, maximize.unwrap_or(objective.maximize))),
-        // `--min` alone speaks of the only metric there is.
-        (None, Some(maximize), None) if all.choices.len() == 1 => Some((0, maximize)),
+        (Some(_), None, _) => None,
+        (None, maximize, Some(objective)) => {
+            of(&objective.metric).map(|place| (place, maximize.unwrap_or(objective.maximize)))
+        }
+        (None, ..) => None,
+    };
+    // A best value says itself what is better, and so does `--min` where there is only one.
+    known.or_else(|| match (&all.choices.first().filter(|_| sorted.is_none())?.pick, options.maximize) {
+        (Pick::Best { maximize, by: None }, _) => Some((0, *maximize)),
+        (_, Some(maximize)) if all.choices.len() == 1 => Some((0, maximize)),
         _ => None,
-    }
+    })
 }
 
 /// The choice that a name means: its heading, or its metric.

@@ -72,7 +72,11 @@ impl Statistic {
 
 #[expect(clippy::cast_precision_loss, reason = "no sweep has 2^53 repetitions")]
 fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+    match values {
+        // Of equal values the sum may be off by a digit that none of them has.
+        [first, rest @ ..] if rest.iter().all(|value| value.total_cmp(first).is_eq()) => *first,
+        _ => values.iter().sum::<f64>() / values.len() as f64,
+    }
 }
 
 /// Of a sample: by n - 1.
@@ -198,6 +202,7 @@ mod tests {
             (around(123_456.7, 4321.0), "123457 ± 4321"),
             (around(12.3, 1.26), "12.3 ± 1.3"),
             (around(1.0, 0.0), "1 ± 0"),
+            (Statistic::Deviation.of(&[0.4; 3]).unwrap().show(None), "0.4 ± 0"),
             (around(1e-12, 3e-13), "1.000e-12 ± 3.000e-13"),
             (around(f64::NAN, f64::NAN), "nan ± nan"),
             (Estimate { n: 3, center: 0.5, spread: Some(Spread::Between(0.25, 0.75)) }.show(None), "0.50 [0.25, 0.75]"),

@@ -94,9 +94,15 @@ impl Column {
         Column::new(name, kind)
     }
 
-    /// Whether its cells stand to the right.
-    pub fn is_number(&self) -> bool {
-        matches!(self.kind, Kind::Count | Kind::Metric | Kind::Time | Kind::Param)
+    /// What a person reads over it.
+    pub fn heading(&self) -> String {
+        match self.kind {
+            Kind::Best => String::new(),
+            Kind::Time => "time".to_owned(),
+            Kind::Code => "code".to_owned(),
+            Kind::Count if self.name == "n" => "N".to_owned(),
+            _ => printable::line(&self.name),
+        }
     }
 
     /// Whether a person wants to see it.
@@ -116,6 +122,27 @@ impl Table {
             _ => column.is_shown(),
         };
         self.columns.iter().enumerate().filter(wanted).map(|(place, _)| place).collect()
+    }
+
+    /// Whether the cells of a column stand to the right: numbers do.
+    pub fn is_number(&self, place: usize) -> bool {
+        let is = |cell: &Cell| match cell {
+            Cell::Value(value) => value.as_f64().is_some(),
+            _ => *cell == Cell::Nothing,
+        };
+        self.columns.get(place).is_some_and(|column| match column.kind {
+            Kind::Count | Kind::Metric | Kind::Time => true,
+            Kind::Param => self.rows.iter().all(|row| row.get(place).is_none_or(is)),
+            _ => false,
+        })
+    }
+
+    /// For formats that can make letters bold: the columns to be shown without that of the marks, and where that is.
+    pub fn shown_without_marks(&self) -> (Vec<usize>, Option<usize>) {
+        let mut places = self.shown();
+        let is_mark = |place: &usize| self.columns.get(*place).is_some_and(|column| column.kind == Kind::Best);
+        let mark = places.iter().position(is_mark).map(|mark| places.remove(mark));
+        (places, mark)
     }
 
     /// A cell as a person reads it.

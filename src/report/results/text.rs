@@ -1,25 +1,22 @@
 //! The table for a terminal.
 
-use super::table::{Cell, Kind, Table};
+use super::table::{Cell, Column, Kind, Table};
 
 /// Cells apart.
 const GAP: usize = 2;
 
 /// The table in lines, `width` characters wide at most where a width is given; and the metrics that had to be left out for it.
 pub fn render(table: &Table, width: Option<usize>) -> (String, Vec<String>) {
-    let mut places = table.shown();
+    let places = table.shown();
     let cells = |place: &usize| {
         let column = table.columns.get(*place);
-        let name = column.map_or("", |column| heading(&column.name, column.kind));
-        let head = if column.is_some_and(|column| matches!(column.kind, Kind::Param | Kind::Metric)) {
-            crate::printable::line(name)
-        } else {
-            name.to_uppercase()
-        };
+        let name = column.map(Column::heading).unwrap_or_default();
+        let is_own = column.is_some_and(|column| matches!(column.kind, Kind::Param | Kind::Metric));
+        let head = if is_own { name } else { name.to_uppercase() };
         let cells = table.rows.iter().map(|row| table.text(row.get(*place).unwrap_or(&Cell::Nothing)));
         std::iter::once(head).chain(cells).collect::<Vec<_>>()
     };
-    let mut columns: Vec<(usize, Vec<String>)> = places.drain(..).map(|place| (place, cells(&place))).collect();
+    let mut columns: Vec<(usize, Vec<String>)> = places.into_iter().map(|place| (place, cells(&place))).collect();
     let mut left_out = Vec::new();
     if let Some(width) = width {
         let wide = |cells: &[String]| cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0) + GAP;
@@ -47,7 +44,7 @@ pub fn render(table: &Table, width: Option<usize>) -> (String, Vec<String>) {
         drawn.add_row(line(number));
     }
     for (number, (place, _)) in columns.iter().enumerate() {
-        if table.columns.get(*place).is_some_and(super::table::Column::is_number)
+        if table.is_number(*place)
             && let Some(column) = drawn.column_mut(number)
         {
             column.set_cell_alignment(comfy_table::CellAlignment::Right);
@@ -59,14 +56,4 @@ pub fn render(table: &Table, width: Option<usize>) -> (String, Vec<String>) {
         text.push('\n');
     }
     (text, left_out)
-}
-
-/// What a person reads over a column.
-fn heading(name: &str, kind: Kind) -> &str {
-    match kind {
-        Kind::Best => "",
-        Kind::Time => "time",
-        Kind::Code => "code",
-        _ => name,
-    }
 }
