@@ -12,15 +12,16 @@ use super::status::usages;
 use crate::report::advice;
 use crate::report::html::found::Found;
 use crate::report::html::{self, Page};
+use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;
 use crate::slurm::Element;
 use crate::store::gather::Gathered;
-use crate::store::survey::{Seen, Sources, Survey};
+use crate::store::survey::{Seen, Sources, Survey, unseen};
 use crate::store::{self, atomic, plans};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use merge::Merged;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Problems of one kind that are named.
@@ -149,6 +150,8 @@ fn nothing(sources: &[PathBuf], gathered: &Gathered, looked: Option<&Looked>, wa
 struct Looked {
     survey: Survey,
     cluster_known: bool,
+    /// Directories of repetitions that nobody wants any more.
+    forgotten: HashSet<PathBuf>,
     /// Slurm's words for elements that ended.
     words: HashMap<(u64, Option<u64>), String>,
 }
@@ -169,8 +172,8 @@ fn look_at_plans(
     if folders.is_empty() {
         return Ok(None);
     }
-    let found = match Sources::open(folders) {
-        Ok(found) => found,
+    let found = match Sources::open(folders.clone()) {
+        Ok(found) => Sources { only_what_counts: true, ..found },
         Err(error) => {
             notes.push(format!("{error}; so nothing is told of what was planned and never begun"));
             return Ok(None);
@@ -187,9 +190,34 @@ fn look_at_plans(
     if let Some(error) = cluster_error.as_ref().filter(|_| survey.reps.iter().any(unsure)) {
         notes.push(format!("Slurm cannot be asked, so what is queued or lost is not known: {error}"));
     }
+    for (plan, count) in survey.unsubmitted.iter().filter_map(|(plan, count)| Some((survey.plans.get(*plan)?, *count)))
+    {
+        let verb = if count == 1 { "lies" } else { "lie" };
+        let plan = shown(&plan.folder);
+        notes.push(format!(
+            "{} {verb} only in plan {plan}, which was never submitted, and not told here",
+            counted(count, "repetition")
+        ));
+    }
+    let forgotten = if survey.forgotten == 0 { HashSet::new() } else { forgotten(folders, &survey, experiments)? };
+    if !forgotten.is_empty() {
+        let (count, verb) = (forgotten.len(), if forgotten.len() == 1 { "is" } else { "are" });
+        notes.push(format!("{} {verb} forgotten, and not told here", counted(count as u64, "repetition")));
+    }
     let word = |element: &Element| ((element.job, element.index), element.word.clone());
     let words = queue.iter().flatten().map(word).collect();
-    Ok(Some(Looked { survey, cluster_known: cluster_error.is_none(), words }))
+    Ok(Some(Looked { survey, cluster_known: cluster_error.is_none(), words, forgotten }))
+}
+
+/// The directories of what is planned and does not count.
+fn forgotten(folders: Vec<PathBuf>, survey: &Survey, experiments: &[String]) -> Result<HashSet<PathBuf>, Failure> {
+    let all = unseen(Sources::open(folders)?)?;
+    let counting: HashSet<PathBuf> = survey.reps.iter().map(|seen| survey.dir(seen)).collect();
+    let wanted = Selection::of(experiments);
+    let of = |seen: &&Seen| all.experiment(seen).is_some_and(|experiment| wanted.has(&experiment.name, "", seen.rep));
+    let dirs = all.reps.iter().filter(of).map(|seen| all.dir(seen)).filter(|dir| !counting.contains(dir));
+    // What was never begun has none.
+    Ok(dirs.filter_map(|dir| store::canonical(&dir).ok()).collect())
 }
 
 /// Names a few of many problems.

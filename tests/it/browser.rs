@@ -1,6 +1,8 @@
 //! A headless Chromium, driven over its debugging pipe: messages of JSON, each ended by a zero byte, on descriptors 3 and 4.
 
 use crate::support::skipped;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -63,13 +65,13 @@ impl Browser {
         });
         let mut browser =
             Browser { child, commands, messages, events: Vec::new(), session: None, last: 0, _profile: profile };
-        let targets = browser.call("Target.getTargets", json!({}));
+        let targets = browser.call("Target.getTargets", &json!({}));
         let targets = targets["targetInfos"].as_array().expect("targets").clone();
         let page = targets.into_iter().find(|target| target["type"] == "page").expect("a page");
-        let attached = browser.call("Target.attachToTarget", json!({"targetId": page["targetId"], "flatten": true}));
+        let attached = browser.call("Target.attachToTarget", &json!({"targetId": page["targetId"], "flatten": true}));
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser.size(width, height);
         Some(browser)
@@ -77,7 +79,7 @@ impl Browser {
 
     /// Calls a method of the protocol, and returns its answer.
     #[track_caller]
-    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         self.last += 1;
         let mut message = json!({"id": self.last, "method": method, "params": params});
         if let Some(session) = &self.session {
@@ -106,7 +108,7 @@ impl Browser {
     /// The size of the page.
     pub(crate) fn size(&mut self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setDeviceMetricsOverride", &size);
     }
 
     /// Opens a file, waits until the page says that it is ready, and returns how long that took.
@@ -114,7 +116,7 @@ impl Browser {
     pub(crate) fn open(&mut self, file: &Path) -> Duration {
         self.events.clear();
         let begin = Instant::now();
-        self.call("Page.navigate", json!({"url": format!("file://{}", file.display())}));
+        self.call("Page.navigate", &json!({"url": format!("file://{}", file.display())}));
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.next("the page's end of loading");
             self.events.push(event);
@@ -137,7 +139,7 @@ impl Browser {
     #[track_caller]
     pub(crate) fn js(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.call("Runtime.evaluate", params);
+        let answer = self.call("Runtime.evaluate", &params);
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
         answer["result"]["value"].clone()
     }
@@ -158,7 +160,7 @@ impl Browser {
             let button = if *kind == "mouseMoved" { "none" } else { "left" };
             self.call(
                 "Input.dispatchMouseEvent",
-                json!({"type": kind, "x": x, "y": y, "button": button, "clickCount": 1}),
+                &json!({"type": kind, "x": x, "y": y, "button": button, "clickCount": 1}),
             );
         }
     }
@@ -167,28 +169,20 @@ impl Browser {
     pub(crate) fn key(&mut self, key: &str, code: u32) {
         let text = if key == "Enter" { "\r" } else { "" };
         for kind in ["keyDown", "keyUp"] {
-            self.call(
-                "Input.dispatchKeyEvent",
-                json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": if kind == "keyDown" { text } else { "" }}),
+            self.call("Input.dispatchKeyEvent", &json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": if kind == "keyDown" { text } else { "" }}),
             );
         }
     }
 
     /// A picture of the whole page, as PNG in base64; it is kept in the target folder for a person to look at.
     pub(crate) fn picture(&mut self, name: &str) -> String {
-        let size = self.call("Page.getLayoutMetrics", json!({}))["cssContentSize"].clone();
+        let size = self.call("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
         let height = size["height"].as_f64().unwrap_or(0.0).min(16_000.0);
         let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1});
         let shot =
-            self.call("Page.captureScreenshot", json!({"format": "png", "captureBeyondViewport": true, "clip": clip}));
+            self.call("Page.captureScreenshot", &json!({"format": "png", "captureBeyondViewport": true, "clip": clip}));
         let data = shot["data"].as_str().expect("a picture").to_owned();
-        let decoded = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut decoder = decoded.expect("base64");
-        let mut input = decoder.stdin.take().expect("its input");
-        let text = data.clone();
-        let writer = thread::spawn(move || input.write_all(text.as_bytes()));
-        let bytes = decoder.wait_with_output().expect("its output").stdout;
-        writer.join().expect("the writer").expect("it is written");
+        let bytes = STANDARD.decode(&data).expect("base64");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join(name), bytes).expect("the picture");

@@ -173,17 +173,17 @@ fn accessible(browser: &mut Browser, file: &Path) {
     let light = browser.text(ground);
     let light_picture = browser.picture("light.png");
     browser
-        .call("Emulation.setEmulatedMedia", json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]}));
+        .call("Emulation.setEmulatedMedia", &json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]}));
     assert_ne!(browser.text(ground), light);
     assert_ne!(browser.picture("dark.png"), light_picture);
     browser.js("const theme = [...document.querySelectorAll('header button')].find((one) => one.textContent === 'auto'); theme.click()");
     assert_eq!(browser.text(ground), light, "chosen by hand");
     browser.js("theme.click(); theme.click()");
-    browser.call("Emulation.setEmulatedMedia", json!({"features": [], "media": "print"}));
+    browser.call("Emulation.setEmulatedMedia", &json!({"features": [], "media": "print"}));
     assert_eq!(browser.js("getComputedStyle(document.getElementById('contents')).display"), "none");
-    let paper = browser.call("Page.printToPDF", json!({}));
+    let paper = browser.call("Page.printToPDF", &json!({}));
     assert!(paper["data"].as_str().is_some_and(|data| data.len() > 20_000), "pages with plots");
-    browser.call("Emulation.setEmulatedMedia", json!({"features": [], "media": ""}));
+    browser.call("Emulation.setEmulatedMedia", &json!({"features": [], "media": ""}));
     // Every plot says what it shows, and has its numbers as a table; every control has a name.
     let silent = "[...document.querySelectorAll('figure svg:has(g[aria-label])')].filter((svg) => svg.getAttribute('role') !== 'img' || !svg.getAttribute('aria-label')).length";
     assert_eq!(browser.js(silent), 0);
@@ -248,6 +248,7 @@ fn forge(scene: &Scene, steps: u32) {
                 "rep": rep, "attempt": 1, "params_sha256": run["params_sha256"], "plan": "results/plans/001", "job": 0, "host": "node", "pid": 1,
                 "started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:01:00Z", "seconds": 60.5, "cpu_seconds": 50.0, "max_rss": 1_000_000});
             if crashed {
+                status["exit"] = json!({"code": 1});
                 status["error"] = json!({"phase": "run", "message": "`run` exited with status 1", "stderr_tail": "ValueError: too wide\n"});
             }
             scene.write(&format!("{dir}/status.json"), status.to_string());
@@ -310,22 +311,35 @@ fn a_copy_without_its_plan_and_one_that_never_began_are_told() {
         "{}",
         copied["config"]
     );
-    assert_eq!(data["config"][0]["plans"], json!(["001"]));
+    assert_eq!(data["config"][0]["plans"], json!(["results/plans/001"]));
 
     // Both at once: every repetition once.
     let both = report(&scene, "results copied");
     assert_eq!(both["reps"]["rep"].as_array().map(Vec::len), Some(10));
     assert!(both["notes"][0].as_str().is_some_and(|note| note.contains("there twice")), "{}", both["notes"]);
 
-    // A new value: planned, never begun.
+    // What nobody wants any more is left out, though its directories are there.
+    scene.cw2("forget results -r wide__w8*").expect(0);
+    let wanted = report(&scene, "results");
+    assert_eq!(wanted["reps"]["rep"].as_array().map(Vec::len), Some(8));
+    assert!(wanted["notes"].to_string().contains("2 repetitions are forgotten"), "{}", wanted["notes"]);
+    scene.cw2("forget results -r wide__w8* --undo").expect(0);
+
+    // A new value, of which one repetition was never begun.
     scene.write("config.yml", scene.read("config.yml").replace("128]", "128, 256]").replace("sgd]", "sgd, sgd]"));
     scene.plan();
+    assert_eq!(report(&scene, "results")["reps"]["rep"].as_array().map(Vec::len), Some(10), "nobody submitted it yet");
+    scene.worker("results/plans/002", 0).expect(1);
     let more = report(&scene, "results");
-    let pending = more["states"].as_array().expect("states").iter().position(|state| state == "pending").expect("one");
-    let states = more["reps"]["state"].as_array().expect("states");
-    assert_eq!(states.iter().filter(|state| **state == json!(pending)).count(), 2);
+    let states = more["reps"]["state"].as_array().expect("states").iter();
+    let states: Vec<&str> = states
+        .map(|state| {
+            more["states"][usize::try_from(state.as_u64().expect("a place")).expect("small")].as_str().expect("a word")
+        })
+        .collect();
+    assert_eq!(states.iter().filter(|state| **state == "pending").count(), 2, "{states:?}");
     assert_eq!(more["runs"][5]["params"], json!([256, "sgd"]));
-    assert_eq!(more["code"][0]["plans"], json!(["001", "002"]));
+    assert_eq!(more["code"][0]["plans"], json!(["results/plans/001", "results/plans/002"]));
 }
 
 #[test]

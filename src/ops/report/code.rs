@@ -20,18 +20,20 @@ const TEXT: usize = 200_000;
 /// The versions of the code, and where those that were gathered are among them.
 pub fn versions(gathered: &Gathered, survey: Option<&Survey>) -> (Vec<Version>, Vec<usize>) {
     let mut versions: Vec<Version> = Vec::new();
-    let mut place = |version: Version| match versions.iter_mut().enumerate().find(|(_, known)| same(known, &version)) {
-        Some((place, known)) => {
-            known.plans.extend(version.plans);
-            known.untracked =
-                if known.untracked.is_empty() { version.untracked } else { std::mem::take(&mut known.untracked) };
-            known.created = known.created.take().or(version.created);
-            place
-        }
-        None => {
+    let mut place = |version: Version| {
+        let Some((place, known)) = versions.iter_mut().enumerate().find(|(_, known)| same(known, &version)) else {
             versions.push(version);
-            versions.len() - 1
+            return versions.len() - 1;
+        };
+        known.plans.extend(version.plans);
+        if known.untracked.is_empty() {
+            known.untracked = version.untracked;
         }
+        if known.notes.is_empty() {
+            known.notes = version.notes;
+        }
+        known.created = known.created.take().or(version.created);
+        place
     };
     let places = gathered
         .codes
@@ -89,7 +91,7 @@ fn cut(text: &str) -> (String, bool) {
     if text.len() <= TEXT {
         return (text.to_owned(), false);
     }
-    let end = text.floor_char_boundary(TEXT);
+    let end = (0..=TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let kept = text.get(..end).unwrap_or_default();
     (kept.rsplit_once('\n').map_or(kept, |(whole, _)| whole).to_owned(), true)
 }

@@ -74,6 +74,7 @@ impl Merged {
         let canonical = |dir: &Path| store::canonical(dir).unwrap_or_else(|_| dir.to_owned());
         let dirs: Vec<PathBuf> = found.reps.par_iter().map(|rep| canonical(&rep.dir)).collect();
         let by_dir: HashMap<PathBuf, usize> = dirs.into_iter().zip(0..).collect();
+        taken.extend(looked.forgotten.iter().filter_map(|dir| by_dir.get(dir)));
         let names = |run: &Run| (run.experiment.clone(), run.name.clone());
         // A planned repetition without a directory belongs to the run of its name that was begun.
         let begun: HashMap<(String, String), usize> = found.runs.iter().map(names).zip(0..).collect();

@@ -40,7 +40,7 @@ const plusMinus = (mean, spread) => {
 
 const duration = (seconds) => {
   if (!Number.isFinite(seconds)) return "–";
-  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
+  if (seconds < 10) return `${Number(seconds.toPrecision(2))} s`;
   const s = Math.round(seconds);
   const two = (n) => String(n).padStart(2, "0");
   if (s < 60) return `${s} s`;

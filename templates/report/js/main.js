@@ -16,6 +16,17 @@ const recall = () => {
   view.open = state.get("o") === "1";
 };
 
+// Where the reader was before the page read itself again, or where a link leads to.
+const ready = (number) => {
+  if (number === 1) {
+    let place = null;
+    try { (place = sessionStorage.getItem("cw2 place")), sessionStorage.removeItem("cw2 place"); } catch { /* it begins at the top */ }
+    if (place !== null) scrollTo({ top: Number(place), behavior: "instant" });
+    else if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
+  }
+  document.documentElement.setAttribute("data-ready", String(number));
+};
+
 // Sections below are drawn when the browser has time; those that depend on the choice, again when it changes.
 let turn = 0;
 const renderAll = (only = () => true) => {
@@ -24,7 +35,8 @@ const renderAll = (only = () => true) => {
   const next = () => {
     if (mine !== turn) return;
     const one = queue.shift();
-    if (!one) return document.documentElement.setAttribute("data-ready", String(mine));
+    // Plots are drawn once the browser has told their widths: with the next frame.
+    if (!one) return requestAnimationFrame(() => requestAnimationFrame(() => ready(mine)));
     one.render();
     setTimeout(next);
   };
@@ -77,7 +89,12 @@ if (data.experiments.length) {
   document.getElementById("top").append(el("h1", {}, "Nothing has begun yet."));
 }
 document.getElementById("foot").append(el("p", { class: "quiet" }, `Made by cw2 ${data.cw2} from ${data.sources.join(", ")}. Drawn with Observable Plot and D3. This file needs no network, and may use none.`));
-if (data.reload) setTimeout(() => location.reload(), data.reload * 1000);
+if (data.reload) {
+  setTimeout(() => {
+    try { sessionStorage.setItem("cw2 place", String(scrollY)); } catch { /* it begins at the top */ }
+    location.reload();
+  }, data.reload * 1000);
+}
 
 // Which section is being read.
 const seen = new IntersectionObserver((entries) => {
