@@ -4,8 +4,8 @@ use super::{Exit, SelectArgs, tell};
 use crate::ops::failure::Failure;
 use crate::ops::freeze;
 use crate::ops::select::check_experiments;
+use crate::plan::Plan;
 use crate::plan::build::build;
-use crate::plan::{Plan, layout};
 use crate::store;
 use clap::Args;
 use std::io::{BufWriter, Write};
@@ -60,7 +60,7 @@ fn print(plan: &Plan, wanted: &[String], printer: &mut dyn Printer) -> Result<()
                 continue;
             }
             for rep in first..first.saturating_add(count) {
-                let dir = layout::rep_dir(Path::new(&run.record.dir), rep);
+                let dir = run.record.rep_dir(Path::new(""), rep);
                 printer.rep(experiment, &run.record.run, rep, &dir.to_string_lossy(), &run.params, job)?;
             }
         }

@@ -41,7 +41,13 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         jobs: args.jobs,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet))?;
+    let ran =
+        ops::run::run(&options, program, None, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet))?;
+    exit_of(ran, quiet)
+}
+
+/// Tells what became of the repetitions, and what that ends with.
+pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");
@@ -56,12 +62,12 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
 }
 
 /// Progress on a terminal; failures as they come anywhere.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    fn new(repetitions: u64, quiet: bool) -> Self {
+    pub(super) fn new(repetitions: u64, quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(repetitions), target);

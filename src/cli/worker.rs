@@ -9,7 +9,7 @@ use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::{Plan, Rep};
 use crate::store::requeues;
-use crate::worker::{End, Jobs, Observer, Setting, Tally, TimeLimit};
+use crate::worker::{End, Jobs, Observer, Setting, Tally, TimeLimit, WarmHost};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,12 +66,14 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
     }
     let count = counted(repetitions as u64, "repetition");
     log::info!("plan {}, job {number}: {count} on {}", plan.name(), options.host);
+    let warm = WarmHost::default();
     let setting = Setting {
         plan: &plan,
         options: &options,
         control: &control,
         observer: &Log,
         factory: program.factory.as_ref(),
+        warm: &warm,
     };
     let jobs = Jobs::in_turn(setting, number..number + 1);
     let (mut tally, result) = program.schedule(jobs);

@@ -9,6 +9,7 @@ pub mod freeze;
 pub mod notice;
 pub mod plan;
 pub mod program;
+pub mod python;
 pub mod retry;
 pub mod run;
 pub mod select;

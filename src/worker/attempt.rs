@@ -1,20 +1,26 @@
 //! One attempt at a repetition that is a `command`: `initialize`, `run`, `finalize`, and how their ends make its outcome.
 
 use super::child::{self, Ended};
+use super::devices::Slot;
 use super::environment::Variables;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
+use super::warm::{self, Recipe, Request};
 use crate::plan::layout::rep as names;
 use crate::plan::record::{ArgvRecord, CommandRecord, ExperimentRecord};
 use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use std::ffi::OsString;
+use std::fs::File;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,7 +52,7 @@ impl Execution for Attempt<'_> {
         };
         let command = self.command;
         if let Some(initialize) = &command.initialize {
-            let result = self.execute(initialize, limits, None);
+            let result = self.execute("initialize", initialize, limits, None);
             self.judge(&mut outcome, "initialize", result);
             // Left on purpose, it is done; only what would go on with `run` is interrupted.
             self.look_for_surrender(&mut outcome);
@@ -55,7 +61,7 @@ impl Execution for Attempt<'_> {
             }
         }
         if outcome.state == State::Completed {
-            let result = self.execute(&command.run, limits, None);
+            let result = self.execute("run", &command.run, limits, None);
             self.judge(&mut outcome, "run", result);
             self.look_for_surrender(&mut outcome);
         }
@@ -70,7 +76,7 @@ impl Execution for Attempt<'_> {
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,
         };
-        let result = self.execute(argv, limits, Some(outcome.state));
+        let result = self.execute("finalize", argv, limits, Some(outcome.state));
         let ended = match result {
             Ok(ended) => {
                 outcome.account(&ended);
@@ -91,21 +97,7 @@ impl<'a> Attempt<'a> {
         number: u32,
         resume: bool,
     ) -> Self {
-        let experiment = life.experiment();
-        let config_file = life.rep.dir.join(names::CONFIG_YAML);
-        let names = Names {
-            experiment: &experiment.name,
-            run: &life.rep.run.record.run,
-            rep: life.rep.number,
-            rep_dir: &life.rep.dir.to_string_lossy(),
-            config_file: &config_file.to_string_lossy(),
-            iterations: experiment.iterations,
-            seed: life.seed(),
-            slot: life.slot.number,
-            cpus: u32::try_from(life.slot.threads).unwrap_or(u32::MAX),
-            gpus: &life.slot.gpus,
-        };
-        let context = Context::new(&life.rep.run.params, &names);
+        let context = context(life);
         let variables = variables(life, &context, number, resume);
         Attempt { life, owned, begun, command, context, variables, tail_from: owned.stderr_len() }
     }
@@ -136,7 +128,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs one phase's command to its end, with all it started.
-    fn execute(&self, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
+    fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
         let variables = self.variables.as_ref().map_err(Clone::clone)?;
         let (context, experiment) = (&self.context, self.life.experiment());
         let mut words = Arguments::default();
@@ -149,21 +141,49 @@ impl<'a> Attempt<'a> {
         }
         let words = words.into_words();
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-        let start = self.life.plan.start_dir(self.life.job);
-        let workdir = match &experiment.workdir {
-            Some(template) => start.join(render::plain(template, context).map_err(|why| format!("workdir: {why}"))?),
-            None => start,
-        };
+        let workdir = workdir(self.life, context)?;
         let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
+        if let Some(pid) = self.copy(phase, &words, &workdir, &out, &err) {
+            return self.wait(pid, limits).map_err(|error| cannot_start(program, &workdir, &error));
+        }
         let mut command = Command::new(variables.find(program));
         command.arg0(program).args(arguments).stdin(Stdio::null()).stdout(out).stderr(err).current_dir(&workdir);
         variables.apply(&mut command);
         if let Some(outcome) = outcome {
             command.env("CW2_OUTCOME", outcome.word().replace(' ', "_"));
         }
-        let result = child::run(&mut command, &self.life.rep.dir, limits, self.life.control, self.begun);
+        let ended = child::start(&mut command, self.life.control).and_then(|pid| self.wait(pid, limits));
+        ended.map_err(|error| cannot_start(program, &workdir, &error))
+    }
+
+    fn wait(&self, pid: Pid, limits: Limits) -> std::io::Result<Ended> {
+        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun);
         ghosts::end_orphans(&self.life.rep.dir);
-        result.map_err(|error| cannot_start(program, &workdir, &error))
+        result
+    }
+
+    /// A copy of a process that has imported what a script needs, where there is one.
+    fn copy(&self, phase: &str, words: &[String], workdir: &Path, out: &File, err: &File) -> Option<Pid> {
+        let experiment = self.life.experiment();
+        if phase != "run" || experiment.warm_imports.is_empty() || !experiment.warm_start {
+            return None;
+        }
+        let (interpreter, argv) = warm::script(words)?;
+        let variables = self.variables.as_ref().ok()?;
+        let server = ["-c", warm::SCRIPT_SERVER].map(str::to_owned);
+        let program = variables.find(interpreter.first()?).to_string_lossy().into_owned();
+        let options = interpreter.iter().skip(1).cloned();
+        let words =
+            std::iter::once(program).chain(options).chain(server).chain(experiment.warm_imports.iter().cloned());
+        let dir = self.life.plan.start_dir(self.life.job);
+        let recipe = Recipe { words: words.collect(), dir, env: server_env(self.life.slot) };
+        let warm = self.life.warm.get(&recipe, false, self.life.control)?;
+        let rep = self.life.rep;
+        let mut request = Request::new(phase, rep.number, rep.dir.clone(), workdir.to_owned());
+        request.argv = argv.to_vec();
+        request.env = warm::texts(variables.pairs());
+        request.cpus = own_cpus();
+        warm.copy(&mut request, &[out, err]).ok()
     }
 
     /// Turns a phase's end into the outcome.
@@ -191,8 +211,48 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// The CPUs that the calling thread is bound to.
+pub(super) fn own_cpus() -> Vec<usize> {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
+    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
+}
+
+/// What a warm process is told of the slots that its copies run in: libraries look at it when they are imported.
+pub(super) fn server_env(slot: &Slot) -> Vec<(String, OsString)> {
+    let threads = super::environment::threads(slot.threads);
+    threads.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What the templates of a repetition see.
+pub(super) fn context(life: &Life<'_>) -> Context {
+    let experiment = life.experiment();
+    let config_file = life.rep.dir.join(names::CONFIG_YAML);
+    let names = Names {
+        experiment: &experiment.name,
+        run: &life.rep.run.record.run,
+        rep: life.rep.number,
+        rep_dir: &life.rep.dir.to_string_lossy(),
+        config_file: &config_file.to_string_lossy(),
+        iterations: experiment.iterations,
+        seed: life.seed(),
+        slot: life.slot.number,
+        cpus: u32::try_from(life.slot.threads).unwrap_or(u32::MAX),
+        gpus: &life.slot.gpus,
+    };
+    Context::new(&life.rep.run.params, &names)
+}
+
+/// Where a repetition runs.
+pub(super) fn workdir(life: &Life<'_>, context: &Context) -> Result<PathBuf, String> {
+    let start = life.plan.start_dir(life.job);
+    Ok(match &life.experiment().workdir {
+        Some(template) => start.join(render::plain(template, context).map_err(|why| format!("workdir: {why}"))?),
+        None => start,
+    })
+}
+
 /// The environment of all phases.
-fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> Result<Variables, String> {
+pub(super) fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> Result<Variables, String> {
     let dir = &life.rep.dir;
     let mut variables = Variables::new(life.slot, life.options);
     for (name, template) in &life.experiment().env {
@@ -211,7 +271,7 @@ fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> 
     Ok(variables)
 }
 
-fn describe(phase: &str, exit: Exit) -> String {
+pub(super) fn describe(phase: &str, exit: Exit) -> String {
     match exit {
         Exit::Code(127) => format!("`{phase}` exited with status 127 (the shell did not find a command)"),
         Exit::Code(code) => format!("`{phase}` exited with status {code}"),
@@ -227,13 +287,13 @@ fn describe(phase: &str, exit: Exit) -> String {
     }
 }
 
-fn cannot_start(program: &str, workdir: &Path, error: &std::io::Error) -> String {
+pub(super) fn cannot_start(program: &str, workdir: &Path, error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::NotFound && !crate::store::exists(workdir) {
         return format!("cannot start `{program}`: its working directory `{}` does not exist", workdir.display());
     }
     format!("cannot start `{program}`: {error}")
 }
 
-fn checkpoint_signal(experiment: &ExperimentRecord) -> Signal {
+pub(super) fn checkpoint_signal(experiment: &ExperimentRecord) -> Signal {
     experiment.checkpoint_signal.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Signal::SIGTERM)
 }

@@ -14,9 +14,11 @@ mod ghosts;
 mod life;
 mod limits;
 mod native;
+mod python;
 mod running_marker;
 mod srun;
 mod tally;
+mod warm;
 mod work;
 
 pub use budget::TimeLimit;
@@ -25,6 +27,7 @@ pub use devices::{Allowed, Sharing, Slot, Turn, allowed_cpus};
 pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
 pub use tally::{End, Tally};
+pub use warm::WarmHost;
 pub(crate) use work::Setting;
 pub use work::{Job, Jobs, Lane, Task};
 

@@ -5,7 +5,7 @@
 use super::budget::Budget;
 use super::devices::{self, Sharing, Slot, Turn};
 use super::life::Life;
-use super::{Allowed, Control, End, Observer, Options, Tally, lock};
+use super::{Allowed, Control, End, Observer, Options, Tally, WarmHost, lock};
 use crate::api::Factory;
 use crate::store::plan::{self, Plan, Rep};
 use crate::value::Value;
@@ -23,6 +23,8 @@ pub(crate) struct Setting<'a> {
     pub observer: &'a dyn Observer,
     /// Makes what a repetition without `command` runs.
     pub factory: Option<&'a Factory>,
+    /// The warm processes of this worker.
+    pub warm: &'a WarmHost,
 }
 
 /// The jobs to be run, one after another or several at a time.
@@ -231,7 +233,7 @@ impl Task<'_> {
     /// time left, or the worker was told to stop. The turn is over with the last of its processes, before the state is on the
     /// disk, so that the next one can start meanwhile.
     pub fn execute(&self, turn: Turn<'_>) -> End {
-        let Setting { plan, options, control, observer, factory } = self.job.jobs.setting;
+        let Setting { plan, options, control, observer, factory, warm } = self.job.jobs.setting;
         if control.stopping() {
             return End::Stopped;
         }
@@ -245,6 +247,8 @@ impl Task<'_> {
             observer,
             budget: &self.job.budget,
             factory,
+            warm,
+            index: self.index,
         };
         let end = life.live(turn);
         observer.ended(self.rep, &end);
