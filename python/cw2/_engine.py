@@ -79,6 +79,8 @@ class Role(NamedTuple):
     index: int = 0
     #: For ``"rep"``: ``"run"`` or ``"finalize"``.
     phase: str = "run"
+    #: For ``"rep"``: where it runs.
+    dir: str = ""
 
 
 class Options(NamedTuple):
@@ -503,6 +505,8 @@ def _read_config(place: Dict[str, Any], rep: int) -> Config:
 def _be_repetition(own: Role, expansion: Expansion, runner: Runner) -> NoReturn:
     """A cold start: this process is the repetition."""
     _warm.buffer_lines()
+    if own.dir:
+        os.chdir(own.dir)
     config = _typed.loads(expansion._texts[0])
     _warm.finish(_live(runner, config, expansion._places[0].rep, own.phase))
     raise AssertionError
