@@ -2,29 +2,13 @@
 //!
 //! It must not write states: [`Task::execute`] does, whichever scheduler calls it.
 
-pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task, Turn};
+pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task};
 
-use nix::sys::resource::{Resource, getrlimit};
-use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// While one thread of a slot runs a repetition, the others bring the ends of those before to the disk. So many a job, as far
-/// as it has repetitions for them; they wait most of the time, for two syncs a repetition.
-const THREADS_PER_JOB: usize = 128;
-/// The fewest and the most of one slot.
-const THREADS_PER_SLOT: RangeInclusive<usize> = 4..=32;
-
-/// The most descriptors that a thread has open at a time, and those that all others of the program have.
-const FILES_PER_THREAD: u64 = 8;
-const FILES_ELSEWHERE: u64 = 32;
-
-/// Enough for what they do; an experiment of a Rust program has a thread of its own.
-const STACK: u64 = 1 << 20;
-/// The address space that a thread takes, and all else: the C library reserves 64 MiB for what each thread allocates, as
-/// long as it gets them, and nothing can be allocated any more where the last are gone.
-const SPACE_PER_THREAD: u64 = STACK + (64 << 20);
-const SPACE_ELSEWHERE: u64 = 192 << 20;
+/// Enough for what a slot's thread does; an experiment of a Rust program has a thread of its own.
+const STACK: usize = 1 << 20;
 
 /// Gets the jobs, and executes their repetitions as it likes.
 ///
@@ -42,7 +26,7 @@ const SPACE_ELSEWHERE: u64 = 192 << 20;
 ///             for slot in job.slots(&jobs.lanes()[0], Sharing::One)? {
 ///                 for index in (0..job.len()).rev() {
 ///                     if let Some(task) = job.task(index) {
-///                         let end = task.execute(slot.turn());
+///                         let end = task.execute(slot);
 ///                         log::info!("{} rep {}: {end:?}", task.run(), task.number());
 ///                     }
 ///                 }
@@ -53,7 +37,8 @@ const SPACE_ELSEWHERE: u64 = 192 << 20;
 /// }
 /// ```
 pub trait Scheduler: Send + Sync {
-    /// Runs the jobs; returns when all that it started is over.
+    /// Runs the jobs; returns when all that it started is over. It is called on a thread of its own; one that does not return
+    /// after a second signal ends with the process.
     ///
     /// # Errors
     /// Where it could not go on, which is told as a failure of the environment (exit code 3), as a panic is. What becomes of a
@@ -149,14 +134,9 @@ ready! {
 /// Runs one job in each lane at a time.
 fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
     let failure = Mutex::new(None);
-    let soft = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _)| soft);
-    // Threads count as processes of the user, who has others.
-    let processes = usize::try_from(soft(Resource::RLIMIT_NPROC)).unwrap_or(usize::MAX) / 16;
-    let most =
-        threads_within(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_AS), jobs.lanes().len()).min(processes);
     let work = |lane: &Lane| -> anyhow::Result<()> {
         while let Some(job) = jobs.next()? {
-            run_job(&job, &job.slots(lane, sharing)?, most)?;
+            run_job(&job, &job.slots(lane, sharing)?)?;
         }
         Ok(())
     };
@@ -176,97 +156,26 @@ fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
     failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// The most threads each of so many jobs may have where so many files can be open (`ulimit -n`), with so much address
-/// space (`ulimit -v`).
-/// The limits themselves stay as they are: what the repetitions start inherits them.
-fn threads_within(files: u64, space: u64, jobs: usize) -> usize {
-    let by_files = files.saturating_sub(FILES_ELSEWHERE) / FILES_PER_THREAD;
-    let by_space = space.saturating_sub(SPACE_ELSEWHERE) / SPACE_PER_THREAD;
-    usize::try_from(by_files.min(by_space)).unwrap_or(usize::MAX) / jobs.max(1)
-}
-
-/// How many threads, of `most` in all, take turns in each of so many slots (at least one).
-fn threads_per_slot(repetitions: usize, slots: usize, most: usize) -> usize {
-    let wanted = (THREADS_PER_JOB / slots).clamp(*THREADS_PER_SLOT.start(), *THREADS_PER_SLOT.end());
-    wanted.min(most / slots).min(repetitions.div_ceil(slots)).max(1)
-}
-
 /// Runs a job's repetitions in plan order, each in the next free slot.
-fn run_job(job: &Job<'_>, slots: &[Slot], most: usize) -> anyhow::Result<()> {
-    let next = AtomicUsize::new(0);
-    let work = |slot: &Slot| {
-        loop {
-            // Its number is drawn when the slot is free, not before: no other slot waits for this one.
-            let turn = slot.turn();
-            if job.stopping() {
-                break;
-            }
-            let Some(task) = job.task(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            task.execute(turn);
-        }
-    };
+fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
     if slots.is_empty() {
         return Ok(());
     }
-    let mut threads = threads_per_slot(job.len(), slots.len(), most);
-    loop {
-        // A pool of its own: work of other pools must not be picked up by a thread that is bound to a slot.
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(slots.len() * threads)
-            .stack_size(usize::try_from(STACK)?)
-            .thread_name(move |index| format!("slot-{}", index / threads));
-        let done = pool.build_scoped(rayon::ThreadBuilder::run, |pool| {
-            pool.broadcast(|place| slots.get(place.index() / threads).map(work));
-        });
-        match done {
-            Ok(()) => return Ok(()),
-            // None of them has begun. The ends wait for each other then, which costs time only; what the repetitions
-            // start needs the room (`ulimit -u`).
-            Err(error) if threads > 1 => {
-                log::debug!("job {}: {threads} threads a slot cannot be started: {error}", job.number());
-                threads = 1;
-            }
-            Err(error) => return Err(error.into()),
+    let next = AtomicUsize::new(0);
+    let work = |slot: &Slot| {
+        // A number is drawn when the slot is free, not before: no other slot waits for this one.
+        while !job.stopping() {
+            let Some(task) = job.task(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            task.execute(slot);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_have_threads_for_what_is_on_its_way_to_the_disk() {
-        for (repetitions, slots, expected) in [
-            (1, 1, 1),
-            (10_000, 1, 32),
-            (10_000, 2, 32),
-            (10_000, 8, 16),
-            (10_000, 64, 4),
-            (10, 2, 5),
-            (11, 2, 6),
-            (2, 8, 1),
-        ] {
-            assert_eq!(threads_per_slot(repetitions, slots, 1000), expected, "{repetitions} in {slots}");
-        }
-    }
-
-    #[test]
-    fn threads_keep_within_the_limits() {
-        const ALL: u64 = u64::MAX;
-        for (files, space, jobs, slots, expected) in [
-            (ALL, ALL, 1, 1, 32),
-            (1024, ALL, 1, 2, 32),
-            (1024, ALL, 4, 1, 31),
-            (128, ALL, 1, 2, 6),
-            (64, ALL, 1, 2, 2),
-            (64, ALL, 1, 8, 1),
-            (16, ALL, 1, 2, 1),
-            (1024, 1 << 30, 1, 2, 6),
-            (1024, 1 << 20, 1, 2, 1),
-        ] {
-            let most = threads_within(files, space, jobs);
-            assert_eq!(threads_per_slot(10_000, slots, most), expected, "{files} {space} {jobs} {slots}");
-        }
-    }
+    };
+    // A pool of its own: work of other pools must not be picked up by a thread that is bound to a slot.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(slots.len())
+        .stack_size(STACK)
+        .thread_name(|index| format!("slot-{index}"))
+        .build_scoped(rayon::ThreadBuilder::run, |pool| {
+            pool.broadcast(|place| slots.get(place.index()).map(work));
+        })?;
+    Ok(())
 }

@@ -6,9 +6,11 @@
 
 mod convert;
 mod json;
+mod numbers;
 mod typed;
 
 pub use json::JsonError;
+pub use numbers::{NoRecord, Numbers};
 pub use typed::TypeError;
 
 use indexmap::IndexMap;

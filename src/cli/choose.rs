@@ -1,12 +1,11 @@
 //! Which plans and which of their repetitions a command speaks of: PATH and PLAN arguments, `-e`, `-r`, `--rep`.
 
-use crate::ops::failure::Failure;
+use super::tell;
 use crate::ops::notice;
-use crate::ops::select::{self, Selection};
-use crate::store::survey::Sources;
+use crate::ops::select::Selection;
 use clap::Args;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Plans.
 #[derive(Debug, Clone, Args)]
@@ -17,11 +16,6 @@ pub(super) struct PlanArgs {
 }
 
 impl PlanArgs {
-    /// Opens every plan that is named, oldest first, each once.
-    pub(super) fn open(&self) -> Result<Sources, Failure> {
-        select::plans(&self.sources)
-    }
-
     /// What is named.
     pub(super) fn sources(&self) -> &[PathBuf] {
         &self.sources
@@ -37,9 +31,9 @@ pub(super) struct PlansHereArgs {
 }
 
 impl PlansHereArgs {
-    /// Opens every plan that is meant, oldest first, each once.
-    pub(super) fn open(&self) -> Result<Sources, Failure> {
-        select::plans_here(&self.sources)
+    /// What is named.
+    pub(super) fn sources(&self) -> &[PathBuf] {
+        &self.sources
     }
 }
 
@@ -66,9 +60,7 @@ impl RepArgs {
 
 /// Names the plans and the states that cannot be read.
 pub(super) fn tell_unreadable(plans: &[String], states: &[String]) {
-    for line in notice::unreadable(plans, states) {
-        tell!("warning: {line}");
-    }
+    notice::unreadable(plans, states, &mut |notice| tell(&notice, false));
 }
 
 /// `3` or `3-5`.
@@ -82,13 +74,6 @@ fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
         Some((first, last)) if first <= last => Ok(first..=last),
         _ => Err("write the number of a repetition, or a range such as `0-4`".to_owned()),
     }
-}
-
-/// A path as people see it: relative to the working directory where it lies below it.
-pub(super) fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().ok();
-    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
-    if below.as_os_str().is_empty() { ".".to_owned() } else { below.to_string_lossy().into_owned() }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub enum Exit {
     Environment,
     /// Interrupted; run again to continue. `EX_TEMPFAIL` of sysexits.h.
     Interrupted,
+    /// The status of a shell that `exec` ran.
+    Other(u8),
 }
 
 impl Exit {
@@ -26,6 +28,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Environment => 3,
             Exit::Interrupted => 75,
+            Exit::Other(code) => code,
         }
     }
 }
@@ -50,14 +53,5 @@ impl Failure {
                 tell!("{label}: {other}");
             }
         }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            return Failure::ClosedPipe;
-        }
-        Failure::Environment(format!("cannot write standard output: {error}"))
     }
 }

@@ -12,6 +12,7 @@ macro_rules! tell {
 
 mod cancel;
 mod choose;
+mod exec;
 mod failure;
 mod list;
 mod logger;
@@ -80,6 +81,8 @@ enum Command {
     List(list::ListArgs),
     /// Show the resolved configuration of one repetition, and where each value came from
     Show(show::ShowArgs),
+    /// Run one repetition by hand, in the foreground, as its job would
+    Exec(exec::ExecArgs),
     /// Plan again what earlier plans left undone: crashed, timed out, interrupted, lost, never started
     Retry(retry::RetryArgs),
     /// Take plans, or chosen repetitions of them, off the cluster
@@ -222,6 +225,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Logs(args) => logs::logs(&args, cli.verbosity.quiet),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
+        Command::Exec(args) => exec::exec(&args, program, cli.verbosity.quiet),
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),

@@ -13,6 +13,7 @@ use crate::ops::run::Given;
 use crate::scheduler::Planned;
 use crate::store::plan::Plan;
 use crate::store::read_range;
+use crate::worker::Observer;
 use clap::{Args, Subcommand};
 use nix::unistd::{Pid, dup2_stdin};
 use serde_json::json;
@@ -20,6 +21,7 @@ use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -189,8 +191,9 @@ fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
         grace: Duration::from_secs(15),
     };
     let program = program(handed);
-    let ran =
-        ops::run::run(&options, &program, given, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet))?;
+    let hidden = quiet || options.reading.debug;
+    let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
+    let ran = ops::run::run(&options, &program, given, &mut |notice| tell(&notice, quiet), bar)?;
     exit_of(ran, quiet)
 }
 

@@ -12,6 +12,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -41,8 +42,10 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         jobs: args.jobs,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let ran =
-        ops::run::run(&options, program, None, &mut |notice| tell(&notice, quiet), |count| Bar::new(count, quiet))?;
+    // What it prints goes to the terminal.
+    let hidden = quiet || options.reading.debug;
+    let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
+    let ran = ops::run::run(&options, program, None, &mut |notice| tell(&notice, quiet), bar)?;
     exit_of(ran, quiet)
 }
 

@@ -1,17 +1,16 @@
 //! `cw2 worker`: one array element.
 
 use super::Exit;
+use crate::ops;
 use crate::ops::failure::Failure;
 use crate::ops::program::Program;
-use crate::ops::work::{begin, options, start};
-use crate::report::human::counted;
-use crate::run::status::SlurmIds;
-use crate::slurm::{Client, Cluster as _};
-use crate::store::plan::{Plan, Rep};
-use crate::store::requeues;
-use crate::worker::{End, Jobs, Observer, Setting, Tally, TimeLimit, WarmHost};
+use crate::ops::run::Ran;
+use crate::ops::worker::Options;
+use crate::store::plan::Rep;
+use crate::worker::{End, Observer, Tally};
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -45,81 +44,17 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failure> {
-    // Before anything starts a thread.
-    let control = start()?;
-    let plan = Plan::open(&args.plan)?;
-    let number = args.offset.saturating_add(args.index);
-    if number >= plan.jobs() {
-        return Err(Failure::Usage(format!(
-            "there is no job {number} in plan `{}`: it has {} (from 0); was the array submitted with this plan's script?",
-            plan.folder.display(),
-            plan.jobs()
-        )));
-    }
-    // A share that is damaged is refused before anything is noted or begun.
-    let repetitions = plan.job(number)?.reps.len();
-    begin(&plan);
-    let mut options = options(Duration::from_secs_f64(args.grace))?;
-    if options.slurm.is_some() {
-        options.time_limit =
-            TimeLimit { warning: Duration::from_secs(args.warning.into()), ask: Some(crate::slurm::time_left) };
-    }
-    let count = counted(repetitions as u64, "repetition");
-    log::info!("plan {}, job {number}: {count} on {}", plan.name(), options.host);
-    let warm = WarmHost::default();
-    let setting = Setting {
-        plan: &plan,
-        options: &options,
-        control: &control,
-        observer: &Log,
-        factory: program.factory.as_ref(),
-        warm: &warm,
+    let options = Options {
+        plan: args.plan.clone(),
+        index: args.index,
+        offset: args.offset,
+        warning: Duration::from_secs(args.warning.into()),
+        max_requeues: args.max_requeues,
+        grace: Duration::from_secs_f64(args.grace),
     };
-    let jobs = Jobs::in_turn(setting, number..number + 1);
-    let (mut tally, result) = program.schedule(jobs);
-    // Also where the worker was told to stop before the job was given out.
-    tally.total = repetitions;
-    log::info!("{}", tally.summary());
+    let Ran { tally, result } = ops::worker::worker(&options, program, Arc::new(Log))?;
     result?;
-    if let Some(ids) = &options.slurm
-        && tally.unfinished()
-        && (control.stopped_by_time_limit() || (tally.out_of_time() && !control.stopping()))
-    {
-        requeue(&plan, ids, args.max_requeues);
-    }
     Ok(exit(&tally))
-}
-
-/// Puts this element back into the queue, as long as it may.
-fn requeue(plan: &Plan, ids: &SlurmIds, most: u32) {
-    if most == 0 {
-        return;
-    }
-    let name = match (&ids.array_job_id, &ids.array_task_id) {
-        (Some(job), Some(index)) => format!("{job}_{index}"),
-        _ => ids.job_id.clone(),
-    };
-    // Ids come again when a cluster is set up anew: no element requeued itself more often than it was requeued.
-    let own = requeues::noted(&plan.folder, &name).map(|noted| noted.min(ids.restart_count));
-    let noted = own.and_then(|done| {
-        if done < most {
-            requeues::note(&plan.folder, &name, done + 1)?;
-        }
-        Ok(done)
-    });
-    let done = noted.unwrap_or_else(|error| {
-        log::warn!("{error}; every requeue of this job counts for `max_requeues`, whoever asked for it");
-        ids.restart_count
-    });
-    if done >= most {
-        log::warn!("not requeued: it requeued itself {done} times already (`max_requeues: {most}`)");
-        return;
-    }
-    // Said before it is done: Slurm ends this process as part of it.
-    log::info!("requeueing {name} ({} of {most})", done + 1);
-    if let Err(error) = Client.requeue(&name) {
-        log::error!("cannot requeue {name}: {error}");
-    }
 }
 
 /// The exit code a tally stands for. A crash outweighs an interruption: it needs a look, not only another start.

@@ -11,7 +11,7 @@ use crate::value::Value;
 /// Counts stop here: nothing that cw2 counts has more, and Slurm's own counters are no larger.
 const MAX_COUNT: i128 = 1 << 31;
 
-type Result<T> = std::result::Result<T, Box<Diagnostic>>;
+pub(super) type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
 /// A whole number of at least `LEAST`.
 pub(super) fn count<const LEAST: u32>(node: &Node, key: &str) -> Result<u32> {

@@ -120,6 +120,18 @@ pub const KEYS: &[Key] = &[
         "none",
         "modules that are imported once a job for a `command` that is a Python script, given as a list",
     ),
+    exp(
+        "metrics",
+        "mapping, or list of mappings",
+        "what is appended to `CW2_METRICS`",
+        "files that hold its metrics, below its directory: `{file: metrics.csv, step: epoch}`, `{file: '*.jsonl'}`, or `{regex: 'loss (?P<loss>\\S+)', in: out.log}`",
+    ),
+    exp(
+        "objective",
+        "text",
+        "none",
+        "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
+    ),
     exp("slurm", "mapping", "empty", "merged over the SLURM document for this experiment"),
     slurm("name", "text", "required", "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`")
         .of_original(),

@@ -12,6 +12,7 @@ mod import;
 mod keys;
 mod load;
 mod merge;
+pub mod metrics;
 mod node;
 pub mod option;
 mod positions;

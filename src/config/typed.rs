@@ -10,7 +10,7 @@ use super::merge::{Named, merge};
 use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
 use super::set::Assignment;
-use super::{Experiment, Request, Slurm, Sweep, command, import, slurm, sweep};
+use super::{Experiment, Request, Slurm, Sweep, command, import, metrics, slurm, sweep};
 use crate::value::Map;
 use std::path::Path;
 
@@ -62,6 +62,8 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
     let sweeps = sweep::sweeps(&mut reader, ablative_base);
     sweep::check_paths(&mut reader, &params, &sweeps);
     check_set(&mut reader, shared.set, &sweeps);
+    // They are read again from where they are kept with the results: here it counts that they can be.
+    let _ = (reader.read("metrics", metrics::sources), reader.read("objective", metrics::objective));
     let mut experiment = Experiment {
         name: named.name.clone(),
         path: path.map(|path| path.text).unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Why a use case could not do its work, sorted by who has to act.
 
+use crate::store::log::CopyError;
 use crate::{config, plan, slurm, store};
 use std::fmt;
 
@@ -47,6 +48,24 @@ impl From<plan::code::SnapshotError> for Failure {
 impl From<slurm::SlurmError> for Failure {
     fn from(error: slurm::SlurmError) -> Self {
         Failure::Environment(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Failure::ClosedPipe;
+        }
+        Failure::Environment(format!("cannot write standard output: {error}"))
+    }
+}
+
+impl From<CopyError> for Failure {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Read(error) => error.into(),
+            CopyError::Write(error) => error.into(),
+        }
     }
 }
 

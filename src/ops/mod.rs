@@ -3,9 +3,14 @@
 //! Nothing here knows of arguments, colours or terminals: what a person should know meanwhile is handed out as a
 //! [`Notice`](notice::Notice).
 
+pub mod cancel;
+pub mod doubt;
 pub mod draft;
+pub mod exec;
 pub mod failure;
 pub mod freeze;
+pub mod list;
+pub mod logs;
 pub mod notice;
 pub mod plan;
 pub mod program;
@@ -13,6 +18,10 @@ pub mod python;
 pub mod retry;
 pub mod run;
 pub mod select;
+pub mod show;
 pub mod snapshot;
+pub mod status;
 pub mod submit;
+pub mod surrender;
 pub mod work;
+pub mod worker;

@@ -30,18 +30,22 @@ pub enum Notice<'a> {
 }
 
 /// Names the plans and the states that cannot be read: each state may tell of a finished repetition, so nothing is done about it.
-pub fn unreadable(plans: &[String], states: &[String]) -> Vec<String> {
+pub fn unreadable(plans: &[String], states: &[String], tell: Tell<'_>) {
     const NAMED: usize = 5;
-    let plans = plans.iter().map(|why| format!("a plan is left out: {why}"));
-    let mut lines: Vec<_> = plans.chain(states.iter().take(NAMED).cloned()).collect();
+    for why in plans {
+        tell(Notice::Warning(format!("a plan is left out: {why}")));
+    }
+    for why in states.iter().take(NAMED) {
+        tell(Notice::Warning(why.clone()));
+    }
     let named = if states.len() > NAMED { format!(" ({NAMED} of them are named above)") } else { String::new() };
-    match states.len() as u64 {
-        0 => {}
-        1 => lines.push("1 repetition is unreadable: it counts neither as finished nor as missing".to_owned()),
-        more => lines.push(format!(
+    let all = match states.len() as u64 {
+        0 => return,
+        1 => "1 repetition is unreadable: it counts neither as finished nor as missing".to_owned(),
+        more => format!(
             "{} repetitions are unreadable{named}: they count neither as finished nor as missing",
             crate::report::human::count(more)
-        )),
-    }
-    lines
+        ),
+    };
+    tell(Notice::Warning(all));
 }

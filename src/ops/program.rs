@@ -3,11 +3,19 @@
 use super::python::HandOver;
 use crate::api::{CheckParams, Factory, panic_text};
 use crate::scheduler::Scheduler;
-use crate::worker::{Jobs, Tally};
+use crate::worker::{self, Jobs, Tally};
+use anyhow::Context as _;
 use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// As the first thread of a program usually has.
+const STACK_SIZE: usize = 8 << 20;
+
+/// The exit code of what was interrupted.
+const INTERRUPTED: i32 = 75;
 
 /// What a program brings along besides the commands; nothing for `cw2` itself.
 pub struct Program {
@@ -41,11 +49,30 @@ impl Program {
 
     /// Lets the scheduler run the jobs to their end. What became of them is known also where it failed; a panic is a failure
     /// like any other.
+    ///
+    /// It has a thread of its own, so that the children of this one are only the orphans it adopted. A scheduler that does not
+    /// return after a second signal ends with the process, as interrupted.
     pub fn schedule(&self, jobs: Jobs<'_>) -> (Tally, anyhow::Result<()>) {
-        let run = AssertUnwindSafe(|| self.scheduler.run(&jobs));
-        let result =
-            catch_unwind(run).unwrap_or_else(|panic| Err(anyhow::anyhow!("the scheduler {}", panic_text(&*panic))));
-        crate::worker::end_strays();
+        let over = AtomicBool::new(false);
+        let run = || {
+            let run = AssertUnwindSafe(|| self.scheduler.run(&jobs));
+            let result =
+                catch_unwind(run).unwrap_or_else(|panic| Err(anyhow::anyhow!("the scheduler {}", panic_text(&*panic))));
+            over.store(true, Ordering::SeqCst);
+            jobs.wake();
+            result
+        };
+        let result = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("scheduler".to_owned()).stack_size(STACK_SIZE);
+            let thread = thread.spawn_scoped(scope, run).context("cannot start a thread for the scheduler")?;
+            if !jobs.wait(|| over.load(Ordering::SeqCst)) {
+                log::error!("the scheduler goes on though it was told to stop: this process ends without it");
+                worker::end_strays();
+                std::process::exit(INTERRUPTED);
+            }
+            thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the scheduler's thread panicked")))
+        });
+        worker::end_strays();
         (jobs.into_tally(), result)
     }
 }

@@ -297,8 +297,14 @@ pub fn task(folder: &Path, job: u64, index: usize, overwrite: bool, given: Optio
     let plan = Plan::open(folder)?;
     let options = work::options(Duration::from_secs(15))?;
     let warm = Given::host(given, &control)?;
-    let setting =
-        Setting { plan: &plan, options: &options, control: &control, observer: &Quiet, factory: None, warm: &warm };
+    let setting = Setting {
+        plan: &plan,
+        options: &options,
+        control: &control,
+        observer: Arc::new(Quiet),
+        factory: None,
+        warm: &warm,
+    };
     let jobs = Jobs::in_turn(setting, job..job + 1);
     let one = OneTask { index, overwrite };
     let result = one.run(&jobs);
@@ -324,7 +330,7 @@ impl OneTask {
         let slots = job.slots(lane, Sharing::One)?;
         let slot = slots.first().context("there is no slot")?;
         let _ = self.overwrite;
-        task.execute(slot.turn());
+        task.execute(slot);
         Ok(())
     }
 }

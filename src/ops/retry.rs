@@ -1,5 +1,6 @@
 //! One more plan, of exactly what earlier ones left undone.
 
+use super::doubt::{in_doubt, local_plans};
 use super::draft::{Draft, Frozen, Mode};
 use super::failure::Failure;
 use super::freeze::array_size_for;
@@ -17,10 +18,10 @@ use crate::plan::{Plan, PlannedExperiment, check};
 use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;
 use crate::slurm::{self, Element};
+use crate::store;
 use crate::store::plan::Plan as StoredPlan;
-use crate::store::plans::{self, copies};
+use crate::store::plans::copies;
 use crate::store::survey::{self, Seen, Sources, Survey};
-use crate::store::{self, submissions};
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -140,15 +141,11 @@ fn look(
         return Ok(survey);
     }
     let survey = survey::survey(sources, None, &hostname())?;
-    let local = local_plans(&survey)?;
-    let in_doubt = |seen: &&Seen| {
-        let by_slurm = seen.status.as_ref().is_some_and(|status| status.slurm.is_some());
-        let may_wait = seen.effective.is_missing() && !local.get(seen.last_plan).copied().unwrap_or_default();
-        (may_wait || seen.effective == EffectiveState::Running && by_slurm) && chosen(options, &survey, seen)
-    };
+    let local = local_plans(&survey);
+    let in_doubt = |seen: &&Seen| in_doubt(seen, &local) && chosen(options, &survey, seen);
     let doubts = survey.reps.iter().filter(in_doubt).count() as u64;
     if doubts == 0 {
-        if !matches!(error, slurm::SlurmError::Missing(_)) {
+        if !matches!(error, slurm::SlurmError::Missing(_) | slurm::SlurmError::NoCluster(_)) {
             tell(Notice::Note(format!("note: Slurm could not be asked ({error}); nothing here depends on it")));
         }
         return Ok(survey);
@@ -163,22 +160,6 @@ fn look(
 /// Whether a repetition that runs does so on this machine, without Slurm: its lock says so.
 fn runs_here(seen: &Seen) -> bool {
     seen.status.as_ref().is_some_and(|status| status.slurm.is_none() && status.host == hostname())
-}
-
-/// Which plans were only ever run by `cw2 run`, and lie among such: nothing of them can be in a queue.
-fn local_plans(survey: &Survey) -> Result<Vec<bool>, Failure> {
-    let mut local = Vec::new();
-    let mut submitted = false;
-    for folder in survey.plans.first().and_then(|plan| plan.folder.parent()).map_or(Ok(Vec::new()), plans::find)? {
-        submitted |= !submissions::read(&folder)?.submissions.is_empty();
-    }
-    for (index, plan) in survey.plans.iter().enumerate() {
-        let own = survey.reps.iter().filter(|seen| seen.plan == index).filter_map(|seen| seen.status.as_ref());
-        let mut own = own.filter(|status| status.plan == plan.name()).peekable();
-        let started = own.peek().is_some();
-        local.push(started && !submitted && own.all(|status| status.slurm.is_none()));
-    }
-    Ok(local)
 }
 
 fn chosen(options: &Options, survey: &Survey, seen: &Seen) -> bool {

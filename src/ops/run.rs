@@ -11,6 +11,7 @@ use crate::worker::{self, Control, Jobs, Observer, Setting, Tally, WarmHost};
 use nix::unistd::Pid;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is wanted.
@@ -58,12 +59,12 @@ pub struct Ran {
 ///
 /// # Errors
 /// What is wrong with the configuration, or keeps anything from being run.
-pub fn run<O: Observer>(
+pub fn run(
     options: &Options,
     program: &Program,
     given: Option<Given>,
     tell: Tell<'_>,
-    observer: impl FnOnce(u64) -> O,
+    observer: impl FnOnce(u64) -> Arc<dyn Observer>,
 ) -> Result<Option<Ran>, Failure> {
     // Before anything starts a thread.
     let control = work::start()?;
@@ -74,7 +75,9 @@ pub fn run<O: Observer>(
     let plan = Plan::open(&folder)?;
     work::begin(&plan);
     let at_a_time = options.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
-    let options = work::options(options.grace)?;
+    // Whoever debugs looks, and answers.
+    let terminal = options.reading.debug && at_a_time == 1;
+    let options = worker::Options { terminal, ..work::options(options.grace)? };
     tell_of_fewer_slots(&plan, at_a_time, &options);
     let repetitions = plan.manifest.counts.repetitions;
     let observer = observer(repetitions);
@@ -82,7 +85,7 @@ pub fn run<O: Observer>(
         plan: &plan,
         options: &options,
         control: &control,
-        observer: &observer,
+        observer,
         factory: program.factory.as_ref(),
         warm: &warm,
     };

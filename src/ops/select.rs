@@ -1,11 +1,13 @@
 //! Which plans and which of their repetitions a use case speaks of, and what Slurm has of them.
 
 use super::failure::Failure;
+use super::work::hostname;
 use crate::config::no_experiment;
+use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::slurm::{self, Client, Cluster as _, Element, ElementState};
 use crate::store::plan::Plan;
 use crate::store::plans;
-use crate::store::survey::{self, PlanElement, Sources};
+use crate::store::survey::{self, PlanElement, Sources, Survey};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -96,10 +98,23 @@ impl Selection {
             && (self.reps.is_empty() || self.reps.iter().any(|range| range.contains(&rep)))
     }
 
+    /// How those of these plans stand; `queue` is what Slurm says, where it could be asked.
+    pub fn survey(&self, plans: Sources, queue: Option<&[Element]>) -> Result<Survey, Failure> {
+        let wanted = |experiment: &ExperimentRecord, run: &RunRecord, rep| self.has(&experiment.name, &run.run, rep);
+        Ok(survey::survey_of(plans, queue, &hostname(), &wanted)?)
+    }
+
     /// Experiments that were asked for and that no plan has: a misspelt name must not pass for "nothing to do".
     pub fn check(&self, known: &[&str]) -> Result<(), Failure> {
         check_experiments(&self.experiments, known, "these plans")
     }
+}
+
+/// A path as people see it: relative to the working directory where it lies below it.
+pub fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    if below.as_os_str().is_empty() { ".".to_owned() } else { below.to_string_lossy().into_owned() }
 }
 
 /// Whether every experiment that was asked for is there.

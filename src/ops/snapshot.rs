@@ -237,7 +237,7 @@ fn retry_name(first: &Path) -> String {
 fn describe(tree: &Tree) -> String {
     let files = tree.files().count();
     let bytes: u64 = tree.files().map(|(_, size)| size).sum();
-    format!("{files} file{} ({})", if files == 1 { "" } else { "s" }, code::megabytes(bytes))
+    format!("{files} file{} ({})", if files == 1 { "" } else { "s" }, code::size(bytes))
 }
 
 /// What a script says about the snapshot an array runs in: its folder, and the entries of `PYTHONPATH`. `None` where it runs in

@@ -179,10 +179,12 @@ fn submit_each(
     let mut previous: Option<u64> = None;
     for (number, array) in arrays.iter().enumerate() {
         let noted = ledger.content.submissions.iter_mut().rev().find(|s| s.array == number && !s.superseded);
-        let job = match noted {
-            Some(Submission { job: Some(job), .. }) => *job,
-            // Intended, and no answer was noted: Slurm knows whether it got it.
-            Some(submission) if let Some(found) = queue.iter().find(|element| element.token() == submission.token) => {
+        // Intended, and no answer was noted: Slurm knows whether it got it.
+        let unanswered = noted.as_ref().filter(|submission| submission.job.is_none());
+        let found = unanswered.and_then(|own| queue.iter().find(|element| element.token() == own.token));
+        let job = match (noted, found) {
+            (Some(Submission { job: Some(job), .. }), _) => *job,
+            (Some(submission), Some(found)) => {
                 submission.job = Some(found.job);
                 ledger.save()?;
                 found.job

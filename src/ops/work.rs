@@ -27,6 +27,7 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
         grace,
         allowed: worker::allowed_cpus()?,
         max_slots: None,
+        terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),
         slurm: slurm_ids(),
@@ -37,6 +38,11 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
 /// This machine's name, empty where it has none.
 pub fn hostname() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Whether this process is part of a job.
+pub fn in_job() -> bool {
+    slurm_ids().is_some()
 }
 
 fn slurm_ids() -> Option<SlurmIds> {

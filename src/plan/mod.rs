@@ -8,6 +8,8 @@
 
 pub mod build;
 pub mod bundle;
+pub mod by_hand;
+pub mod call;
 pub mod check;
 pub mod code;
 pub mod layout;

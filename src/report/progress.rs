@@ -118,7 +118,10 @@ pub fn estimate<'a>(parts: impl Iterator<Item = &'a Progress>, cluster_known: bo
         _ if running + queued == 0 => Estimate::Idle,
         _ if running == 0 => Estimate::Unknown("all wait"),
         None => Estimate::Unknown("none is finished yet"),
-        Some(work) => Estimate::Seconds((work / as_float(running)).max(longest)),
+        Some(work) => match (work / as_float(running)).max(longest) {
+            seconds if seconds > 0.0 => Estimate::Seconds(seconds),
+            _ => Estimate::Unknown("all that run take longer than those before"),
+        },
     }
 }
 
@@ -176,7 +179,8 @@ pub(super) mod tests {
             // Two at a time: the longest decides.
             (vec![done(10.0), runs(0.0), runs(9.0)], true, Estimate::Seconds(10.0)),
             // Longer than any before: it may end at any time.
-            (vec![done(10.0), runs(99.0)], true, Estimate::Seconds(0.0)),
+            (vec![done(10.0), runs(99.0)], true, Estimate::Unknown("all that run take longer than those before")),
+            (vec![done(10.0), runs(99.0), runs(4.0)], true, Estimate::Seconds(6.0)),
         ] {
             assert_eq!(estimate([&progress(&reps)].into_iter(), known), expected, "{reps:?}");
         }

@@ -1,39 +1,13 @@
 //! `cw2 status --json`: one object, whose keys are stable; `cw2 status --help` lists them.
 
-use super::advice::Advice;
 use super::failures::Group;
 use super::progress::{Estimate, Progress};
-use super::status_table::Row;
+use super::status::{Report, Row};
 use crate::run::effective_state::EffectiveState;
 use serde_json::{Map, Value, json};
 
-/// Everything `status` found.
-#[derive(Debug)]
-pub struct Report<'a> {
-    /// The plans' folders.
-    pub plans: &'a [String],
-    /// Why Slurm could not be asked, where it could not.
-    pub cluster_error: Option<&'a str>,
-    /// All together.
-    pub total: &'a Row,
-    /// By experiment.
-    pub experiments: &'a [Row],
-    /// By run, where asked for.
-    pub runs: Option<&'a [Row]>,
-    /// What failed, where asked for.
-    pub failed: Option<&'a [Group]>,
-    /// What would fit, where asked for.
-    pub advice: Option<&'a [Advice]>,
-    /// Why elements wait: Slurm's reason, and how many do for it.
-    pub waiting: &'a [(String, u64)],
-    /// Which plans cannot be read, and why.
-    pub unreadable_plans: &'a [String],
-    /// Which status files cannot be read, and why.
-    pub unreadable: &'a [String],
-}
-
 /// The object.
-pub fn render(report: &Report<'_>) -> Value {
+pub fn render(report: &Report) -> Value {
     let mut object = Map::new();
     object.insert("plans".to_owned(), json!(report.plans));
     object.insert("cluster_known".to_owned(), json!(report.cluster_error.is_none()));
@@ -41,16 +15,16 @@ pub fn render(report: &Report<'_>) -> Value {
     object.insert("waiting".to_owned(), report.waiting.iter().map(|(why, n)| (why.clone(), json!(n))).collect());
     object.insert("unreadable_plans".to_owned(), json!(report.unreadable_plans));
     object.insert("unreadable".to_owned(), json!(report.unreadable));
-    object.insert("total".to_owned(), Value::Object(progress(report.total)));
+    object.insert("total".to_owned(), Value::Object(progress(&report.total)));
     object.insert("experiments".to_owned(), report.experiments.iter().map(row).collect());
-    if let Some(runs) = report.runs {
+    if let Some(runs) = &report.runs {
         object.insert("runs".to_owned(), runs.iter().map(row).collect());
     }
-    if let Some(groups) = report.failed {
+    if let Some(groups) = &report.failed {
         let group = |group: &Group| json!({"outcome": group.effective.key(), "reason": group.text, "count": group.count, "example": group.example});
         object.insert("failed".to_owned(), groups.iter().map(group).collect());
     }
-    if let Some(advice) = report.advice {
+    if let Some(advice) = &report.advice {
         object.insert("advice".to_owned(), json!(advice));
     }
     Value::Object(object)
@@ -101,23 +75,24 @@ mod tests {
             progress: Progress::default(),
             estimate: Estimate::Unknown("all wait"),
         };
-        let rows = [row.clone()];
         let report = Report {
-            plans: &["out/plans/001".to_owned()],
-            cluster_error: Some("squeue: it burns"),
-            total: &row,
-            experiments: &rows,
-            runs: Some(&rows),
-            failed: Some(&[Group {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            plans: vec!["out/plans/001".to_owned()],
+            cluster_error: Some("squeue: it burns".to_owned()),
+            unsure: true,
+            total: row.clone(),
+            experiments: vec![row.clone()],
+            runs: Some(vec![row]),
+            failed: Some(vec![Group {
                 effective: EffectiveState::TimedOut,
                 text: "timed out after 1 s".to_owned(),
                 count: 2,
                 example: "out/e/log/rep_00".to_owned(),
             }]),
-            advice: Some(&[]),
-            waiting: &[("Priority".to_owned(), 3)],
-            unreadable_plans: &["cannot read `plans/001`".to_owned()],
-            unreadable: &["cannot read `x`".to_owned()],
+            advice: Some(Vec::new()),
+            waiting: vec![("Priority".to_owned(), 3)],
+            unreadable_plans: vec!["cannot read `plans/001`".to_owned()],
+            unreadable: vec!["cannot read `x`".to_owned()],
         };
         let text = render(&report).to_string();
         insta::assert_snapshot!(text.replace("],", "],\n").replace("},", "},\n"), @r#"

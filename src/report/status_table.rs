@@ -2,22 +2,8 @@
 
 use super::human;
 use super::progress::{Estimate, Progress};
+use super::status::Row;
 use crate::run::effective_state::EffectiveState;
-
-/// One line: an experiment or a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The folder its plans lie in.
-    pub path: String,
-    /// The experiment's name.
-    pub experiment: String,
-    /// The run's, where runs are told.
-    pub run: Option<String>,
-    /// How far it is.
-    pub progress: Progress,
-    /// When it will be done.
-    pub estimate: Estimate,
-}
 
 /// Cells of the bar.
 const BAR: u64 = 20;
@@ -72,23 +58,23 @@ pub fn render(rows: &[Row], total: &Row, cluster_known: bool) -> String {
     text
 }
 
-/// `#` finished, `!` failed or lost, `>` running, `.` neither: in that order.
+/// `#` finished, `!` failed or lost, `>` at their end where some run, `.` not done: in that order.
 fn bar(progress: &Progress) -> String {
     let total = progress.total().max(1);
-    let failed = progress.total() - progress.finished() - waiting(progress) - progress.count(EffectiveState::Running);
+    let running = progress.count(EffectiveState::Running);
+    let failed = progress.total() - progress.finished() - waiting(progress) - running;
     let mut bar = String::from("[");
     let (mut reps, mut cells) = (0, 0);
-    for (count, mark) in [
-        (progress.finished(), '#'),
-        (failed, '!'),
-        (progress.count(EffectiveState::Running), '>'),
-        (waiting(progress), '.'),
-    ] {
+    for (count, mark) in [(progress.finished(), '#'), (failed, '!')] {
         reps += count;
         // Only what is whole is drawn as whole: one that is left keeps its cell.
         let end = (reps * BAR).checked_div(total).unwrap_or(0);
         bar.extend((cells..end).map(|_| mark));
         cells = end;
+    }
+    if running > 0 && cells < BAR {
+        bar.push('>');
+        cells += 1;
     }
     bar.extend((cells..BAR).map(|_| '.'));
     bar.push(']');
@@ -164,9 +150,9 @@ mod tests {
         ];
         insta::assert_snapshot!(render_rows(&rows), @r"
         EXPERIMENT              PROGRESS                      TOTAL  COMPLETED  SURRENDERED  CRASHED  TIMED OUT  INTERRUPTED  RUNNING  QUEUED  LOST  PENDING  TIME USED   DONE IN
-        mnist                   [###############!....]  77 %  1,548      1,200            1       40          0            0        7     300     0        0    20h 01m  ~42m 51s
+        mnist                   [###############!>...]  77 %  1,548      1,200            1       40          0            0        7     300     0        0    20h 01m  ~42m 51s
         ablation of everything  [!!!!!!!!!!..........]   0 %      4          0            0        0          1            1        0       0     1        1      0.0 s   stopped
-        all                     [###############!....]  77 %  1,552      1,200            1       40          1            1        7     300     1        1    20h 01m  ~42m 51s
+        all                     [###############!>...]  77 %  1,552      1,200            1       40          1            1        7     300     1        1    20h 01m  ~42m 51s
         ");
     }
 
@@ -191,7 +177,9 @@ mod tests {
         for (reps, expected) in [
             (vec![(Completed, 1000)], "[####################]"),
             (vec![(Completed, 999), (Pending, 1)], "[###################.]"),
-            (vec![(Completed, 10), (Crashed, 5), (Running, 3), (Queued, 2)], "[##########!!!!!>>>..]"),
+            (vec![(Completed, 10), (Crashed, 5), (Running, 3), (Queued, 2)], "[##########!!!!!>....]"),
+            (vec![(Running, 4)], "[>...................]"),
+            (vec![(Completed, 999), (Running, 1)], "[###################>]"),
             (vec![], "[....................]"),
         ] {
             assert_eq!(bar(&row("e", None, &reps).progress), expected, "{reps:?}");

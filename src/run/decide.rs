@@ -71,8 +71,7 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     }
     Decision::Start {
         attempt: status.attempt.saturating_add(1),
-        // What crashed begins anew, also where its worker ended before it could.
-        resume: matches!(status.state, State::Interrupted | State::Running) && same_params && !status.retry_to_come(),
+        resume: status.is_resumed_with(own.params_sha256),
         earlier: status.into_earlier(),
     }
 }

@@ -204,6 +204,14 @@ impl Status {
         self.error.as_ref().is_some_and(|error| error.phase == Failure::RETRY)
     }
 
+    /// Whether what this attempt left is picked up by the next one, which has these parameters: it was interrupted, or its
+    /// worker died. What crashed begins anew, also where its worker ended before it could.
+    pub fn is_resumed_with(&self, params_sha256: &str) -> bool {
+        matches!(self.state, State::Interrupted | State::Running)
+            && self.params_sha256 == params_sha256
+            && !self.retry_to_come()
+    }
+
     /// What to remember of this attempt when the next one starts.
     pub fn into_earlier(self) -> Vec<Attempt> {
         // Its worker died before the retry, but after the crash.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// What Slurm's commands say when they fail for a while, under load or while the controller restarts.
-const PASSING: [&str; 8] = [
+const PASSING: [&str; 10] = [
     "Socket timed out",
     "Unable to contact slurm controller",
     "Resource temporarily unavailable",
@@ -18,8 +18,15 @@ const PASSING: [&str; 8] = [
     "Zero Bytes were transmitted or received",
     "Transport endpoint is not connected",
     "Connection refused",
+    // 26.05: while it is made, written to or read from.
+    "Connection timed out",
+    // 23.02: please retry momentarily; 24.05: please retry later.
+    "Rate limit exceeded",
     "Unexpected message received",
 ];
+
+/// What they say where they are installed and know of no cluster, as on a laptop.
+const NO_CLUSTER: &str = "Could not establish a configuration source";
 
 /// Waits between tries, in seconds: some two minutes in all.
 const BACK_OFF: [u64; 6] = [1, 2, 5, 10, 30, 60];
@@ -213,6 +220,18 @@ pub(super) fn call<S: AsRef<str>>(program: &'static str, arguments: &[S]) -> Res
     call_with(program, arguments, Stdio::null())
 }
 
+/// Takes what is of a job from a command's environment. Inside a job it would become options of the new one; an inherited
+/// `SLURM_CPU_BIND` slows every child down.
+pub fn without_job(command: &mut Command) {
+    const PREFIXES: [&str; 7] = ["SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SCANCEL_"];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if PREFIXES.iter().any(|prefix| text.starts_with(prefix)) && text != "SLURM_CONF" {
+            command.env_remove(&name);
+        }
+    }
+}
+
 fn call_with<S: AsRef<str>>(
     program: &'static str,
     arguments: &[S],
@@ -220,16 +239,7 @@ fn call_with<S: AsRef<str>>(
 ) -> Result<(String, String), SlurmError> {
     let mut command = Command::new(program);
     command.args(arguments.iter().map(AsRef::as_ref)).stdin(stdin);
-    for (name, _) in std::env::vars_os() {
-        // Inside a job these would become options of the new one; an inherited SLURM_CPU_BIND slows every child down.
-        let text = name.to_string_lossy();
-        let inherited = ["SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SACCT_", "SCANCEL_"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix));
-        if inherited && text != "SLURM_CONF" {
-            command.env_remove(&name);
-        }
-    }
+    without_job(&mut command);
     // Otherwise squeue cuts the list of an array's waiting elements at 64 characters.
     command.env("SLURM_BITSTR_LEN", "0");
     let output = command.output().map_err(|error| match error.kind() {
@@ -243,8 +253,18 @@ fn call_with<S: AsRef<str>>(
     let prefix = format!("{program}: error: ");
     let message: Vec<_> = text.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).trim()).collect();
     let message = if text.trim().is_empty() { output.status.to_string() } else { message.join("; ") };
-    let passing = PASSING.iter().any(|known| message.contains(known));
-    Err(if passing { SlurmError::Busy { program, message } } else { SlurmError::Refused { program, message } })
+    Err(failure(program, message))
+}
+
+/// What a program's message means.
+fn failure(program: &'static str, message: String) -> SlurmError {
+    if message.contains(NO_CLUSTER) {
+        SlurmError::NoCluster(program)
+    } else if PASSING.iter().any(|known| message.contains(known)) {
+        SlurmError::Busy { program, message }
+    } else {
+        SlurmError::Refused { program, message }
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +273,30 @@ mod tests {
 
     fn states(elements: Vec<Element>) -> Vec<(u64, Option<u64>, ElementState)> {
         elements.into_iter().map(|element| (element.job, element.index, element.state)).collect()
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for (message, expected) in [
+            ("slurm_load_jobs error: Rate limit exceeded, please retry momentarily", "passes"),
+            ("slurm_load_jobs error: Rate limit exceeded, please retry later", "passes"),
+            ("Batch job submission failed: Connection timed out establishing", "passes"),
+            ("Unable to contact slurm controller (connect failure)", "passes"),
+            ("Batch job submission failed: Invalid partition name specified", "refused"),
+            (
+                "resolve_ctls_from_dns_srv: res_nsearch error: Unknown host; fetch_config: DNS SRV lookup failed; \
+                 squeue: fatal: Could not establish a configuration source",
+                "no cluster",
+            ),
+        ] {
+            let found = match failure("squeue", message.to_owned()) {
+                SlurmError::Busy { .. } => "passes",
+                SlurmError::Refused { .. } => "refused",
+                SlurmError::NoCluster(_) => "no cluster",
+                SlurmError::Missing(_) => "missing",
+            };
+            assert_eq!(found, expected, "{message}");
+        }
     }
 
     #[test]

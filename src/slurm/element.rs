@@ -47,8 +47,8 @@ impl ElementState {
         // sacct writes `CANCELLED by 1000`.
         match word.split([' ', '+']).next().unwrap_or_default() {
             "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "REQUEUE_FED" | "SPECIAL_EXIT" | "RESV_DEL_HOLD" => Self::Queued,
-            "RUNNING" | "CONFIGURING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "STAGE_OUT"
-            | "RESIZING" => Self::Running,
+            "RUNNING" | "CONFIGURING" | "COMPLETING" | "EXPEDITING" | "SUSPENDED" | "STOPPED" | "SIGNALING"
+            | "STAGE_OUT" | "RESIZING" => Self::Running,
             _ => Self::Ended,
         }
     }
@@ -149,6 +149,8 @@ mod tests {
     fn states_mean_what_the_worker_does() {
         assert_eq!(ElementState::of("PENDING"), ElementState::Queued);
         assert_eq!(ElementState::of("COMPLETING"), ElementState::Running);
+        // It failed, and whether it starts again is decided when its epilogs have ended (25.11).
+        assert_eq!(ElementState::of("EXPEDITING"), ElementState::Running);
         assert_eq!(ElementState::of("CANCELLED by 0"), ElementState::Ended);
         assert_eq!(ElementState::of("NODE_FAIL"), ElementState::Ended);
     }

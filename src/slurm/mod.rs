@@ -7,7 +7,7 @@ mod client;
 mod element;
 mod step;
 
-pub use client::{Client, time_left, with_retries};
+pub use client::{Client, time_left, with_retries, without_job};
 pub use element::{Element, ElementState, TOKEN, element_names};
 pub use step::{Step, signal_steps, steps};
 
@@ -50,6 +50,8 @@ pub struct SubmitOptions {
 pub enum SlurmError {
     /// The program is not on this machine.
     Missing(&'static str),
+    /// The program is there, and knows of no cluster.
+    NoCluster(&'static str),
     /// It was refused, or failed for good: what the program said.
     Refused {
         /// The program.
@@ -57,7 +59,7 @@ pub enum SlurmError {
         /// Its standard error.
         message: String,
     },
-    /// It failed as it does under load: trying again may help.
+    /// It failed as it does under load or while the controller is away: trying again may help.
     Busy {
         /// The program.
         program: &'static str,
@@ -75,10 +77,11 @@ impl fmt::Display for SlurmError {
                     "`{program}` is not on this machine; run this on a login node of the cluster, or load its Slurm module"
                 )
             }
-            SlurmError::Refused { program, message } => write!(f, "{program}: {message}"),
-            SlurmError::Busy { program, message } => {
-                write!(f, "{program}: {message}; Slurm is overloaded, try again later")
+            SlurmError::NoCluster(program) => {
+                write!(f, "`{program}` knows of no cluster on this machine; run this on a login node of the cluster")
             }
+            SlurmError::Refused { program, message } => write!(f, "{program}: {message}"),
+            SlurmError::Busy { program, message } => write!(f, "{program}: {message}; this may pass: try again later"),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::group_sync::wait_for_group_sync;
 use super::{Result, StoreError};
 use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write as _};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -59,6 +60,12 @@ fn explained(error: std::io::Error) -> std::io::Error {
             std::io::Error::new(kind, "its folder is gone: it was deleted or renamed meanwhile")
         }
         _ => error,
+    }
+}
+
+impl AsRawFd for Staged {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 }
 

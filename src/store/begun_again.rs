@@ -10,14 +10,12 @@
 use super::files;
 use super::lines::{Line, Lines};
 use super::{Result, StoreError};
+use crate::run::history::STEPS;
 use crate::value::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
-
-/// The names of metrics that tell how far an experiment is, the finest first.
-pub const STEPS: [&str; 5] = ["global_step", "step", "iteration", "iter", "epoch"];
 
 /// The step that a record is of, by the first of [`STEPS`] that it has.
 pub fn step(get: impl Fn(&str) -> Option<f64>) -> Option<(&'static str, f64)> {

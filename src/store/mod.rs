@@ -6,11 +6,16 @@
 
 pub mod atomic;
 pub mod begun_again;
+pub mod committer;
 mod error;
 pub mod files;
 pub mod finished;
+#[cfg(feature = "cli")]
+pub mod gather;
 pub mod git;
 mod group_sync;
+#[cfg(feature = "cli")]
+pub mod history;
 pub mod indexed;
 mod lines;
 mod locks;
@@ -22,6 +27,8 @@ pub mod plans;
 pub mod rep;
 pub mod repetitions;
 pub mod requeues;
+#[cfg(feature = "cli")]
+pub mod scratch;
 mod seal;
 #[cfg(feature = "cli")]
 pub mod snapshot;

@@ -14,7 +14,7 @@ use crate::run::status::{self, Found, Status};
 use crate::value::Value;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,6 +164,12 @@ fn try_lock(file: &File) -> bool {
     }
 }
 
+impl AsRawFd for StagedStatus {
+    fn as_raw_fd(&self) -> RawFd {
+        self.staged.as_raw_fd()
+    }
+}
+
 /// A status that is written, and not yet the repetition's.
 #[derive(Debug)]
 #[must_use]
@@ -173,6 +179,11 @@ pub struct StagedStatus {
 }
 
 impl StagedStatus {
+    /// Whether committing it waits for the disk.
+    pub fn is_durable(&self) -> bool {
+        self.durable != Durable::No
+    }
+
     /// Makes it the repetition's. A finished one is on the disk when this returns.
     pub fn commit(self) -> Result<()> {
         self.staged.commit(self.durable)

@@ -1,26 +1,26 @@
 //! One attempt at a repetition that is a `command`: `initialize`, `run`, `finalize`, and how their ends make its outcome.
 
+use super::calls::{Call, Calls};
 use super::child::{self, Ended};
 use super::devices::Slot;
-use super::environment::Variables;
+use super::environment::{self, Variables};
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
+use super::terminal::Terminal;
 use super::warm::{self, Recipe, Request};
-use crate::plan::layout::rep as names;
 use crate::plan::record::{ArgvRecord, CommandRecord, ExperimentRecord};
-use crate::run::render::{self, Arguments, Context, Names};
 use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::ffi::OsString;
-use std::fs::File;
+use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,9 +33,7 @@ pub(super) struct Attempt<'a> {
     owned: &'a Owned,
     begun: &'a RunningMarker<'a>,
     command: &'a CommandRecord,
-    context: Context,
-    /// The environment, or why there is none.
-    variables: Result<Variables, String>,
+    calls: Calls<'a>,
     /// Where this attempt's part of `err.log` begins.
     tail_from: u64,
 }
@@ -97,9 +95,11 @@ impl<'a> Attempt<'a> {
         number: u32,
         resume: bool,
     ) -> Self {
-        let context = context(life);
-        let variables = variables(life, &context, number, resume);
-        Attempt { life, owned, begun, command, context, variables, tail_from: owned.stderr_len() }
+        if life.options.terminal {
+            owned.log_line("==> cw2: what this attempt prints goes to the terminal <==\n");
+        }
+        let calls = Calls::new(life, number, resume);
+        Attempt { life, owned, begun, command, calls, tail_from: owned.stderr_len() }
     }
 
     /// A payload makes a success a surrender.
@@ -124,66 +124,65 @@ impl<'a> Attempt<'a> {
     /// When a phase that starts now has taken too long.
     fn deadline(&self) -> Option<Instant> {
         let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
+        // Whoever sits at a debugger takes his time.
+        if self.life.options.terminal && std::io::stdin().is_terminal() {
+            return None;
+        }
         Instant::now().checked_add(limit)
     }
 
     /// Runs one phase's command to its end, with all it started.
     fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
-        let variables = self.variables.as_ref().map_err(Clone::clone)?;
-        let (context, experiment) = (&self.context, self.life.experiment());
-        let mut words = Arguments::default();
-        for prefix in &experiment.launcher {
-            words.push(prefix, context).map_err(|why| format!("launcher: {why}"))?;
-        }
-        match argv {
-            ArgvRecord::Shell(text) => words.push_shell(text, context)?,
-            ArgvRecord::Exec(arguments) => arguments.iter().try_for_each(|argument| words.push(argument, context))?,
-        }
-        let words = words.into_words();
+        let Call { words, dir, variables } = self.calls.call(argv)?;
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
-        let workdir = workdir(self.life, context)?;
-        let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
-        if let Some(pid) = self.copy(phase, &words, &workdir, &out, &err) {
-            return self.wait(pid, limits).map_err(|error| cannot_start(program, &workdir, &error));
-        }
         let mut command = Command::new(variables.find(program));
-        command.arg0(program).args(arguments).stdin(Stdio::null()).stdout(out).stderr(err).current_dir(&workdir);
+        command.arg0(program).args(arguments).current_dir(&dir);
+        if self.life.options.terminal {
+            command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        } else {
+            let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
+            command.stdin(Stdio::null()).stdout(out).stderr(err);
+        }
         variables.apply(&mut command);
         if let Some(outcome) = outcome {
             command.env("CW2_OUTCOME", outcome.word().replace(' ', "_"));
         }
-        let ended = child::start(&mut command, self.life.control).and_then(|pid| self.wait(pid, limits));
-        ended.map_err(|error| cannot_start(program, &workdir, &error))
-    }
-
-    fn wait(&self, pid: Pid, limits: Limits) -> std::io::Result<Ended> {
-        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun);
-        ghosts::end_orphans(&self.life.rep.dir);
-        result
+        let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
+        let started = match self.copy(phase, &words, &dir, variables) {
+            Some(pid) => Ok(pid),
+            None => child::start(&mut command, self.life.control),
+        };
+        let ended = started.and_then(|pid| {
+            let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
+            ghosts::end_orphans(&self.life.rep.dir);
+            result
+        });
+        ended.map_err(|error| cannot_start(program, &dir, &error))
     }
 
     /// A copy of a process that has imported what a script needs, where there is one.
-    fn copy(&self, phase: &str, words: &[String], workdir: &Path, out: &File, err: &File) -> Option<Pid> {
+    fn copy(&self, phase: &str, words: &[String], dir: &Path, variables: &Variables) -> Option<Pid> {
         let experiment = self.life.experiment();
-        if phase != "run" || experiment.warm_imports.is_empty() || !experiment.warm_start {
+        if phase != "run" || experiment.warm_imports.is_empty() || !experiment.warm_start || self.life.options.terminal
+        {
             return None;
         }
         let (interpreter, argv) = warm::script(words)?;
-        let variables = self.variables.as_ref().ok()?;
         let server = ["-c", warm::SCRIPT_SERVER].map(str::to_owned);
         let program = variables.find(interpreter.first()?).to_string_lossy().into_owned();
         let options = interpreter.iter().skip(1).cloned();
         let words =
             std::iter::once(program).chain(options).chain(server).chain(experiment.warm_imports.iter().cloned());
-        let dir = self.life.plan.start_dir(self.life.job);
-        let recipe = Recipe { words: words.collect(), dir, env: server_env(self.life.slot) };
+        let start = self.life.plan.start_dir(self.life.job);
+        let recipe = Recipe { words: words.collect(), dir: start, env: server_env(self.life.slot) };
         let warm = self.life.warm.get(&recipe, false, self.life.control)?;
         let rep = self.life.rep;
-        let mut request = Request::new(phase, rep.number, rep.dir.clone(), workdir.to_owned());
+        let mut request = Request::new(phase, rep.number, rep.dir.clone(), dir.to_owned());
         request.argv = argv.to_vec();
-        request.env = warm::texts(variables.pairs());
+        request.env = warm::texts(&variables.pairs());
         request.cpus = own_cpus();
-        warm.copy(&mut request, &[out, err]).ok()
+        let (out, err) = self.owned.streams().ok()?;
+        warm.copy(&mut request, &[&out, &err]).ok()
     }
 
     /// Turns a phase's end into the outcome.
@@ -219,56 +218,8 @@ pub(super) fn own_cpus() -> Vec<usize> {
 
 /// What a warm process is told of the slots that its copies run in: libraries look at it when they are imported.
 pub(super) fn server_env(slot: &Slot) -> Vec<(String, OsString)> {
-    let threads = super::environment::threads(slot.threads);
+    let threads = environment::threads(slot.threads);
     threads.map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// What the templates of a repetition see.
-pub(super) fn context(life: &Life<'_>) -> Context {
-    let experiment = life.experiment();
-    let config_file = life.rep.dir.join(names::CONFIG_YAML);
-    let names = Names {
-        experiment: &experiment.name,
-        run: &life.rep.run.record.run,
-        rep: life.rep.number,
-        rep_dir: &life.rep.dir.to_string_lossy(),
-        config_file: &config_file.to_string_lossy(),
-        iterations: experiment.iterations,
-        seed: life.seed(),
-        slot: life.slot.number,
-        cpus: u32::try_from(life.slot.threads).unwrap_or(u32::MAX),
-        gpus: &life.slot.gpus,
-    };
-    Context::new(&life.rep.run.params, &names)
-}
-
-/// Where a repetition runs.
-pub(super) fn workdir(life: &Life<'_>, context: &Context) -> Result<PathBuf, String> {
-    let start = life.plan.start_dir(life.job);
-    Ok(match &life.experiment().workdir {
-        Some(template) => start.join(render::plain(template, context).map_err(|why| format!("workdir: {why}"))?),
-        None => start,
-    })
-}
-
-/// The environment of all phases.
-pub(super) fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> Result<Variables, String> {
-    let dir = &life.rep.dir;
-    let mut variables = Variables::new(life.slot, life.options);
-    for (name, template) in &life.experiment().env {
-        variables.set(name, render::plain(template, context).map_err(|why| format!("env `{name}`: {why}"))?);
-    }
-    variables.set("CW2_EXPERIMENT", &life.experiment().name);
-    variables.set("CW2_RUN", &life.rep.run.record.run);
-    variables.set("CW2_REP", life.rep.number.to_string());
-    variables.set("CW2_REP_DIR", dir);
-    variables.set("CW2_CONFIG", dir.join(names::CONFIG_JSON));
-    variables.set("CW2_METRICS", dir.join(names::METRICS));
-    variables.set("CW2_SURRENDER", dir.join(names::SURRENDER));
-    variables.set("CW2_ATTEMPT", attempt.to_string());
-    variables.set("CW2_RESUME", if resume { "1" } else { "0" });
-    variables.set("CW2_SEED", life.seed().to_string());
-    Ok(variables)
 }
 
 pub(super) fn describe(phase: &str, exit: Exit) -> String {

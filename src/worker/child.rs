@@ -14,10 +14,11 @@ use super::ghosts;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use super::running_marker::RunningMarker;
 use super::srun::Members;
+use super::terminal::Terminal;
 use crate::run::status::Exit;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpgid};
 use std::cell::{Cell, RefCell};
@@ -51,7 +52,8 @@ pub(super) fn start(command: &mut Command, control: &Control) -> std::io::Result
     Ok(Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?))
 }
 
-/// Waits for the end of a child that leads a process group of its own and belongs to the repetition in `dir`.
+/// Waits for the end of a child that leads a process group of its own and belongs to the repetition in `dir`. A terminal is
+/// lent to it meanwhile.
 ///
 /// # Errors
 /// Where it is no child.
@@ -61,9 +63,20 @@ pub(super) fn run(
     limits: Limits,
     control: &Control,
     begun: &RunningMarker<'_>,
+    terminal: Option<Terminal>,
 ) -> std::io::Result<Ended> {
-    let group = Group::new(pid, dir);
+    if let Some(terminal) = &terminal {
+        terminal.lend(pid);
+    }
+    let group = Group::new(pid, dir, terminal);
     let mut cause = limits::wait(&group, limits, control, begun);
+    if let Some(terminal) = &group.terminal {
+        terminal.take_back();
+        if matches!(ended(pid), Some(WaitStatus::Signaled(_, Signal::SIGINT, _) | WaitStatus::Exited(_, 130))) {
+            // Ctrl-C reached the child alone, and meant this process too.
+            let _ = kill(Pid::this(), Signal::SIGINT);
+        }
+    }
     if cause == Cause::Itself
         && let OnStop::Signal(signal) = limits.on_stop
         && control.stopping_within(patience(ended(pid)))
@@ -93,12 +106,14 @@ struct Group<'a> {
     aborted: Cell<Option<Instant>>,
     /// Whether the grace is over.
     killed: Cell<bool>,
+    /// What was lent to it.
+    terminal: Option<Terminal>,
 }
 
 impl<'a> Group<'a> {
-    fn new(leader: Pid, dir: &'a Path) -> Self {
+    fn new(leader: Pid, dir: &'a Path, terminal: Option<Terminal>) -> Self {
         let (told, aborted, killed) = (Cell::default(), Cell::default(), Cell::default());
-        Group { leader, dir, told, passed_on: RefCell::default(), aborted, killed }
+        Group { leader, dir, told, passed_on: RefCell::default(), aborted, killed, terminal }
     }
 
     fn orphans(&self) -> Vec<Pid> {
@@ -150,6 +165,9 @@ impl<'a> Group<'a> {
 
 impl Subject for Group<'_> {
     fn ended(&self) -> bool {
+        if let Some(terminal) = &self.terminal {
+            terminal.follow_stop(self.leader);
+        }
         ended(self.leader).is_some() && !self.told.get().is_some_and(|signal| self.others_live(signal))
     }
 

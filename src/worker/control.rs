@@ -109,6 +109,11 @@ impl Control {
         self.urgency().0 != Urgency::None
     }
 
+    /// Whether everything is to end at once.
+    pub(super) fn killing(&self) -> bool {
+        self.urgency().0 == Urgency::Kill
+    }
+
     /// Whether nothing new may start, now or before `patience` is over.
     pub(super) fn stopping_within(&self, patience: Duration) -> bool {
         // What another thread took while it started a child is noted first.

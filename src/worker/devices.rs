@@ -53,14 +53,7 @@ pub struct Slot {
     /// The variables that restrict its processes to them, with their values.
     pub(super) gpu_variables: Vec<(&'static str, String)>,
     /// Held by whoever runs something in it.
-    turn: Mutex<()>,
-}
-
-/// The right to run a repetition in a slot, from [`Slot::turn`].
-#[derive(Debug)]
-pub struct Turn<'a> {
-    pub(super) slot: &'a Slot,
-    _held: MutexGuard<'a, ()>,
+    occupied: Mutex<()>,
 }
 
 impl Slot {
@@ -80,10 +73,10 @@ impl Slot {
     }
 
     /// Waits until nothing runs in the slot, and binds the calling thread to its CPUs, where the slots have CPUs of their own.
-    pub fn turn(&self) -> Turn<'_> {
-        let held = super::lock(&self.turn);
+    pub(super) fn occupy(&self) -> MutexGuard<'_, ()> {
+        let held = super::lock(&self.occupied);
         self.pin();
-        Turn { slot: self, _held: held }
+        held
     }
 
     /// Binds the calling thread, and so all it starts, to the slot's CPUs.
@@ -173,7 +166,7 @@ pub(super) fn slots(
                 threads,
                 gpu_variables: if gpus_per_rep.is_some() { gpu_variables } else { Vec::new() },
                 gpus,
-                turn: Mutex::default(),
+                occupied: Mutex::default(),
             }
         })
         .collect();

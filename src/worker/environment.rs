@@ -3,6 +3,7 @@
 use super::Options;
 use super::devices::Slot;
 use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,11 +44,6 @@ impl Variables {
         variables
     }
 
-    /// All of them; of several with the same name the last counts.
-    pub(super) fn pairs(&self) -> &[(OsString, OsString)] {
-        &self.0
-    }
-
     /// Sets one; a later value wins.
     pub(super) fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.0.push((name.into(), value.into()));
@@ -68,6 +64,11 @@ impl Variables {
                 .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
         });
         found.unwrap_or_else(|| PathBuf::from(program))
+    }
+
+    /// Each once, with the value that wins, by their names.
+    pub(super) fn pairs(&self) -> Vec<(OsString, OsString)> {
+        self.0.iter().cloned().collect::<BTreeMap<_, _>>().into_iter().collect()
     }
 
     /// Hands them to a command.

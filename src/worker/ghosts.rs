@@ -2,7 +2,6 @@
 //! died. Found by what every process of a repetition carries: `CW2_REP_DIR` in its environment, or one of its logs.
 
 use crate::plan::layout::rep as names;
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpgid};
@@ -48,7 +47,7 @@ pub(super) fn leave_alone(pid: Pid) {
 /// Starts a helper, which leads a group of its own; it is never taken for an orphan.
 pub(super) fn starting_helper(start: impl FnOnce() -> std::io::Result<Child>) -> std::io::Result<Child> {
     // While this is held nobody looks at orphans.
-    let _under_way = super::lock(&UNDER_WAY);
+    let _brood = super::lock(&BROOD);
     let child = start()?;
     leave_alone(Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?));
     Ok(child)
@@ -56,7 +55,7 @@ pub(super) fn starting_helper(start: impl FnOnce() -> std::io::Result<Child>) ->
 
 /// Starts a repetition's process through a helper: it is adopted before its number is known, and never taken for an orphan.
 pub(super) fn adopting<E>(start: impl FnOnce() -> Result<Pid, E>) -> Result<Pid, E> {
-    let _under_way = super::lock(&UNDER_WAY);
+    let _brood = super::lock(&BROOD);
     let pid = start()?;
     super::lock(&COPIES).insert(pid);
     Ok(pid)
@@ -74,22 +73,34 @@ fn helps(pid: Pid) -> bool {
     known(&pid) || getpgid(Some(pid)).is_ok_and(|group| known(&group))
 }
 
-/// How many repetitions this process has under way; also held while orphans are looked at, so that none starts meanwhile.
-static UNDER_WAY: Mutex<usize> = Mutex::new(0);
+/// What this process has under way, and has adopted. Held while orphans are looked at, so that no repetition starts meanwhile;
+/// never while something is waited for, but the moment in which a warm process makes a copy of itself.
+#[derive(Default)]
+struct Brood {
+    /// Repetitions under way.
+    under_way: usize,
+    /// Orphans that were killed and did not end in time (in an uninterruptible wait, or traced): nobody waits for them again.
+    undying: Vec<Pid>,
+}
+
+static BROOD: Mutex<Brood> = Mutex::new(Brood { under_way: 0, undying: Vec::new() });
+
+/// How long the end of killed orphans is waited for.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// A repetition that is under way, until it is dropped.
 pub(super) struct UnderWay;
 
 impl UnderWay {
     pub(super) fn enter() -> Self {
-        *super::lock(&UNDER_WAY) += 1;
+        super::lock(&BROOD).under_way += 1;
         UnderWay
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        *super::lock(&UNDER_WAY) -= 1;
+        super::lock(&BROOD).under_way -= 1;
     }
 }
 
@@ -107,22 +118,40 @@ pub fn end_strays() {
 }
 
 fn end_adopted(wanted: impl Fn(Pid, usize) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + KILLED;
+    let mut pause = Duration::from_millis(1);
+    let mut killed = HashSet::new();
     loop {
         // Under the lock an adopted pid is reaped by no one else, so it cannot become another process's.
-        let under_way = super::lock(&UNDER_WAY);
-        let mut ended = 0;
+        let mut brood = super::lock(&BROOD);
+        let mut left = Vec::new();
+        let mut reaped = false;
         for pid in orphans() {
-            let alive = waitpid(pid, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive);
-            if alive && wanted(pid, *under_way) {
-                let _ = kill(pid, Signal::SIGKILL);
-                while waitpid(pid, None) == Err(Errno::EINTR) {}
-                ended += 1;
+            if waitpid(pid, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive) {
+                reaped = true;
+                brood.undying.retain(|undying| *undying != pid);
+            } else if !brood.undying.contains(&pid) && (killed.contains(&pid) || wanted(pid, brood.under_way)) {
+                if killed.insert(pid) {
+                    let _ = kill(pid, Signal::SIGKILL);
+                }
+                left.push(pid);
             }
         }
-        // Their own children became orphans of this process in turn: another round finds them.
-        if ended == 0 || Instant::now() > deadline {
+        // The children of those that are gone became orphans of this process in turn: another round finds them.
+        if left.is_empty() && !reaped {
             return;
+        }
+        if Instant::now() > deadline {
+            if !left.is_empty() {
+                log::warn!("processes that were killed do not end, and are left behind: {left:?}");
+            }
+            brood.undying.append(&mut left);
+            return;
+        }
+        drop(brood);
+        if !left.is_empty() {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
 }
@@ -132,7 +161,7 @@ fn end_adopted(wanted: impl Fn(Pid, usize) -> bool) {
 pub(super) fn orphans_of(group: Pid, dir: &Path) -> Vec<Pid> {
     let mark = LazyCell::new(|| Mark::of(dir));
     // None is reaped meanwhile, see `end_adopted`.
-    let _under_way = super::lock(&UNDER_WAY);
+    let _brood = super::lock(&BROOD);
     let is_of = |pid: &Pid| lives(*pid) && (getpgid(Some(*pid)) == Ok(group) || mark.is_on(*pid));
     orphans().into_iter().filter(is_of).collect()
 }
@@ -161,7 +190,8 @@ fn orphans() -> Vec<Pid> {
     children().into_iter().filter(|pid| !super::lock(&COPIES).contains(pid) && !helps(*pid)).collect()
 }
 
-/// The children of the main thread, which starts nothing itself: the kernel gives orphans to the first living one.
+/// The children of the main thread, which starts nothing itself: the kernel gives orphans to the first living one. A
+/// scheduler has another thread.
 fn children() -> Vec<Pid> {
     let me = std::process::id();
     children_of(Path::new(&format!("/proc/{me}/task/{me}")))

@@ -3,7 +3,7 @@
 use super::attempt::Attempt;
 use super::budget::Budget;
 use super::control::Control;
-use super::devices::{Slot, Turn};
+use super::devices::Slot;
 use super::execution::{Execution, Outcome};
 use super::native::Native;
 use super::python::Python;
@@ -15,8 +15,10 @@ use crate::plan::of_repetition;
 use crate::plan::record::{CommandRecord, ExperimentRecord, PythonRecord};
 use crate::run::decide::{Decision, ThisWorker, decide};
 use crate::run::status::{self, FORMAT, Found, State, Status};
+use crate::store::StoreError;
+use crate::store::committer::Committer;
 use crate::store::plan::{Plan, Rep};
-use crate::store::rep::{self, Claim, Owned};
+use crate::store::rep::{self, Claim, Owned, StagedStatus};
 use crate::value::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,17 +53,39 @@ enum Content<'a> {
     Experiment(&'a Factory),
 }
 
+/// The last state of a repetition, written and not committed.
+pub(super) struct Last {
+    staged: StagedStatus,
+    _locked: Arc<Owned>,
+}
+
+impl Last {
+    /// Commits it; `note` hears how the repetition ended when that is on the disk.
+    pub(super) fn commit(self, committer: &Committer, end: End, note: impl FnOnce(End) + Send + 'static) {
+        let Last { staged, _locked: locked } = self;
+        committer.commit(staged, move |result| {
+            drop(locked);
+            note(result.map_or_else(|error| not_written(&error), |()| end));
+        });
+    }
+
+    /// Commits it; how the repetition ended when that is on the disk.
+    pub(super) fn commit_now(self, end: End) -> End {
+        self.staged.commit().map_or_else(|error| not_written(&error), |()| end)
+    }
+}
+
+/// The end of a repetition of which nothing could be written.
+fn not_written(error: &StoreError) -> End {
+    End::Ran(State::Crashed, Some(error.to_string()))
+}
+
 impl Life<'_> {
-    /// Brings the repetition to an end, or finds out that it must be left alone.
-    ///
-    /// The slot's `turn` is over with the last process: the next repetition starts while this one's state is on its way to
-    /// the disk. The repetition stays locked until it is there.
-    pub(super) fn live(&self, turn: Turn<'_>) -> End {
-        match self.try_live(turn) {
-            Ok(end) => end,
-            // The directory or a file in it could not be written: the repetition is not finished, the others go on.
-            Err(error) => End::Ran(State::Crashed, Some(error.to_string())),
-        }
+    /// Brings the repetition to an end, or finds out that it must be left alone. What is left to do is to commit its last
+    /// state; it stays locked as long as that lives.
+    pub(super) fn live(&self) -> (End, Option<Last>) {
+        // Where the directory or a file in it could not be written, the repetition is not finished, and the others go on.
+        self.try_live().unwrap_or_else(|error| (not_written(&error), None))
     }
 
     pub(super) fn experiment(&self) -> &ExperimentRecord {
@@ -79,27 +103,30 @@ impl Life<'_> {
         decide(found, &own)
     }
 
-    fn try_live(&self, turn: Turn<'_>) -> crate::store::Result<End> {
+    fn try_live(&self) -> crate::store::Result<(End, Option<Last>)> {
+        let left_alone = |end| Ok((end, None));
         let content = match (&self.experiment().command, &self.experiment().python, self.factory) {
             (Some(command), ..) => Content::Command(command),
             (None, Some(python), _) => Content::Python(python),
             (None, None, Some(factory)) => Content::Experiment(factory),
-            (None, None, None) => return Ok(End::Refused(OTHER_PROGRAM.to_owned())),
+            (None, None, None) => return left_alone(End::Refused(OTHER_PROGRAM.to_owned())),
         };
         // Looked at without the lock first: a finished repetition costs one read.
         match self.decide(rep::status(&self.rep.dir)) {
-            Decision::Skip(state, why) => return Ok(End::Skipped(state, why)),
-            Decision::Refuse(why) => return Ok(End::Refused(why)),
-            Decision::Start { .. } if !self.budget.allows_another() => return Ok(End::NoTime),
+            Decision::Skip(state, why) => return left_alone(End::Skipped(state, why)),
+            Decision::Refuse(why) => return left_alone(End::Refused(why)),
+            Decision::Start { .. } if !self.budget.allows_another() => return left_alone(End::NoTime),
             Decision::Start { .. } => {}
         }
         let owned = match rep::claim(&self.rep.dir)? {
             Claim::Owned(owned) => owned,
-            Claim::Busy => return Ok(End::Busy("another worker runs it".to_owned())),
+            Claim::Busy => return left_alone(End::Busy("another worker runs it".to_owned())),
             Claim::Ghosts(owned) => {
                 let ended = ghosts::end_ghosts(&self.rep.dir, self.options.grace, || owned.try_alone());
                 if !owned.try_alone() {
-                    return Ok(End::Busy("processes of an earlier attempt still run, on another machine".to_owned()));
+                    return left_alone(End::Busy(
+                        "processes of an earlier attempt still run, on another machine".to_owned(),
+                    ));
                 }
                 log::warn!("{}: ended {ended} processes that an earlier worker left", self.rep.dir.display());
                 owned
@@ -122,8 +149,8 @@ impl Life<'_> {
         // configuration, and the worker may have ended in between.
         let same = before.as_ref().is_none_or(|before| before.params_sha256.as_ref() == Some(own_params));
         let (attempt, mut resume, earlier) = match (self.decide(found), before) {
-            (Decision::Skip(state, why), _) => return Ok(End::Skipped(state, why)),
-            (Decision::Refuse(why), _) => return Ok(End::Refused(why)),
+            (Decision::Skip(state, why), _) => return left_alone(End::Skipped(state, why)),
+            (Decision::Refuse(why), _) => return left_alone(End::Refused(why)),
             // Its worker died before it was noted that it runs; it may have run for long all the same.
             (Decision::Start { attempt: 1, .. }, Some(before)) => {
                 (2, same, vec![status::Attempt::unnoted(time(before.at))])
@@ -137,7 +164,7 @@ impl Life<'_> {
         // A thread that does not end when it is told to keeps the repetition's locks.
         let owned = Arc::new(owned);
         self.observer.started(self.rep);
-        let under_way = ghosts::UnderWay::enter();
+        let _under_way = ghosts::UnderWay::enter();
         let mut retries = self.experiment().retries;
         let mut started = Instant::now();
         let mut status = self.new_status(attempt, earlier);
@@ -166,10 +193,8 @@ impl Life<'_> {
                 self.budget.learn(started.elapsed());
             }
             // Before the next one starts, which may fill the disk; only the syncs are left to wait for.
-            let staged = owned.stage_status(&status);
-            drop((under_way, turn));
-            staged?.commit()?;
-            return Ok(End::Ran(status.state, status.error.map(|error| error.message)));
+            let last = Last { staged: owned.stage_status(&status)?, _locked: Arc::clone(&owned) };
+            return Ok((End::Ran(status.state, status.error.map(|error| error.message)), Some(last)));
         }
     }
 

@@ -5,6 +5,8 @@
 
 mod attempt;
 mod budget;
+mod by_hand;
+mod calls;
 mod child;
 mod control;
 mod devices;
@@ -18,12 +20,14 @@ mod python;
 mod running_marker;
 mod srun;
 mod tally;
+mod terminal;
 mod warm;
 mod work;
 
 pub use budget::TimeLimit;
+pub(crate) use by_hand::{ByHand, Surroundings};
 pub use control::Control;
-pub use devices::{Allowed, Sharing, Slot, Turn, allowed_cpus};
+pub use devices::{Allowed, Sharing, Slot, allowed_cpus};
 pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
 pub use tally::{End, Tally};
@@ -47,6 +51,8 @@ pub struct Options {
     pub max_slots: Option<usize>,
     /// When the allocation ends, where it does.
     pub time_limit: TimeLimit,
+    /// What repetitions print goes to this process's standard output and standard error, and they read its input.
+    pub terminal: bool,
     /// This machine.
     pub host: String,
     /// Slurm's ids, inside an allocation.
@@ -55,8 +61,8 @@ pub struct Options {
     pub tool: Option<Arc<Tool>>,
 }
 
-/// Hears of each repetition as it starts and ends; called from the slots' threads.
-pub trait Observer: Sync {
+/// Hears of each repetition as it starts and ends, from several threads.
+pub trait Observer: Send + Sync {
     /// A repetition is about to start.
     fn started(&self, _rep: &Rep) {}
     /// A repetition is over, or was left alone.

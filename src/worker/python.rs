@@ -4,17 +4,17 @@
 //! other one, 0 too, is a process that did not come to its end. A crash leaves a report beside it.
 
 use super::attempt::{self, FINALIZE_ON_STOP};
+use super::calls::Calls;
 use super::child::{self, Ended};
-use super::environment::Variables;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
+use super::terminal::Terminal;
 use super::warm::{Place, Recipe, Request, texts};
 use crate::plan::layout::rep as names;
 use crate::plan::record::PythonRecord;
-use crate::run::render::{Arguments, Context};
 use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
 use std::ffi::OsString;
@@ -33,8 +33,7 @@ pub(super) struct Python<'a> {
     owned: &'a Owned,
     begun: &'a RunningMarker<'a>,
     record: &'a PythonRecord,
-    context: Context,
-    variables: Result<Variables, String>,
+    calls: Calls<'a>,
     tail_from: u64,
     /// Its process died of a signal: nobody called `finalize`.
     died: bool,
@@ -49,24 +48,24 @@ impl<'a> Python<'a> {
         number: u32,
         resume: bool,
     ) -> Self {
-        let context = attempt::context(life);
-        let variables = attempt::variables(life, &context, number, resume);
-        Python { life, owned, begun, record, context, variables, tail_from: owned.stderr_len(), died: false }
+        let calls = Calls::new(life, number, resume);
+        Python { life, owned, begun, record, calls, tail_from: owned.stderr_len(), died: false }
     }
 
     /// Runs its process to its end, with all that it started.
     fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
-        let variables = self.variables.as_ref().map_err(Clone::clone)?;
+        let (_, variables) = self.calls.surroundings()?;
         let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
         self.owned.clear_report().map_err(|error| error.to_string())?;
-        let mut env: Vec<(OsString, OsString)> = variables.pairs().to_vec();
+        let mut env: Vec<(OsString, OsString)> = variables.pairs();
         env.push(("CW2_REPORT".into(), self.life.rep.dir.join(names::REPORT).into()));
         env.extend(outcome.map(|outcome| ("CW2_OUTCOME".into(), outcome.word().replace(' ', "_").into())));
         let pid = match self.copy(phase, &env, &out, &err)? {
             Some(pid) => pid,
             None => self.start(phase, &env, out, err)?,
         };
-        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun);
+        let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
+        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
         ghosts::end_orphans(&self.life.rep.dir);
         result.map_err(|error| format!("cannot wait for its process: {error}"))
     }
@@ -103,16 +102,11 @@ impl<'a> Python<'a> {
         out: File,
         err: File,
     ) -> Result<nix::unistd::Pid, String> {
-        let experiment = self.life.experiment();
-        let mut words = Arguments::default();
-        for prefix in &experiment.launcher {
-            words.push(prefix, &self.context).map_err(|why| format!("launcher: {why}"))?;
-        }
-        let words: Vec<_> = words.into_words().into_iter().chain(self.words()).collect();
+        let words: Vec<_> = self.calls.launcher()?.into_iter().chain(self.words()).collect();
         let (program, arguments) = words.split_first().filter(|_| !self.record.program.is_empty()).ok_or(
             "the program has no file that a job could start: it was typed into an interpreter; save it as a file",
         )?;
-        let variables = self.variables.as_ref().map_err(Clone::clone)?;
+        let (_, variables) = self.calls.surroundings()?;
         let dir = self.start_dir();
         let mut command = Command::new(variables.find(program));
         command.args(arguments).stdin(Stdio::null()).stdout(out).stderr(err).current_dir(&dir);
@@ -132,7 +126,7 @@ impl<'a> Python<'a> {
     }
 
     fn workdir(&self) -> Result<PathBuf, String> {
-        attempt::workdir(self.life, &self.context)
+        Ok(self.calls.surroundings()?.0)
     }
 
     /// What tells the program what it is.

@@ -24,8 +24,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a warm process may take to make a copy of itself: one with much memory takes a tenth of a second.
-const COPYING: Duration = Duration::from_secs(30);
+/// How long a warm process may take to make a copy of itself: one with much memory takes a tenth of a second. No orphans are
+/// looked at meanwhile.
+const COPYING: Duration = Duration::from_secs(10);
 /// How long it may take to end.
 const ENDING: Duration = Duration::from_secs(2);
 /// The longest answer.

@@ -3,24 +3,26 @@
 //! A repetition is run by [`Task::execute`], which writes its states and counts how it ended: a scheduler cannot lose one.
 
 use super::budget::Budget;
-use super::devices::{self, Sharing, Slot, Turn};
+use super::devices::{self, Sharing, Slot};
 use super::life::Life;
 use super::{Allowed, Control, End, Observer, Options, Tally, WarmHost, lock};
 use crate::api::Factory;
+use crate::store::committer::Committer;
 use crate::store::plan::{self, Plan, Rep};
 use crate::value::Value;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What surrounds the jobs of a plan that are to be run here.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Setting<'a> {
     pub plan: &'a Plan,
     pub options: &'a Options,
     pub control: &'a Control,
-    pub observer: &'a dyn Observer,
+    pub observer: Arc<dyn Observer>,
     /// Makes what a repetition without `command` runs.
     pub factory: Option<&'a Factory>,
     /// The warm processes of this worker.
@@ -46,7 +48,10 @@ pub struct Jobs<'a> {
     numbers: Range<u64>,
     next: AtomicU64,
     lanes: Vec<Lane>,
-    tally: Mutex<Tally>,
+    committer: Committer,
+    tally: Arc<Mutex<Tally>>,
+    /// How many [`Task::execute`] are under way.
+    executing: AtomicUsize,
 }
 
 /// What one of the jobs that run at a time may use: a share of this machine's CPUs.
@@ -59,7 +64,9 @@ impl<'a> Jobs<'a> {
     /// All that is allowed goes to one job at a time.
     pub(crate) fn in_turn(setting: Setting<'a>, numbers: Range<u64>) -> Self {
         let lanes = vec![Lane { options: setting.options.clone() }];
-        Jobs { setting, next: AtomicU64::new(numbers.start), numbers, lanes, tally: Mutex::default() }
+        let next = AtomicU64::new(numbers.start);
+        let (committer, tally, executing) = (Committer::default(), Arc::default(), AtomicUsize::new(0));
+        Jobs { setting, numbers, next, lanes, committer, tally, executing }
     }
 
     /// So many at a time, each with its share of the CPUs, and no more slots than that.
@@ -99,9 +106,12 @@ impl<'a> Jobs<'a> {
             return Ok(None);
         }
         let job = self.setting.plan.job(number)?;
-        let ends = Mutex::new(vec![None; job.reps.len()]);
         let rep_time = job.reps.first().and_then(|rep| rep.run.experiment.record.rep_time);
-        Ok(Some(Job { jobs: self, bundle: job, budget: Budget::new(&self.setting.options.time_limit, rep_time), ends }))
+        let budget = Budget::new(&self.setting.options.time_limit, rep_time);
+        let ends = Mutex::new(vec![Known::default(); job.reps.len()]);
+        let observer = Arc::clone(&self.setting.observer);
+        let bundle = Arc::new(Bundle { job, ends, observer, tally: Arc::clone(&self.tally) });
+        Ok(Some(Job { jobs: self, bundle, budget }))
     }
 
     /// Whether nothing new may start: the worker was told to stop.
@@ -114,27 +124,85 @@ impl<'a> Jobs<'a> {
         &self.lanes
     }
 
-    /// How they ended, as far as they were executed; how many there are is for the caller to say.
+    /// Waits until `over` holds; false where it gives up: killed by a second signal, nothing was executed any more for as long
+    /// as the grace lasts, and it still did not. Whoever makes it hold calls [`Jobs::wake`].
+    pub(crate) fn wait(&self, over: impl Fn() -> bool) -> bool {
+        let Setting { control, options, .. } = self.setting;
+        let mut idle: Option<Instant> = None;
+        loop {
+            let events = control.events();
+            if over() {
+                return true;
+            }
+            let busy = self.executing.load(Ordering::SeqCst) > 0;
+            idle = if busy || !control.killing() { None } else { idle.or(Some(Instant::now())) };
+            if idle.is_some_and(|since| since.elapsed() >= options.grace) {
+                self.committer.finish();
+                return false;
+            }
+            // The end of an execution wakes nobody.
+            let look = control.killing().then(|| Instant::now() + Duration::from_millis(100));
+            control.wait(events, look);
+        }
+    }
+
+    /// Lets [`Jobs::wait`] look again.
+    pub(crate) fn wake(&self) {
+        self.setting.control.wake();
+    }
+
+    /// How they ended, as far as they were executed, when all that is on the disk; how many there are is for the caller to say.
     pub(crate) fn into_tally(self) -> Tally {
-        self.tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        drop(self.committer);
+        std::mem::take(&mut lock(&self.tally))
     }
 }
 
 /// One job: a bundle of repetitions; see [`Jobs`].
 pub struct Job<'a> {
     jobs: &'a Jobs<'a>,
-    bundle: plan::Job,
+    bundle: Arc<Bundle>,
     budget: Budget<'a>,
-    /// How each repetition ended, as far as it was executed.
-    ends: Mutex<Vec<Option<End>>>,
 }
 
-impl Drop for Job<'_> {
+/// What outlives a job until its last repetition is on the disk.
+struct Bundle {
+    job: plan::Job,
+    ends: Mutex<Vec<Known>>,
+    observer: Arc<dyn Observer>,
+    tally: Arc<Mutex<Tally>>,
+}
+
+/// What is known of a repetition.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// It was executed, and may still be on its way to the disk.
+    executed: bool,
+    /// How it ended.
+    end: Option<End>,
+}
+
+impl Bundle {
+    /// Notes how a repetition ended.
+    fn note(&self, index: usize, end: End) {
+        if let Some(rep) = self.job.reps.get(index) {
+            self.observer.ended(rep, &end);
+        }
+        if let Some(known) = lock(&self.ends).get_mut(index) {
+            // Executed again, it was found finished: how it ended then is what counts.
+            if matches!(end, End::Ran(..)) || !matches!(known.end, Some(End::Ran(..))) {
+                known.end = Some(end);
+            }
+        }
+    }
+}
+
+impl Drop for Bundle {
     /// Each repetition is counted once, however often it was executed.
     fn drop(&mut self) {
-        let mut tally = lock(&self.jobs.tally);
-        for (rep, end) in self.bundle.reps.iter().zip(lock(&self.ends).drain(..)) {
-            if let Some(end) = end {
+        let mut tally = lock(&self.tally);
+        for (rep, known) in self.job.reps.iter().zip(lock(&self.ends).drain(..)) {
+            if let Some(end) = known.end {
                 tally.add(rep, end);
             }
         }
@@ -144,27 +212,27 @@ impl Drop for Job<'_> {
 impl Job<'_> {
     /// Its number in the plan, from 0.
     pub fn number(&self) -> u64 {
-        self.bundle.number
+        self.bundle.job.number
     }
 
     /// Its repetitions, in the order of the plan.
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = Task<'_>> {
-        self.bundle.reps.iter().enumerate().map(|(index, rep)| Task { job: self, index, rep })
+        self.bundle.job.reps.iter().enumerate().map(|(index, rep)| Task { job: self, index, rep })
     }
 
     /// One of them.
     pub fn task(&self, index: usize) -> Option<Task<'_>> {
-        self.bundle.reps.get(index).map(|rep| Task { job: self, index, rep })
+        self.bundle.job.reps.get(index).map(|rep| Task { job: self, index, rep })
     }
 
     /// How many repetitions it has.
     pub fn len(&self) -> usize {
-        self.bundle.reps.len()
+        self.bundle.job.reps.len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.bundle.reps.is_empty()
+        self.bundle.job.reps.is_empty()
     }
 
     /// Whether nothing new may start: the worker was told to stop.
@@ -178,8 +246,8 @@ impl Job<'_> {
     /// # Errors
     /// Where the GPUs do not suffice.
     pub fn slots(&self, lane: &Lane, sharing: Sharing) -> anyhow::Result<Vec<Slot>> {
-        match self.bundle.reps.first() {
-            Some(rep) => devices::slots(&rep.run.experiment.record, self.bundle.reps.len(), &lane.options, sharing),
+        match self.bundle.job.reps.first() {
+            Some(rep) => devices::slots(&rep.run.experiment.record, self.bundle.job.reps.len(), &lane.options, sharing),
             None => Ok(Vec::new()),
         }
     }
@@ -190,7 +258,7 @@ impl Job<'_> {
 /// ```
 /// use cw2::scheduler::{End, Slot, Task};
 /// fn run(task: &Task<'_>, slot: &Slot) {
-///     match task.execute(slot.turn()) {
+///     match task.execute(slot) {
 ///         End::Ran(state, why) => log::info!("{}: {} {why:?}", task.dir().display(), state.word()),
 ///         other => log::info!("left alone: {other:?}"),
 ///     }
@@ -229,33 +297,43 @@ impl Task<'_> {
         &self.rep.dir
     }
 
-    /// Runs it to its end, and writes how it ended; or finds out that it must be left alone: finished, another worker's, no
-    /// time left, or the worker was told to stop. The turn is over with the last of its processes, before the state is on the
-    /// disk, so that the next one can start meanwhile.
-    pub fn execute(&self, turn: Turn<'_>) -> End {
-        let Setting { plan, options, control, observer, factory, warm } = self.job.jobs.setting;
+    /// Runs it to its end in a slot, when that is free, and writes how it ended; or finds out that it must be left alone:
+    /// finished, another worker's, no time left, or the worker was told to stop. The last state is written when this returns; it
+    /// is synced and takes its place while the slot is free for the next one, and before the program ends. Where that fails, the
+    /// repetition counts as crashed, whatever was said here.
+    pub fn execute(&self, slot: &Slot) -> End {
+        let _occupied = slot.occupy();
+        let Job { jobs, bundle, budget } = self.job;
+        let Setting { plan, options, control, ref observer, factory, warm } = jobs.setting;
         if control.stopping() {
             return End::Stopped;
+        }
+        let again =
+            lock(&bundle.ends).get_mut(self.index).is_some_and(|known| std::mem::replace(&mut known.executed, true));
+        if again {
+            jobs.committer.finish();
         }
         let life = Life {
             plan,
             job: self.job.number(),
             rep: self.rep,
-            slot: turn.slot,
+            slot,
             options,
             control,
-            observer,
-            budget: &self.job.budget,
+            observer: &**observer,
+            budget,
             factory,
             warm,
             index: self.index,
         };
-        let end = life.live(turn);
-        observer.ended(self.rep, &end);
-        if let Some(known) = lock(&self.job.ends).get_mut(self.index) {
-            // Executed again, it was found finished: how it ended then is what counts.
-            if matches!(end, End::Ran(..)) || !matches!(known, Some(End::Ran(..))) {
-                *known = Some(end.clone());
+        jobs.executing.fetch_add(1, Ordering::SeqCst);
+        let (end, last) = life.live();
+        jobs.executing.fetch_sub(1, Ordering::SeqCst);
+        match last {
+            None => bundle.note(self.index, end.clone()),
+            Some(last) => {
+                let (bundle, index) = (Arc::clone(bundle), self.index);
+                last.commit(&jobs.committer, end.clone(), move |end| bundle.note(index, end));
             }
         }
         end

@@ -2,7 +2,9 @@
 //! else is taken for it.
 
 use crate::support::{CW2, Call, Scene, alive, wait_until};
+use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -175,6 +177,36 @@ command: |
     scene.worker("link/out/plans/001", 0).expect(0);
     let _ends = Ends(vec![pid(&scene, "orphan")]);
     assert_eq!(scene.lines("found"), Vec::<String>::new());
+}
+
+#[test]
+fn an_orphan_that_does_not_die_holds_up_nobody_else() {
+    let scene = Scene::with(
+        "name: a\npath: out\nrepetitions: 4\nreps_per_job: 4\nreps_in_parallel: 2\noversubscribe: true\ntimeout: 20
+command: |
+  [ $CW2_REP = 0 ] || { touch ran$CW2_REP; exit; }
+  setsid sh -c 'echo $$ > orphan; exec sleep 1000' &
+  until [ -e traced ]; do sleep 0.01; done
+",
+    );
+    scene.plan();
+    let is_completed = |rep| {
+        let dir = format!("out/a/log/rep_{rep:02}");
+        scene.has(&format!("{dir}/status.json")) && scene.state(dir) == "completed"
+    };
+    let running = worker(&scene).start();
+    wait_until("the orphan", || scene.lines("orphan").first().is_some_and(|pid| sleeps(pid)));
+    let orphan = pid(&scene, "orphan");
+    // Killed, it is gone for its parent only when its tracer has looked.
+    ptrace::seize(orphan, ptrace::Options::empty()).expect("a process below this one");
+
+    scene.write("traced", "");
+    wait_until("its end", || !alive(&orphan.to_string()));
+    wait_until("the others", || (1..4).all(&is_completed));
+    assert!(!is_completed(0));
+
+    waitpid(orphan, None).expect("the traced process");
+    running.end().expect(0).says(["4 repetitions: 4 completed"]);
 }
 
 #[test]

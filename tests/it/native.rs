@@ -395,6 +395,26 @@ fn a_scheduler_that_panics_failed() {
 }
 
 #[test]
+fn a_process_of_the_scheduler_is_its_own() {
+    let scene = sweep("done, error", "command: (setsid true &)\n");
+    call(&scene, "run config.yml").env("SCHEDULER", "helped").run().expect(0);
+}
+
+#[test]
+fn a_scheduler_that_does_not_return_ends_with_a_second_signal() {
+    let scene = sweep("done", "");
+    let running = call(&scene, "run config.yml --grace 0.1").env("SCHEDULER", "endless").start();
+    wait_until("the repetition's end", || {
+        scene.has(&format!("{}/status.json", dir("done"))) && scene.state(dir("done")) == "completed"
+    });
+
+    running.signal(Signal::SIGINT);
+    running.signal(Signal::SIGTERM);
+
+    running.end().expect(75).says(["the scheduler goes on though it was told to stop: this process ends without it"]);
+}
+
+#[test]
 fn a_scheduler_may_start_again_what_crashed_also_in_an_element() {
     let scene = sweep("once", "");
     call(&scene, "plan config.yml").run().expect(0);

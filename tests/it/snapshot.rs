@@ -74,7 +74,7 @@ impl Scene {
 fn code_edited_after_planning_changes_nothing() {
     let scene = project(EXACT);
     let outcome = scene.in_project("plan config.yml").expect(0);
-    assert!(outcome.err().contains("code: 2 files (0.1 MB) copied to [HERE]/copy\n"), "{}", outcome.err());
+    assert!(outcome.err().contains("code: 2 files (150 bytes) copied to [HERE]/copy\n"), "{}", outcome.err());
     scene.write("p/main.sh", "echo new\n");
     // By hand, without the script: the plan knows.
     scene.in_project("worker --plan out/plans/001 --index 0").expect(0);
@@ -225,8 +225,8 @@ fn refusals_say_what_to_do_and_leave_nothing() {
                 let file = File::create(scene.write("p/data/x/huge.bin", "")).unwrap();
                 file.set_len(200_000_001).unwrap();
             },
-            "would have 200.1 MB, more than 200 MB; the largest: `data/x/huge.bin` (200.1 MB), `config.yml` (0.1 MB), \
-             `main.sh` (0.1 MB); put what is no code into `.cw2ignore`, or plan with `--skipsizecheck`",
+            "would have 200.1 MB, more than 200 MB; the largest: `data/x/huge.bin` (200.1 MB), `config.yml` (141 bytes), \
+             `main.sh` (9 bytes); put what is no code into `.cw2ignore`, or plan with `--skipsizecheck`",
         ),
     ];
     for (slurm, flags, prepare, message) in cases {

@@ -156,6 +156,27 @@ fn what_slurm_says_decides_on_what_is_open() {
 }
 
 #[test]
+fn without_a_cluster_nothing_is_missed_of_what_ran_here() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 2\ncommand: 'test {{ rep }} = 0'\n");
+    let laptop = "echo 'squeue: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host' >&2
+echo 'squeue: fatal: Could not establish a configuration source' >&2; exit 1";
+    let path = path_with_squeue(&scene, laptop);
+    let status = || scene.call(["status"]).env("PATH", &path).run().expect(0);
+
+    // It may have been submitted by hand.
+    scene.plan();
+    assert_eq!(
+        status().err(),
+        "note: Slurm cannot be asked, so what is queued or lost is not known: `squeue` knows of no cluster on this \
+         machine; run this on a login node of the cluster\n"
+    );
+    scene.cw2("run config.yml").expect(1);
+    let ran = status();
+    assert_eq!(ran.err(), "");
+    assert!(ran.stdout.contains("stopped"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_worker_on_this_machine_is_seen_alive_and_dead() {
     let scene = Scene::with(
         "name: e\npath: out\nrepetitions: 1\ncommand: 'while [ -e config.yml ] && [ ! -e go ]; do sleep 0.01; done'\n",

@@ -201,7 +201,7 @@ impl Logger for Broken {
     }
 }
 
-/// Runs every other repetition, and the first of them twice, from the main thread.
+/// Runs every other repetition, and the first of them twice, from its own thread.
 struct Careless;
 
 impl Scheduler for Careless {
@@ -210,7 +210,7 @@ impl Scheduler for Careless {
             let slots = job.slots(&jobs.lanes()[0], Sharing::One)?;
             for index in [0, 0].into_iter().chain((2..job.len()).step_by(2)) {
                 if let (Some(task), Some(slot)) = (job.task(index), slots.first()) {
-                    task.execute(slot.turn());
+                    task.execute(slot);
                 }
             }
         }
@@ -241,8 +241,36 @@ impl Scheduler for Panicking {
     fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
         let job = jobs.next()?.context("no job")?;
         let slots = job.slots(&jobs.lanes()[0], Sharing::One)?;
-        job.task(0).zip(slots.first()).map(|(task, slot)| task.execute(slot.turn()));
+        job.task(0).zip(slots.first()).map(|(task, slot)| task.execute(slot));
         panic!("no order at all")
+    }
+}
+
+/// Has a process of its own, which ends while a repetition is under way.
+struct Helped;
+
+impl Scheduler for Helped {
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+        let mut helper = Command::new("true").spawn()?;
+        while std::fs::read_to_string(format!("/proc/{}/stat", helper.id())).is_ok_and(|stat| !stat.contains(") Z")) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        scheduler::Sequential.run(jobs)?;
+        let status = helper.wait().context("the helper was taken away")?;
+        anyhow::ensure!(status.success(), "the helper: {status}");
+        Ok(())
+    }
+}
+
+/// Does what it has to do, and never returns.
+struct Endless;
+
+impl Scheduler for Endless {
+    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
+        scheduler::Sequential.run(jobs)?;
+        loop {
+            std::thread::park();
+        }
     }
 }
 
@@ -274,6 +302,8 @@ fn main() -> ExitCode {
         Ok("gpu-splitting") => program.scheduler(scheduler::GpuSplitting).main(),
         Ok("slurm") => program.scheduler(scheduler::SlurmSubmission(scheduler::Sequential)).main(),
         Ok("panicking") => program.scheduler(Panicking).main(),
+        Ok("helped") => program.scheduler(Helped).main(),
+        Ok("endless") => program.scheduler(Endless).main(),
         Ok("careless") => program.scheduler(Careless).main(),
         _ => program.main(),
     }

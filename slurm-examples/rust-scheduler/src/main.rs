@@ -42,15 +42,13 @@ impl LongestFirst {
         std::thread::scope(|scope| {
             for slot in slots {
                 scope.spawn(|| {
-                    // The turn is taken first, so that a task leaves the queue when its slot is free.
                     loop {
-                        let turn = slot.turn();
                         let mut left = queue.lock().unwrap_or_else(PoisonError::into_inner);
                         let Some(task) = left.pop_front().filter(|_| !job.stopping()) else { return };
                         // With the queue still locked: the log tells the true order.
                         log::info!("slot {}: up to {}", slot.number(), Self::length(&task));
                         drop(left);
-                        task.execute(turn);
+                        task.execute(slot);
                     }
                 });
             }

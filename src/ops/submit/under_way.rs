@@ -2,7 +2,7 @@
 //! given twice.
 
 use crate::ops::failure::Failure;
-use crate::ops::notice::{self, Notice, Tell};
+use crate::ops::notice::{self, Tell};
 use crate::ops::select;
 use crate::ops::work::hostname;
 use crate::plan;
@@ -29,20 +29,15 @@ impl UnderWay {
         let (live, jobs): (Vec<_>, Vec<_>) = select::under_way(folder, queue)?.into_iter().unzip();
         let Some(job) = jobs.last() else { return Ok(found) };
         found.job = *job;
-        // The worker of such a plan still keeps others from what it runs.
-        let mut unreadable = |why: &[String]| {
-            for line in notice::unreadable(why, &[]) {
-                tell(Notice::Warning(line));
-            }
-        };
+        // The worker of a plan that cannot be read still keeps others from what it runs.
         let survey = match survey::survey(live, Some(queue), &hostname()) {
             Ok(survey) => survey,
             Err(error) => {
-                unreadable(&[error.to_string()]);
+                notice::unreadable(&[error.to_string()], &[], tell);
                 return Ok(found);
             }
         };
-        unreadable(&survey.unreadable_plans);
+        notice::unreadable(&survey.unreadable_plans, &[], tell);
         for seen in
             survey.reps.iter().filter(|seen| matches!(seen.effective, EffectiveState::Queued | EffectiveState::Running))
         {

@@ -15,7 +15,7 @@ mod refuse;
 
 pub use links::relink;
 pub use python::{PathEntry, python_path};
-pub use refuse::{SnapshotError, check_place, check_size, megabytes};
+pub use refuse::{SnapshotError, check_place, check_size, size};
 
 use super::record::CodeMode;
 use crate::config::{Experiment, Slurm};

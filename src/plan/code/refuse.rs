@@ -133,12 +133,12 @@ impl fmt::Display for SnapshotError {
                     f,
                     "the code snapshot of `{}` would have {}, more than {}; the largest: ",
                     source.display(),
-                    megabytes(*bytes),
-                    megabytes(SIZE_LIMIT)
+                    size(*bytes),
+                    size(SIZE_LIMIT)
                 )?;
                 for (index, (path, bytes)) in largest.iter().enumerate() {
                     let comma = if index > 0 { ", " } else { "" };
-                    write!(f, "{comma}`{}` ({})", path.display(), megabytes(*bytes))?;
+                    write!(f, "{comma}`{}` ({})", path.display(), size(*bytes))?;
                 }
                 f.write_str("; put what is no code into `.cw2ignore`, or plan with `--skipsizecheck`")
             }
@@ -154,11 +154,17 @@ impl fmt::Display for SnapshotError {
 
 impl std::error::Error for SnapshotError {}
 
-/// Megabytes of 10^6 bytes, as the limit counts them.
-pub fn megabytes(bytes: u64) -> String {
-    let tenths = bytes.div_ceil(100_000);
+/// A size in decimal units, as the limit counts it, rounded up: `4 bytes`, `1.2 kB`, `200 MB`.
+pub fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        1 => return "1 byte".to_owned(),
+        ..1_000 => return format!("{bytes} bytes"),
+        ..1_000_000 => (1_000, "kB"),
+        _ => (1_000_000, "MB"),
+    };
+    let tenths = bytes.div_ceil(unit / 10);
     let (whole, tenth) = (tenths / 10, tenths % 10);
-    if tenth == 0 { format!("{whole} MB") } else { format!("{whole}.{tenth} MB") }
+    if tenth == 0 { format!("{whole} {name}") } else { format!("{whole}.{tenth} {name}") }
 }
 
 /// Whether a copy of `source` may go to `place`. Both without symbolic links and dots, like everything in `keep`: what must not

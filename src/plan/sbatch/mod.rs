@@ -27,6 +27,7 @@ pub(super) mod limit;
 mod percent;
 mod shell;
 mod snapshot;
+pub mod written;
 
 pub use directives::unfit;
 

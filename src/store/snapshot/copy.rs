@@ -34,7 +34,7 @@ pub(super) fn for_jobs(tree: &Tree, to: &Path, jobs: &[u64]) -> Result<()> {
 
 /// Whether blocks can be shared; tried until it fails once.
 #[derive(Debug)]
-struct Sharing(AtomicBool);
+pub(in crate::store) struct Sharing(AtomicBool);
 
 impl Default for Sharing {
     fn default() -> Self {
@@ -43,7 +43,8 @@ impl Default for Sharing {
 }
 
 impl Sharing {
-    fn clone_or_copy(&self, from: &mut File, to: &mut File) -> io::Result<()> {
+    /// Fills an empty file with the content of another one.
+    pub(in crate::store) fn clone_or_copy(&self, from: &mut File, to: &mut File) -> io::Result<()> {
         if self.0.load(Ordering::Relaxed) {
             match rustix::fs::ioctl_ficlone(&*to, &*from) {
                 Ok(()) => return Ok(()),

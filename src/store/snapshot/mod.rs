@@ -7,6 +7,7 @@ mod archive;
 mod copy;
 mod tree;
 
+pub(super) use copy::Sharing;
 pub use tree::Tree;
 
 use super::made::MadeFolders;

@@ -1,0 +1,20 @@
+//! The words that a command of a repetition is called with.
+
+use super::record::ArgvRecord;
+use crate::run::render::{Arguments, Context};
+
+/// The words of a command: its launcher's, and its own.
+///
+/// # Errors
+/// What is wrong with a template.
+pub fn words(launcher: &[String], argv: &ArgvRecord, context: &Context) -> Result<Vec<String>, String> {
+    let mut words = Arguments::default();
+    for prefix in launcher {
+        words.push(prefix, context).map_err(|why| format!("launcher: {why}"))?;
+    }
+    match argv {
+        ArgvRecord::Shell(text) => words.push_shell(text, context)?,
+        ArgvRecord::Exec(arguments) => arguments.iter().try_for_each(|argument| words.push(argument, context))?,
+    }
+    Ok(words.into_words())
+}

@@ -1,0 +1,143 @@
+//! A script that was written, read back: what it asks of Slurm, and the lines before the worker. The script is what jobs run,
+//! whoever edited it since.
+
+use crate::config::option;
+
+/// Options of sbatch that salloc does not have, or that are about an array's jobs and their logs.
+const OF_JOBS_ALONE: [&str; 16] = [
+    "array",
+    "begin",
+    "chdir",
+    "comment",
+    "dependency",
+    "error",
+    "export",
+    "export-file",
+    "hold",
+    "input",
+    "mail-type",
+    "mail-user",
+    "open-mode",
+    "output",
+    "requeue",
+    "signal",
+];
+
+/// The options of the `#SBATCH` lines, by their long names, in their order.
+pub fn options(script: &str) -> Vec<(String, Option<String>)> {
+    let header = script.lines().take_while(|line| line.trim().is_empty() || line.starts_with('#'));
+    let words = header.filter_map(|line| shlex::split(line.strip_prefix("#SBATCH")?)).flatten();
+    let mut found: Vec<(String, Option<String>)> = Vec::new();
+    for word in words {
+        if let Some(long) = word.strip_prefix("--") {
+            let (key, value) = long.split_once('=').map_or((long, None), |(key, value)| (key, Some(value.to_owned())));
+            found.push((option::long_name(key).to_owned(), value));
+        } else if let Some(short) = word.strip_prefix('-') {
+            let (key, value) = short.split_at(short.chars().next().map_or(0, char::len_utf8));
+            let value = Some(value.to_owned()).filter(|value| !value.is_empty());
+            found.push((option::long_name(key).to_owned(), value));
+        } else if let Some((_, value @ None)) = found.last_mut() {
+            *value = Some(word);
+        }
+    }
+    found
+}
+
+/// The same as salloc takes them: what is asked for one job.
+pub fn allocation(script: &str) -> Vec<String> {
+    let own = |key: &str| OF_JOBS_ALONE.contains(&key) || matches!(key, "no-requeue" | "kill-on-invalid-dep");
+    let wanted = options(script).into_iter().filter(|(key, _)| !own(key));
+    let word = |(key, value)| match value {
+        Some(value) => format!("--{key}={value}"),
+        None => format!("--{key}"),
+    };
+    wanted.map(word).collect()
+}
+
+/// The files that Slurm writes a job's output to, as file name patterns: standard output, and standard error where it has its
+/// own.
+pub fn logs(script: &str) -> Vec<String> {
+    let options = options(script);
+    let last = |wanted: &str| options.iter().rev().find(|(key, _)| key == wanted).and_then(|(_, value)| value.clone());
+    last("output").into_iter().chain(last("error")).collect()
+}
+
+/// A file name pattern with an element's numbers; `None` where it holds what only Slurm knows.
+pub fn fill_in(pattern: &str, job: u64, index: u64) -> Option<String> {
+    let mut name = String::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            name.push(c);
+            continue;
+        }
+        match chars.next()? {
+            '%' => name.push('%'),
+            'A' => name.push_str(&job.to_string()),
+            'a' => name.push_str(&index.to_string()),
+            _ => return None,
+        }
+    }
+    Some(name)
+}
+
+/// The interpreter of a script, and the lines that prepare its worker; `None` where no line starts one.
+pub fn preparation(script: &str) -> Option<(Vec<String>, String)> {
+    let lines: Vec<&str> = script.lines().collect();
+    let worker =
+        lines.iter().rposition(|line| line.trim_start().starts_with("exec ") && line.contains(" worker --plan "))?;
+    let first = lines.first()?.strip_prefix("#!")?;
+    // As the kernel reads it: the program, and all the rest as one argument.
+    let (program, argument) = first.trim().split_once(char::is_whitespace).unwrap_or((first.trim(), ""));
+    let interpreter =
+        [program, argument.trim()].into_iter().filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let of_slurm = |line: &&&str| !line.starts_with("export SRUN_CPUS_PER_TASK=") && !line.starts_with("#!");
+    let lines = lines.iter().take(worker).filter(of_slurm).filter(|line| !line.starts_with("#SBATCH"));
+    Some((interpreter, lines.copied().collect::<Vec<_>>().join("\n")))
+}
+
+/// Whether lines of a script hold any command.
+pub fn has_commands(lines: &str) -> bool {
+    lines.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRIPT: &str = "#!/bin/bash -l
+# cw2: jobs 0 to 2.
+#SBATCH --job-name=\"a b\"
+#SBATCH --array=0-2%10 -p dev
+#SBATCH --output=/p%%/x/%A_%a.log
+#SBATCH --cpus-per-task=2 -n 3
+#SBATCH --exclusive
+
+module load x
+export SRUN_CPUS_PER_TASK=\"$SLURM_CPUS_PER_TASK\"
+exec /bin/cw2 worker --plan /p --offset 0 --index \"$SLURM_ARRAY_TASK_ID\"
+#SBATCH --time=5
+";
+
+    #[test]
+    fn a_script_tells_what_it_asks_for() {
+        assert_eq!(
+            allocation(SCRIPT),
+            ["--job-name=a b", "--partition=dev", "--cpus-per-task=2", "--ntasks=3", "--exclusive"]
+        );
+        assert_eq!(logs(SCRIPT), ["/p%%/x/%A_%a.log"]);
+        assert_eq!(logs("#!/bin/sh\n#SBATCH -o a -e b.%j\n"), ["a", "b.%j"]);
+        assert_eq!(fill_in("/p%%/x/%A_%a.log", 12, 3).as_deref(), Some("/p%/x/12_3.log"));
+        assert_eq!(fill_in("%j", 12, 3), None);
+        assert_eq!(fill_in("%", 12, 3), None);
+    }
+
+    #[test]
+    fn a_script_tells_how_its_worker_is_prepared() {
+        let (interpreter, lines) = preparation(SCRIPT).unwrap();
+        assert_eq!(interpreter, ["/bin/bash", "-l"]);
+        assert_eq!(lines, "# cw2: jobs 0 to 2.\n\nmodule load x");
+        assert!(has_commands(&lines) && !has_commands("# a\n\n  # b"));
+        assert_eq!(preparation("#!/bin/sh\necho\n"), None);
+    }
+}
