@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
@@ -107,7 +108,7 @@ class ClusterWork:
             cw_logging.getLogger().warning("no logger was added: results go to metrics.jsonl alone")
         user = _engine.role().kind == "user"
         if user:
-            self._write_yaml()
+            self._prepare(root_dir)
         expansion, configs, options = self.config._expansion, self.config.exp_configs, self._options(root_dir)
         own = None if sch is None or type(sch) in (*BUILT_IN, SlurmScheduler) else sch
         if user and (self.args["slurm"] or type(sch) is SlurmScheduler):
@@ -123,9 +124,11 @@ class ClusterWork:
         scheduler.assign(jobs)
         return scheduler.run(overwrite=self.args["overwrite"])
 
-    def _write_yaml(self) -> None:
+    def _prepare(self, root_dir: str) -> None:
         try:
-            self.config.to_yaml(relpath=True)
+            if root_dir:
+                os.makedirs(root_dir, exist_ok=True)
+            self.config.to_yaml(os.path.join(root_dir, self.config.exp_configs[0][KEYS.i_BASIC_PATH]))
         except OSError as error:
             _give_up(_engine.EngineError(f"cannot write the expanded configuration: {error}"))
 

@@ -18,7 +18,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def pytest_configure(config: pytest.Config) -> None:
     # A test is no repetition, whoever runs it.
-    for name in [name for name in os.environ if name.startswith("CW2_") and name not in ("CW2_BINARY", "CW2_TESTBED")]:
+    kept = ("CW2_BINARY", "CW2_ORIGINAL_PYTHON")
+    for name in [name for name in os.environ if name.startswith("CW2_") and name not in kept]:
         del os.environ[name]
 
 

@@ -184,11 +184,24 @@ def both(original, project, config, *words, main=PROGRAM, code=0, **environment)
 
 
 def notes(project):
-    return {rep: [json.loads(line) for line in project.read(f"{rep}/notes").splitlines()] for rep in project.reps()}
+    """What was noted, by repetition. Those of `--debug` have a folder of their own here."""
+
+    def plain(text):
+        return text.replace("results/deep/debug", "results/deep")
+
+    return {
+        plain(rep): [json.loads(plain(line)) for line in project.read(f"{rep}/notes").splitlines()] for rep in project.reps()
+    }
 
 
 def tables(project):
-    return {name: project.read(name) for name in project.tree() if name.endswith(".csv")}
+    """The tables of the PandasLogger. The original's numbers are whole or not as a row's other ones are."""
+
+    def cell(text):
+        return float(text) if re.fullmatch(r"-?[0-9.]+", text) else text
+
+    csv = [name for name in project.tree() if name.endswith(".csv")]
+    return {name.replace("/debug/", "/"): [[cell(text) for text in line.split(",")] for line in project.read(name).splitlines()] for name in csv}
 
 
 def same(original, project):
