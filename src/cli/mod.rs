@@ -19,6 +19,7 @@ mod logger;
 mod logs;
 mod plan;
 mod print;
+mod python;
 mod retry;
 mod run;
 mod show;
@@ -88,6 +89,9 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// End the repetition this is called from early, on purpose
     Surrender(surrender::SurrenderArgs),
+    /// What the Python package calls
+    #[command(hide = true)]
+    Python(python::PythonArgs),
 }
 
 impl ConfigArgs {
@@ -106,6 +110,7 @@ impl SelectArgs {
             strict: self.strict,
             debug: self.debug,
             debug_all: self.debugall,
+            prefix: None,
         }
     }
 }
@@ -182,7 +187,8 @@ struct SelectArgs {
 
 /// Runs the program `cw2`: parses `args`, does what they say, reports what went wrong. Returns the exit code.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
-    call(args, &Program { factory: None, scheduler: Box::new(Planned), version: None, own_args: Vec::new() })
+    let (scheduler, own_args) = (Box::new(Planned), Vec::new());
+    call(args, &Program { factory: None, scheduler, version: None, own_args, python: None })
 }
 
 /// All commands.
@@ -223,6 +229,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Python(args) => python::python(args, cli.verbosity.quiet),
     };
     match result {
         Ok(exit) => exit.code(),

@@ -45,7 +45,12 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
     // What it prints goes to the terminal.
     let hidden = quiet || options.reading.debug;
     let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
-    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), bar)?;
+    let ran = ops::run::run(&options, program, None, &mut |notice| tell(&notice, quiet), bar)?;
+    exit_of(ran, quiet)
+}
+
+/// Tells what became of the repetitions, and what that ends with.
+pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");
@@ -60,12 +65,12 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
 }
 
 /// Progress on a terminal; failures as they come anywhere.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    fn new(repetitions: u64, quiet: bool) -> Self {
+    pub(super) fn new(repetitions: u64, quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(repetitions), target);

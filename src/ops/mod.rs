@@ -14,6 +14,7 @@ pub mod logs;
 pub mod notice;
 pub mod plan;
 pub mod program;
+pub mod python;
 pub mod retry;
 pub mod run;
 pub mod select;

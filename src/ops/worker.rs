@@ -9,7 +9,7 @@ use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::Plan;
 use crate::store::requeues;
-use crate::worker::{Jobs, Observer, Setting, TimeLimit};
+use crate::worker::{Jobs, Observer, Setting, TimeLimit, WarmHost};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +56,8 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
     }
     let count = counted(repetitions as u64, "repetition");
     log::info!("plan {}, job {number}: {count} on {}", plan.name(), here.host);
-    let setting =
-        Setting { plan: &plan, options: &here, control: &control, observer, factory: program.factory.as_ref() };
+    let (warm, factory) = (WarmHost::default(), program.factory.as_ref());
+    let setting = Setting { plan: &plan, options: &here, control: &control, observer, factory, warm: &warm };
     let (mut tally, result) = program.schedule(Jobs::in_turn(setting, number..number + 1));
     // Also where the worker was told to stop before the job was given out.
     tally.total = repetitions;

@@ -10,7 +10,7 @@ use super::plans;
 use super::rep::Siblings;
 use super::{Result, submissions};
 use crate::plan;
-use crate::plan::layout::{self, rep as names};
+use crate::plan::layout::rep as names;
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::run::decide::counts_as_finished;
 use crate::run::effective_state::{Cluster, EffectiveState, Worker, effective};
@@ -92,7 +92,7 @@ impl Survey {
     /// A repetition's directory.
     pub fn dir(&self, seen: &Seen) -> PathBuf {
         match (self.plans.get(seen.plan), self.run(seen)) {
-            (Some(plan), Some(run)) => layout::rep_dir(&plan.root.join(&run.dir), seen.rep),
+            (Some(plan), Some(run)) => run.rep_dir(&plan.root, seen.rep),
             _ => PathBuf::new(),
         }
     }
@@ -279,11 +279,12 @@ impl Looker<'_> {
         let run = self.survey.values.get(first.plan).and_then(|value| value.runs.get(first.run as usize));
         let (Some(plan), Some(run)) = (self.survey.plans.get(first.plan), run) else { return (Vec::new(), unreadable) };
         let run = &run.record;
-        let run_dir = plan.root.join(&run.dir);
-        let mut siblings = Siblings::open(&run_dir);
+        let root = &plan.root;
+        let mut siblings = Siblings::open(&run.rep_dir(root, first.rep));
         let seen = places.iter().map(|place| {
             let PlannedRep { plan, last_plan, run: line, rep, job, element } = *place;
-            let status = match siblings.status(place.rep) {
+            let rep_dir = run.rep_dir(Path::new(""), rep);
+            let status = match siblings.status(&rep_dir) {
                 Found::Nothing => None,
                 Found::Status(status) => Some(status),
                 Found::Unreadable(why) => {
@@ -294,7 +295,7 @@ impl Looker<'_> {
             };
             let known = status.as_deref();
             let worker = match known {
-                Some(status) if status.state == State::Running => self.worker(status, &run_dir, place.rep),
+                Some(status) if status.state == State::Running => self.worker(status, &root.join(rep_dir)),
                 _ => Worker::InElement,
             };
             let counts = known.filter(|status| self.survey.counts(first.plan, run, status));
@@ -315,15 +316,13 @@ impl Looker<'_> {
         Cluster::Says(place.element.and_then(|place| queue.get(place)).map(|element| element.state))
     }
 
-    fn worker(&self, status: &Status, run_dir: &Path, rep: u32) -> Worker {
+    fn worker(&self, status: &Status, rep_dir: &Path) -> Worker {
         match &status.slurm {
             Some(ids) => Worker::InOther(match &self.by_id {
                 None => Cluster::Silent,
                 Some(by_id) => Cluster::Says(by_id.get(&id_of(ids)).copied()),
             }),
-            None if status.host == self.host => {
-                Worker::Here { alive: self.locks.held(&layout::rep_dir(run_dir, rep).join(names::ERR)) }
-            }
+            None if status.host == self.host => Worker::Here { alive: self.locks.held(&rep_dir.join(names::ERR)) },
             None => Worker::Elsewhere,
         }
     }

@@ -16,10 +16,12 @@ mod ghosts;
 mod life;
 mod limits;
 mod native;
+mod python;
 mod running_marker;
 mod srun;
 mod tally;
 mod terminal;
+mod warm;
 mod work;
 
 pub use budget::TimeLimit;
@@ -29,6 +31,7 @@ pub use devices::{Allowed, Sharing, Slot, allowed_cpus};
 pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
 pub use tally::{End, Tally};
+pub use warm::WarmHost;
 pub(crate) use work::Setting;
 pub use work::{Job, Jobs, Lane, Task};
 
