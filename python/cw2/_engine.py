@@ -223,8 +223,10 @@ def run(expansion: Expansion, configs: List[Config], runner: Runner, *, options:
     live = {os.path.abspath(os.path.join(root, str(config.get("_rep_log_path")))): config for config in configs}
     words = ["run", "--jobs", str(options.jobs)]
     words += [] if options.echo else ["--no-echo"]
+    terminal = expansion._request["debug"]
+    words += ["--terminal"] if terminal else []
     with _handed_over(expansion, configs, options) as path:
-        return _with_warm([*words, path], _copies(runner, live), root)
+        return _with_warm([*words, path], _copies(runner, live), root, own_group=not terminal)
 
 
 def submit(expansion: Expansion, configs: List[Config], *, options: Options = Options()) -> int:
@@ -241,6 +243,7 @@ def plan(
     """Plans for a scheduler of one's own: the tasks of each job. In a job, that job alone, as planned."""
     own = role()
     if own.kind != "user":
+        _stop_when_told()
         return [[Task(own.plan, own.job, index, index) for index in range(len(expansion.configs))]]
     root = os.path.abspath(options.root or ".")
     places = {os.path.abspath(os.path.join(root, str(config.get("_rep_log_path")))): index for index, config in enumerate(configs)}
@@ -259,15 +262,36 @@ def run_task(task: Task, config: Config, runner: Runner, *, overwrite: bool = Fa
     Returns:
         The exit code: 0 where it is finished, 1 where it crashed or timed out, 75 where it was interrupted.
     """
+    del overwrite  # Decided when the plan was made: what is finished then is none of its tasks.
+    if _STOPPING:
+        return _INTERRUPTED
     words = ["task", "--plan", task.plan, "--job", str(task.job), "--index", str(task.index)]
-    words += ["--overwrite"] if overwrite else []
-    return _with_warm(words, _copies(runner, config), None)
+    return _with_warm(words, _copies(runner, config), None, own_group=False)
+
+
+#: The exit code of what was interrupted.
+_INTERRUPTED = 75
+#: In a job whose repetitions this process hands out: signals that asked it to stop.
+_STOPPING: List[int] = []
+
+
+def _stop_when_told() -> None:
+    """Starts no further repetition once the job is told to stop; those under way are told by their workers."""
+
+    def told(number: int, _frame: Any) -> None:
+        _STOPPING.append(number)
+
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, told)
+    except ValueError:
+        pass  # Not the main thread, which decides about signals itself.
 
 
 def call(args: Sequence[str], root: str = "") -> int:
     """Calls a command of the engine with this terminal; returns its exit code."""
     _flush()
-    return _wait_with_signals(subprocess.Popen([find_binary(), *args], cwd=root or None).pid)
+    return _wait_with_signals(subprocess.Popen([find_binary(), *args], cwd=root or None).pid, own_group=False)
 
 
 # ---- what a program hands over ----
@@ -399,7 +423,7 @@ def _ask(words: Sequence[str], root: str = "") -> Any:
     return (line for line in done.stdout.decode("utf-8").split("\n") if line)
 
 
-def _with_warm(words: List[str], copies: _warm.Run, root: Optional[str]) -> int:
+def _with_warm(words: List[str], copies: _warm.Run, root: Optional[str], own_group: bool) -> int:
     """Calls the engine with a copy of this process beside it, of which it makes the repetitions."""
     binary = find_binary()
     _flush()
@@ -416,7 +440,7 @@ def _with_warm(words: List[str], copies: _warm.Run, root: Optional[str]) -> int:
                 os.setpgid(0, 0)
                 engine_end.close()
                 _warm.serve(warm_end, copies, dict(os.environ))
-            for group in (warm, 0) if root is not None else (warm,):
+            for group in (warm, 0) if own_group else (warm,):
                 try:
                     os.setpgid(group, group)
                 except OSError:
@@ -433,15 +457,17 @@ def _with_warm(words: List[str], copies: _warm.Run, root: Optional[str]) -> int:
             os._exit(3)
     engine_end.close()
     warm_end.close()
-    return _wait_with_signals(pid)
+    return _wait_with_signals(pid, own_group)
 
 
-def _wait_with_signals(pid: int) -> int:
-    """Waits for the engine, and hands on what asks this process to end."""
+def _wait_with_signals(pid: int, own_group: bool) -> int:
+    """Waits for the engine, and hands on what asks this process to end; in the same group it hears the keyboard itself."""
     handed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     before: List[Tuple[int, Any]] = []
 
     def hand_on(number: int, _frame: Any) -> None:
+        if number == signal.SIGINT and not own_group:
+            return
         try:
             os.kill(pid, number)
         except ProcessLookupError:

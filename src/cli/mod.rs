@@ -12,6 +12,7 @@ macro_rules! tell {
 
 mod cancel;
 mod choose;
+mod echo;
 mod exec;
 mod failure;
 mod list;

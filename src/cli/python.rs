@@ -2,6 +2,7 @@
 //!
 //! Answers are JSON lines on standard output: one about the whole, then one for each run, repetition or job.
 
+use super::echo::Echo;
 use super::run::{Bar, exit_of};
 use super::{Exit, SnapshotArgs, submit, tell};
 use crate::ops;
@@ -91,8 +92,6 @@ struct TaskArgs {
     job: u64,
     #[arg(long)]
     index: usize,
-    #[arg(long)]
-    overwrite: bool,
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +117,9 @@ struct WarmArgs {
     /// Who waits for this process; with its end this one ends what runs
     #[arg(long)]
     parent: Option<i32>,
+    /// What is run by hand reads from the terminal
+    #[arg(long)]
+    terminal: bool,
 }
 
 pub(super) fn python(args: PythonArgs, quiet: bool) -> Result<Exit, Failure> {
@@ -191,8 +193,12 @@ fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
         grace: Duration::from_secs(15),
     };
     let program = program(handed);
+    let echoes = !args.no_echo && !quiet && !options.reading.debug && args.jobs.get() == 1;
     let hidden = quiet || options.reading.debug;
-    let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
+    let bar = |count| match echoes {
+        true => Arc::new(Echo::new(count)) as Arc<dyn Observer>,
+        false => Arc::new(Bar::new(count, hidden)),
+    };
     let ran = ops::run::run(&options, &program, given, &mut |notice| tell(&notice, quiet), bar)?;
     exit_of(ran, quiet)
 }
@@ -227,7 +233,7 @@ fn submit(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
 
 fn task(args: &TaskArgs) -> Result<Exit, Failure> {
     let given = args.warm.take()?;
-    let end = ops::python::task(&args.plan, args.job, args.index, args.overwrite, given)?;
+    let end = ops::python::task(&args.plan, args.job, args.index, given)?;
     Ok(super::worker::exit(&end))
 }
 
@@ -245,8 +251,9 @@ impl WarmArgs {
         }
         let Some(pid) = self.warm else { return Ok(None) };
         let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-        let null = std::fs::File::open("/dev/null").map_err(failed)?;
-        dup2_stdin(&null).map_err(|errno| failed(errno.into()))?;
+        let terminal = self.terminal.then(|| std::fs::File::open("/dev/tty").ok()).flatten();
+        let stdin = terminal.map_or_else(|| std::fs::File::open("/dev/null"), Ok).map_err(failed)?;
+        dup2_stdin(&stdin).map_err(|errno| failed(errno.into()))?;
         Ok(Some(Given { socket, pid: Pid::from_raw(pid) }))
     }
 }

@@ -11,17 +11,20 @@ use crate::paths::clean;
 use crate::plan::record::{PythonRecord, RunRecord};
 use crate::plan::runs::Runs;
 use crate::plan::{PlannedRun, Reps, layout};
+use crate::run::status::{Found, State};
 use crate::scheduler::{Jobs, Sharing};
 use crate::store;
-use crate::store::plan::Plan;
+use crate::store::plan::{Job, Plan};
+use crate::store::rep;
 use crate::value::{Map, Value};
-use crate::worker::{Observer, Setting, Tally};
+use crate::worker::{self, Control, End, Observer, Setting, Tally};
 use anyhow::Context as _;
 use rayon::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -292,7 +295,7 @@ pub fn planned_slurm(plan: &Plan) -> Option<Value> {
 ///
 /// # Errors
 /// Where the plan cannot be read, or there is no such repetition.
-pub fn task(folder: &Path, job: u64, index: usize, overwrite: bool, given: Option<Given>) -> Result<Tally, Failure> {
+pub fn task(folder: &Path, job: u64, index: usize, given: Option<Given>) -> Result<Tally, Failure> {
     let control = work::start()?;
     let plan = Plan::open(folder)?;
     let options = work::options(Duration::from_secs(15))?;
@@ -306,8 +309,7 @@ pub fn task(folder: &Path, job: u64, index: usize, overwrite: bool, given: Optio
         warm: &warm,
     };
     let jobs = Jobs::in_turn(setting, job..job + 1);
-    let one = OneTask { index, overwrite };
-    let result = one.run(&jobs);
+    let result = run_one(&jobs, index);
     crate::worker::end_strays();
     let mut tally = jobs.into_tally();
     tally.total = 1;
@@ -315,24 +317,58 @@ pub fn task(folder: &Path, job: u64, index: usize, overwrite: bool, given: Optio
     Ok(tally)
 }
 
-/// Runs one task of each job, bound to nothing that the caller is not.
-struct OneTask {
-    index: usize,
-    overwrite: bool,
+/// Runs one repetition of the job, bound to nothing that the caller is not.
+fn run_one(jobs: &Jobs<'_>, index: usize) -> anyhow::Result<()> {
+    let Some(job) = jobs.next()? else { return Ok(()) };
+    let task = job.task(index).with_context(|| format!("job {} has no repetition {index}", job.number()))?;
+    let lane = jobs.lanes().first().context("there is no lane")?;
+    let slots = job.slots(lane, Sharing::One)?;
+    task.execute(slots.first().context("there is no slot")?);
+    Ok(())
 }
 
-impl OneTask {
-    fn run(&self, jobs: &Jobs<'_>) -> anyhow::Result<()> {
-        let Some(job) = jobs.next()? else { return Ok(()) };
-        let task =
-            job.task(self.index).with_context(|| format!("job {} has no repetition {}", job.number(), self.index))?;
-        let lane = jobs.lanes().first().context("there is no lane")?;
-        let slots = job.slots(lane, Sharing::One)?;
-        let slot = slots.first().context("there is no slot")?;
-        let _ = self.overwrite;
-        task.execute(slot);
-        Ok(())
+/// Whether a program hands out the repetitions of a job itself.
+pub fn of_scheduler(job: &Job) -> Option<&PythonRecord> {
+    let record = &job.reps.first()?.run.experiment.record;
+    record.python.as_ref().filter(|python| python.scheduler && record.command.is_none())
+}
+
+/// Lets a program hand out the repetitions of a job, and tells from their states how they ended.
+pub fn schedule(
+    record: &PythonRecord,
+    plan: &Plan,
+    job: &Job,
+    options: &worker::Options,
+    control: &Control,
+) -> (Tally, anyhow::Result<()>) {
+    let result = program_of(record, plan, job.number)
+        .and_then(|mut command| Ok(worker::oversee(&mut command, options, control)?))
+        .context("cannot start the program whose scheduler runs these repetitions");
+    let mut tally = Tally::default();
+    for rep in &job.reps {
+        let Found::Status(status) = rep::status(&rep.dir) else { continue };
+        let why = status.error.as_ref().map(|error| error.message.clone());
+        let own = status.plan == plan.name() && status.slurm == options.slurm;
+        match status.state {
+            State::Running => {}
+            state if own => tally.add(rep, End::Ran(state, why)),
+            state if state.is_finished() => tally.add(rep, End::Skipped(state, None)),
+            _ => {}
+        }
     }
+    (tally, result)
+}
+
+/// The call of a program that is to hand out the repetitions of a job.
+fn program_of(record: &PythonRecord, plan: &Plan, job: u64) -> anyhow::Result<Command> {
+    let (program, options) =
+        record.program.split_first().context("it was typed into an interpreter; save it as a file")?;
+    let role = serde_json::json!({ "kind": "job", "plan": plan.folder.to_string_lossy(), "job": job });
+    let mut command = Command::new(program);
+    command.args(options).args(&record.args).args(["-j", &job.to_string()]);
+    command.env("CW2_PYTHON", role.to_string()).env("CW2_BINARY", std::env::current_exe()?);
+    command.stdin(Stdio::null()).current_dir(plan.start_dir(job));
+    Ok(command)
 }
 
 struct Quiet;

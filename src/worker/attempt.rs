@@ -182,7 +182,7 @@ impl<'a> Attempt<'a> {
         request.env = warm::texts(&variables.pairs());
         request.cpus = own_cpus();
         let (out, err) = self.owned.streams().ok()?;
-        warm.copy(&mut request, &[&out, &err]).ok()
+        warm.copy(&mut request, &[out, err]).ok()
     }
 
     /// Turns a phase's end into the outcome.

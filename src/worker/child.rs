@@ -227,7 +227,7 @@ fn ended(pid: Pid) -> Option<WaitStatus> {
 
 /// Reaps the ended child: exit, CPU seconds, largest resident size in bytes.
 #[expect(unsafe_code, reason = "no safe wrapper of wait4, the only call that tells one child's resources")]
-fn reap(pid: Pid) -> nix::Result<(Exit, f64, u64)> {
+pub(super) fn reap(pid: Pid) -> nix::Result<(Exit, f64, u64)> {
     let mut status: libc::c_int = 0;
     // SAFETY: rusage is a plain C struct of integers, for which all zeroes is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };

@@ -17,8 +17,10 @@ use crate::plan::layout::rep as names;
 use crate::plan::record::PythonRecord;
 use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
+use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -48,6 +50,9 @@ impl<'a> Python<'a> {
         number: u32,
         resume: bool,
     ) -> Self {
+        if life.options.terminal {
+            owned.log_line("==> cw2: what this attempt prints goes to the terminal <==\n");
+        }
         let calls = Calls::new(life, number, resume);
         Python { life, owned, begun, record, calls, tail_from: owned.stderr_len(), died: false }
     }
@@ -55,14 +60,14 @@ impl<'a> Python<'a> {
     /// Runs its process to its end, with all that it started.
     fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
         let (_, variables) = self.calls.surroundings()?;
-        let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
+        let files = self.files().map_err(|error| error.to_string())?;
         self.owned.clear_report().map_err(|error| error.to_string())?;
         let mut env: Vec<(OsString, OsString)> = variables.pairs();
         env.push(("CW2_REPORT".into(), self.life.rep.dir.join(names::REPORT).into()));
         env.extend(outcome.map(|outcome| ("CW2_OUTCOME".into(), outcome.word().replace(' ', "_").into())));
-        let pid = match self.copy(phase, &env, &out, &err)? {
+        let pid = match self.copy(phase, &env, &files)? {
             Some(pid) => pid,
-            None => self.start(phase, &env, out, err)?,
+            None => self.start(phase, &env, files)?,
         };
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
@@ -70,14 +75,19 @@ impl<'a> Python<'a> {
         result.map_err(|error| format!("cannot wait for its process: {error}"))
     }
 
+    /// Its standard output and error, and its input where it has one: the logs, or the terminal.
+    fn files(&self) -> std::io::Result<Vec<File>> {
+        if !self.life.options.terminal {
+            let (out, err) = self.owned.streams().map_err(std::io::Error::other)?;
+            return Ok(vec![out, err]);
+        }
+        let (out, err, input) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
+        let all = [out.as_fd(), err.as_fd(), input.as_fd()];
+        all.into_iter().map(|fd| fd.try_clone_to_owned().map(File::from)).collect()
+    }
+
     /// A copy of a warm process, where there is one.
-    fn copy(
-        &self,
-        phase: &str,
-        env: &[(OsString, OsString)],
-        out: &File,
-        err: &File,
-    ) -> Result<Option<nix::unistd::Pid>, String> {
+    fn copy(&self, phase: &str, env: &[(OsString, OsString)], files: &[File]) -> Result<Option<Pid>, String> {
         let experiment = self.life.experiment();
         if !experiment.warm_start || !experiment.launcher.is_empty() {
             return Ok(None);
@@ -91,17 +101,11 @@ impl<'a> Python<'a> {
         request.cpus = attempt::own_cpus();
         request.config =
             rep.run.python.as_ref().map(|line| Place { file: &line.file, start: line.start, length: line.length });
-        Ok(warm.copy(&mut request, &[out, err]).ok())
+        Ok(warm.copy(&mut request, files).ok())
     }
 
     /// The program, started for this repetition alone.
-    fn start(
-        &self,
-        phase: &str,
-        env: &[(OsString, OsString)],
-        out: File,
-        err: File,
-    ) -> Result<nix::unistd::Pid, String> {
+    fn start(&self, phase: &str, env: &[(OsString, OsString)], files: Vec<File>) -> Result<Pid, String> {
         let words: Vec<_> = self.calls.launcher()?.into_iter().chain(self.words()).collect();
         let (program, arguments) = words.split_first().filter(|_| !self.record.program.is_empty()).ok_or(
             "the program has no file that a job could start: it was typed into an interpreter; save it as a file",
@@ -109,7 +113,11 @@ impl<'a> Python<'a> {
         let (_, variables) = self.calls.surroundings()?;
         let dir = self.start_dir();
         let mut command = Command::new(variables.find(program));
-        command.args(arguments).stdin(Stdio::null()).stdout(out).stderr(err).current_dir(&dir);
+        command.args(arguments).stdin(Stdio::null()).current_dir(&dir);
+        let mut files = files.into_iter();
+        files.next().map(|out| command.stdout(out));
+        files.next().map(|err| command.stderr(err));
+        files.next().map(|input| command.stdin(input));
         command.envs(env.iter().map(|(name, value)| (name, value)));
         command.envs(self.role("rep", phase)?);
         child::start(&mut command, self.life.control).map_err(|error| attempt::cannot_start(program, &dir, &error))

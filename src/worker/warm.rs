@@ -192,7 +192,7 @@ impl Warm {
     }
 
     /// Starts a copy; its standard output and error go to these.
-    pub(super) fn copy(&self, request: &mut Request<'_>, files: &[&File]) -> Result<Pid, NoCopy> {
+    pub(super) fn copy(&self, request: &mut Request<'_>, files: &[File]) -> Result<Pid, NoCopy> {
         self.wait_ready()?;
         ghosts::adopting(|| self.ask(request, files))
     }
@@ -213,7 +213,7 @@ impl Warm {
         }
     }
 
-    fn ask(&self, request: &mut Request<'_>, files: &[&File]) -> Result<Pid, NoCopy> {
+    fn ask(&self, request: &mut Request<'_>, files: &[File]) -> Result<Pid, NoCopy> {
         let number = {
             let mut state = lock(&self.shared.state);
             state.next += 1;
