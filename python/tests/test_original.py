@@ -23,7 +23,7 @@ def typed(value):
 
 def note(config, *what):
     with open(os.path.join(config[cw_conf_keys.i_REP_LOG_PATH], "notes"), "a") as file:
-        print(json.dumps(what), file=file)
+        print(json.dumps(what, default=str), file=file)
 
 
 class Noting(cw_logging.AbstractLogger):
@@ -152,6 +152,11 @@ TYPES = """
         octal: 0o14
         hex: 0x1F
         under: 1_000
+        scientific: 1e-3
+        date: 2001-02-03
+        moment: 2001-02-03 04:05:06
+        clock: 12:30:00
+        leading: 010
     ---
     name: swept
     grid:
