@@ -241,6 +241,11 @@ def _forget_exits() -> None:
         finalize._registered_with_atexit = False
     if "logging" in modules:
         atexit.register(modules["logging"].shutdown)
+    # Threads of pools, none of which is in this process.
+    for name, threads in (("thread", "_threads_queues"), ("process", "_threads_wakeups")):
+        known = getattr(modules.get(f"concurrent.futures.{name}"), threads, None)
+        if known is not None:
+            known.clear()
     if "multiprocessing.process" in modules:
         modules["multiprocessing.process"]._children = set()
     util = modules.get("multiprocessing.util")
