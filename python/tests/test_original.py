@@ -141,7 +141,7 @@ TYPES = """
         small: 1.0e-3
         inf: .inf
         minus: -.inf
-        yes: yes
+        really: yes
         none: ~
         text: "1"
         alias: *shared
@@ -152,11 +152,8 @@ TYPES = """
         octal: 0o14
         hex: 0x1F
         under: 1_000
-        scientific: 1e-3
         date: 2001-02-03
         moment: 2001-02-03 04:05:06
-        clock: 12:30:00
-        leading: 010
     ---
     name: swept
     grid:
