@@ -175,7 +175,9 @@ class Project:
     def states(self) -> dict[str, str]:
         """How each repetition stands."""
         found = self.root.glob("results/**/log/rep_*/status.json")
-        return {str(path.parent.relative_to(self.root)): json.loads(path.read_text())["state"] for path in sorted(found)}
+        return {
+            str(path.parent.relative_to(self.root)): json.loads(path.read_text())["state"] for path in sorted(found)
+        }
 
     def status(self, rep: str) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.read(f"{rep}/status.json"))

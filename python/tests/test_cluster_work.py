@@ -13,7 +13,7 @@ CONFIG = """
     grid: {how: [well, surrender, exception]}
 """
 
-PROGRAM = '''
+PROGRAM = """
 import os, sys
 import cw2
 from cw2 import cluster_work, experiment
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     cw = cluster_work.ClusterWork(Steps)
     cw.run()
     print("after", type(cw.config.exp_configs[0]).__name__, cw.args["overwrite"], cw.joblist)
-'''
+"""
 
 
 @pytest.fixture
@@ -169,7 +169,9 @@ def test_nothing_to_run(project):
 
 
 def test_a_folder_for_the_results(project):
-    project.write(main=PROGRAM.replace("cw.run()", 'cw.run("elsewhere")'), config=CONFIG.replace(", surrender, exception", ""))
+    project.write(
+        main=PROGRAM.replace("cw.run()", 'cw.run("elsewhere")'), config=CONFIG.replace(", surrender, exception", "")
+    )
     project.run()
     assert (project.root / "elsewhere" / rep("well") / "status.json").exists()
 
@@ -189,7 +191,7 @@ def test_a_process_that_is_gone_is_a_crash(project, how):
     assert "finalize None True" in project.read(f"{rep(how)}/out.log"), "of a fresh object"
 
 
-SLOW = '''
+SLOW = """
 import time
 import cw2
 
@@ -214,7 +216,7 @@ class Slow(cw2.AbstractIterativeExperiment):
 
 cw2.ClusterWork(Slow).run()
 print("after")
-'''
+"""
 SAVING = {"RESUME": "cw2.rep.resume(0)", "SAVE": "cw2.rep.checkpoint(self.x)", "SECONDS": "0.5"}
 PLAIN = {"RESUME": "0", "SAVE": "pass", "SECONDS": "60"}
 

@@ -111,7 +111,11 @@ def test_the_accessor_chooses(table):
     assert list(table.cw2.name("b").index) == [("b", 0), ("b", 1)]
     plain = table.reset_index()
     assert list(plain.cw2.repetition(1)["name"]) == list(plain.cw2.name("b")["name"])[:0] + ["a", "b"]
-    for arguments in ({"l_name": "PandasLogger"}, {"l_cls": cw_pd_logger.PandasLogger}, {"l_obj": cw_pd_logger.PandasLogger()}):
+    for arguments in (
+        {"l_name": "PandasLogger"},
+        {"l_cls": cw_pd_logger.PandasLogger},
+        {"l_obj": cw_pd_logger.PandasLogger()},
+    ):
         assert table.cw2.logger(**arguments) is not None
         assert list(table.cw2.logger(**arguments).index) == list(table.index)
 

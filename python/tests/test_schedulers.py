@@ -186,16 +186,19 @@ def test_what_is_finished_is_left_alone_unless_told(project):
     assert project.status(folder(1, 0))["attempt"] == 2
 
 
-DIRECT = PROGRAM.replace("sch=cls(cw.config)", "sch=Sub(cw.config)").replace("Mine(scheduler.LocalScheduler)", "Unused").replace(
-    "class Unused:", "class Unused(scheduler.LocalScheduler):"
-).replace(
-    'if __name__ == "__main__":',
-    '''
+DIRECT = (
+    PROGRAM.replace("sch=cls(cw.config)", "sch=Sub(cw.config)")
+    .replace("Mine(scheduler.LocalScheduler)", "Unused")
+    .replace("class Unused:", "class Unused(scheduler.LocalScheduler):")
+    .replace(
+        'if __name__ == "__main__":',
+        """
 class Sub(getattr(scheduler, os.environ["SCHEDULER"])):
     pass
 
 
-if __name__ == "__main__":''',
+if __name__ == "__main__":""",
+    )
 )
 
 

@@ -1,7 +1,7 @@
 //! A program in Python: what it asks of a configuration, and what it changed before it hands itself over.
 
 use super::failure::Failure;
-use super::freeze::{self, Reading, working_directory};
+use super::freeze::{self, Purpose, Reading, working_directory};
 use super::notice::Tell;
 use super::run::Given;
 use super::work;
@@ -131,7 +131,7 @@ impl HandOver {
 /// # Errors
 /// What is wrong with it.
 pub fn expand(reading: &Reading, tell: Tell<'_>) -> Result<Expanded, Failure> {
-    let mut config = freeze::load(reading, true, tell)?;
+    let mut config = freeze::load(reading, Purpose::LOOK, tell)?;
     let root = working_directory()?;
     add_types(&mut config, reading);
     let mut runs = freeze::resolve(&config, reading, &root, |_| Ok(()))?;
@@ -287,7 +287,7 @@ pub fn planned_slurm(plan: &Plan) -> Option<Value> {
     let name = Path::new(&plan.manifest.config).file_name()?;
     let reading = Reading { config: copies.join(name), ..Reading::default() };
     // Imports lie beside it under other names, so that it may not resolve; its documents can be read all the same.
-    let config = freeze::load(&reading, true, &mut |_| {}).ok()?;
+    let config = freeze::load(&reading, Purpose::LOOK, &mut |_| {}).ok()?;
     config::typed_slurm(&config, &[])
 }
 

@@ -287,6 +287,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// What tells its repetitions from those of any other run, besides their numbers: a folder as written.
+    pub fn place(&self) -> &str {
+        self.rep_dir.as_deref().unwrap_or(&self.dir)
+    }
+
     /// The directory of one of its repetitions; `root` is where relative paths start.
     pub fn rep_dir(&self, root: &Path, rep: u32) -> PathBuf {
         match &self.rep_dir {

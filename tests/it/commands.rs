@@ -322,6 +322,27 @@ fn run_runs_jobs_at_a_time() {
 }
 
 #[test]
+fn failures_of_a_kind_are_told_once_and_counted_with_their_cause() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 45\nreps_per_job: 45\ntimeout: 0.3\n\
+         command: 'echo no value for {{ rep }} >&2; [ {{ rep }} != 8 ] || sleep 9; exit 3'\n",
+    );
+    let outcome = scene.cw2("run config.yml").expect(1);
+    assert_eq!(
+        outcome.err(),
+        "1 experiment, 1 run, 45 repetitions to do in 1 job (1 array)
+warning: crashed: [HERE]/out/e/log/rep_00: `run` exited with status 3: no value for 0
+warning: timed out: [HERE]/out/e/log/rep_08: ended after its timeout of 0.3 s: no value for 8
+45 repetitions: 44 crashed, 1 timed out
+44 × crashed: `run` exited with status 3: no value for 0
+    e.g. out/e/log/rep_00
+1 × timed out: ended after its timeout of 0.3 s: no value for 8
+    e.g. out/e/log/rep_08
+"
+    );
+}
+
+#[test]
 fn metrics_and_own_files_stay_where_they_were_put() {
     let scene = Scene::with(
         "name: a\npath: out\nrepetitions: 1\ncommand: echo '{\"loss\":1}' >> $CW2_METRICS; echo own > {{ rep_dir }}/model.bin; test -e {{ config_file }}\n",
