@@ -180,7 +180,8 @@ fn every_python_class_runs_here() {
             let left = entry.expect("an entry").file_name();
             assert!(left == "results" || example(name).join(&left).exists(), "{name} leaves {}", left.display());
         }
-        let files = reps(&scene).into_iter().flat_map(|rep| ["out.log", "summary.txt"].map(|file| format!("{rep}/{file}")));
+        let files =
+            reps(&scene).into_iter().flat_map(|rep| ["out.log", "summary.txt"].map(|file| format!("{rep}/{file}")));
         let printed: String = files.filter(|file| scene.has(file)).map(|file| scene.read(file)).collect();
         let readme = scene.read("README.md");
         let shown = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
