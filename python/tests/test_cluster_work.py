@@ -257,7 +257,7 @@ def test_an_interruption_ends_an_experiment_that_does_not_ask(project, number):
 
 def test_an_interruption_lets_an_experiment_save_that_can_go_on(project):
     slow(project, SAVING)
-    code, out, err = interrupt(project, signal.SIGINT)
+    code, _out, err = interrupt(project, signal.SIGINT)
     assert code == 75, err
     (place,) = project.states()
     assert project.states() == {place: "interrupted"}

@@ -173,7 +173,7 @@ def test_the_cpus_of_the_thread_that_calls(project):
 
 @pytest.mark.parametrize("name", ["LocalScheduler", "CpuDistributingLocalScheduler", "MPGPUDistributingLocalScheduler"])
 def test_the_schedulers_of_the_original_are_the_engines_slots(project, name):
-    seen, out = run(project, name)
+    _seen, out = run(project, name)
     assert out.splitlines()[-1] == "0 []"
 
 
