@@ -229,11 +229,11 @@ def run(expansion: Expansion, configs: List[Config], runner: Runner, *, options:
         return _with_warm([*words, path], _copies(runner, live), root, own_group=not terminal)
 
 
-def submit(expansion: Expansion, configs: List[Config], *, options: Options = Options()) -> int:
-    """Plans and hands all jobs to Slurm; returns the exit code."""
+def submit(expansion: Expansion, configs: List[Config], *, options: Options = Options(), scheduler: bool = False) -> int:
+    """Plans and hands all jobs to Slurm; returns the exit code. In a job a `scheduler` of the program's own runs it."""
     flags = ("nocodecopy", "zip", "multicopy", "skipsizecheck")
     words = ["submit", *(f"--{flag}" for flag in flags if getattr(options, flag))]
-    with _handed_over(expansion, configs, options) as path:
+    with _handed_over(expansion, configs, options, scheduler) as path:
         return call(["python", *words, path], root=options.root)
 
 
