@@ -52,7 +52,7 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         }
         return Ok(Exit::Done);
     };
-    if !quiet || tally.any_failed() {
+    if !quiet || tally.any_failed() || tally.out_of_room() {
         tell!("{}", tally.summary());
     }
     result?;
@@ -94,6 +94,7 @@ impl Observer for Bar {
             End::Ran(state, Some(why)) => Some(format!("{}: {dir}: {why}", state.word())),
             End::Busy(why) => Some(format!("left alone: {dir}: {why}")),
             End::Refused(why) => Some(format!("refused: {dir}: {why}")),
+            End::NoRoom(why) => Some(format!("not started: {dir}: {why}")),
         };
         if let Some(line) = line {
             self.bar.suspend(|| log::warn!("{line}"));

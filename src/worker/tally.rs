@@ -21,6 +21,9 @@ pub enum End {
     NoTime,
     /// It was not started: the worker was told to stop.
     Stopped,
+    /// It could not be started, as this machine has no room for it (processes, descriptors, memory, space on the disk): it is as
+    /// it was found. The text says what failed.
+    NoRoom(String),
 }
 
 /// The sum over all jobs.
@@ -36,6 +39,7 @@ pub struct Tally {
     no_time: usize,
     failed: Vec<(State, PathBuf, String)>,
     refused: Vec<(PathBuf, String)>,
+    no_room: Vec<(PathBuf, String)>,
 }
 
 impl Tally {
@@ -52,6 +56,7 @@ impl Tally {
             End::Busy(_) => self.busy += 1,
             End::NoTime => self.no_time += 1,
             End::Stopped => {}
+            End::NoRoom(why) => self.no_room.push((rep.dir.clone(), why)),
             End::Refused(why) => self.refused.push((rep.dir.clone(), why)),
         }
     }
@@ -59,17 +64,22 @@ impl Tally {
     /// Repetitions that nothing was done about: the worker stopped before them.
     fn untouched(&self) -> usize {
         let touched = self.completed + self.surrendered + self.skipped + self.interrupted + self.busy + self.no_time;
-        self.total.saturating_sub(touched + self.failed.len() + self.refused.len())
+        self.total.saturating_sub(touched + self.failed.len() + self.refused.len() + self.no_room.len())
     }
 
     /// Whether some repetitions have to be run again because the worker was stopped or others are at them.
     pub fn unfinished(&self) -> bool {
-        self.interrupted + self.untouched() + self.busy + self.no_time > 0
+        self.interrupted + self.untouched() + self.busy + self.no_time + self.no_room.len() > 0
     }
 
     /// Whether the time limit left something to do that a requeue would take up.
     pub fn out_of_time(&self) -> bool {
         self.no_time > 0
+    }
+
+    /// Whether this machine had no room for a repetition.
+    pub fn out_of_room(&self) -> bool {
+        !self.no_room.is_empty()
     }
 
     /// Whether a repetition failed.
@@ -92,6 +102,7 @@ impl Tally {
             (self.skipped, "finished before"),
             (self.busy, "left to another worker"),
             (self.refused.len(), "refused"),
+            (self.no_room.len(), "not started for lack of room on this machine"),
         ] {
             if n > 0 {
                 parts.push(format!("{n} {word}"));
@@ -101,11 +112,13 @@ impl Tally {
         let mut text = format!("{} {noun}: {}", self.total, parts.join(", "));
         let failures = self.failed.iter().map(|(state, dir, why)| (state.word(), dir, why));
         let refused = self.refused.iter().map(|(dir, why)| ("refused", dir, why));
-        for (word, dir, why) in failures.chain(refused).take(20) {
+        let no_room = self.no_room.iter().map(|(dir, why)| ("not started", dir, why));
+        for (word, dir, why) in failures.chain(refused).chain(no_room).take(20) {
             let _ = write!(text, "\n  {word}: {}: {why}", dir.display());
         }
-        if self.failed.len() + self.refused.len() > 20 {
-            let _ = write!(text, "\n  and {} more", self.failed.len() + self.refused.len() - 20);
+        let told = self.failed.len() + self.refused.len() + self.no_room.len();
+        if told > 20 {
+            let _ = write!(text, "\n  and {} more", told - 20);
         }
         text
     }
