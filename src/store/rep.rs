@@ -360,8 +360,10 @@ impl Owned {
         let Ok(read) = self.err.read_at(&mut bytes, start) else { return String::new() };
         bytes.truncate(read);
         let text = String::from_utf8_lossy(&bytes);
-        let whole = if start > from { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
-        whole.trim_end().to_owned()
+        let text = text.trim_end();
+        // The first line is not whole; where it is all there is, its end tells more than nothing.
+        let whole = if start > from { text.split_once('\n').map_or(text, |(_, rest)| rest) } else { text };
+        whole.to_owned()
     }
 
     /// The payload of a surrender, where the experiment left one: JSON, or its text as a JSON string.

@@ -14,6 +14,7 @@ use crate::experiment::seed;
 use crate::plan::of_repetition;
 use crate::plan::record::{CommandRecord, ExperimentRecord};
 use crate::run::decide::{Decision, ThisWorker, deaths_allowed, decide};
+use crate::run::failure::cause;
 use crate::run::status::{self, FORMAT, Failure, Found, State, Status};
 use crate::store::StoreError;
 use crate::store::committer::Committer;
@@ -207,7 +208,11 @@ impl Life<'_> {
                 Err(error) => return left_alone(not_written(&error)),
             };
             let last = Last { staged, _locked: Arc::clone(&owned) };
-            return Ok((End::Ran(status.state, status.error.map(|error| error.message)), Some(last)));
+            let why = status.error.map(|error| match status.state {
+                State::Interrupted => error.message,
+                _ => cause(&error, status.exit),
+            });
+            return Ok((End::Ran(status.state, why), Some(last)));
         }
     }
 

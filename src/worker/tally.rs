@@ -2,7 +2,6 @@
 
 use crate::run::status::State;
 use crate::store::plan::Rep;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// How one repetition ended, for this worker.
@@ -37,9 +36,22 @@ pub struct Tally {
     interrupted: usize,
     busy: usize,
     no_time: usize,
-    failed: Vec<(State, PathBuf, String)>,
-    refused: Vec<(PathBuf, String)>,
-    no_room: Vec<(PathBuf, String)>,
+    failed: Vec<FailedRep>,
+    refused: usize,
+    no_room: usize,
+}
+
+/// A repetition that failed.
+#[derive(Debug, Clone)]
+pub struct FailedRep {
+    /// Crashed or timed out.
+    pub state: State,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its run's name.
+    pub run: String,
+    /// Why it failed.
+    pub why: String,
 }
 
 impl Tally {
@@ -50,26 +62,27 @@ impl Tally {
             End::Ran(State::Surrendered, _) => self.surrendered += 1,
             End::Ran(State::Interrupted | State::Running, _) => self.interrupted += 1,
             End::Ran(state @ (State::Crashed | State::TimedOut), why) | End::Skipped(state, why @ Some(_)) => {
-                self.failed.push((state, rep.dir.clone(), why.unwrap_or_default()));
+                let (dir, run) = (rep.dir.clone(), rep.run.record.run.clone());
+                self.failed.push(FailedRep { state, dir, run, why: why.unwrap_or_default() });
             }
             End::Skipped(_, None) => self.skipped += 1,
             End::Busy(_) => self.busy += 1,
             End::NoTime => self.no_time += 1,
             End::Stopped => {}
-            End::NoRoom(why) => self.no_room.push((rep.dir.clone(), why)),
-            End::Refused(why) => self.refused.push((rep.dir.clone(), why)),
+            End::NoRoom(_) => self.no_room += 1,
+            End::Refused(_) => self.refused += 1,
         }
     }
 
     /// Repetitions that nothing was done about: the worker stopped before them.
     fn untouched(&self) -> usize {
         let touched = self.completed + self.surrendered + self.skipped + self.interrupted + self.busy + self.no_time;
-        self.total.saturating_sub(touched + self.failed.len() + self.refused.len() + self.no_room.len())
+        self.total.saturating_sub(touched + self.failed.len() + self.refused + self.no_room)
     }
 
     /// Whether some repetitions have to be run again because the worker was stopped or others are at them.
     pub fn unfinished(&self) -> bool {
-        self.interrupted + self.untouched() + self.busy + self.no_time + self.no_room.len() > 0
+        self.interrupted + self.untouched() + self.busy + self.no_time + self.no_room > 0
     }
 
     /// Whether the time limit left something to do that a requeue would take up.
@@ -79,17 +92,22 @@ impl Tally {
 
     /// Whether this machine had no room for a repetition.
     pub fn out_of_room(&self) -> bool {
-        !self.no_room.is_empty()
+        self.no_room > 0
     }
 
     /// Whether a repetition failed.
     pub fn any_failed(&self) -> bool {
-        !self.failed.is_empty() || !self.refused.is_empty()
+        !self.failed.is_empty() || self.refused > 0
     }
 
-    /// One line of counts, then a line for each failure (at most 20).
+    /// What failed, in the order it was counted.
+    pub fn failed(&self) -> &[FailedRep] {
+        &self.failed
+    }
+
+    /// One line of counts.
     pub fn summary(&self) -> String {
-        let count = |state| self.failed.iter().filter(|(s, ..)| *s == state).count();
+        let count = |state| self.failed.iter().filter(|failed| failed.state == state).count();
         let mut parts = Vec::new();
         for (n, word) in [
             (self.completed, "completed"),
@@ -101,25 +119,14 @@ impl Tally {
             (self.no_time, "not started for lack of time"),
             (self.skipped, "finished before"),
             (self.busy, "left to another worker"),
-            (self.refused.len(), "refused"),
-            (self.no_room.len(), "not started for lack of room on this machine"),
+            (self.refused, "refused"),
+            (self.no_room, "not started for lack of room on this machine"),
         ] {
             if n > 0 {
                 parts.push(format!("{n} {word}"));
             }
         }
         let noun = if self.total == 1 { "repetition" } else { "repetitions" };
-        let mut text = format!("{} {noun}: {}", self.total, parts.join(", "));
-        let failures = self.failed.iter().map(|(state, dir, why)| (state.word(), dir, why));
-        let refused = self.refused.iter().map(|(dir, why)| ("refused", dir, why));
-        let no_room = self.no_room.iter().map(|(dir, why)| ("not started", dir, why));
-        for (word, dir, why) in failures.chain(refused).chain(no_room).take(20) {
-            let _ = write!(text, "\n  {word}: {}: {why}", dir.display());
-        }
-        let told = self.failed.len() + self.refused.len() + self.no_room.len();
-        if told > 20 {
-            let _ = write!(text, "\n  and {} more", told - 20);
-        }
-        text
+        format!("{} {noun}: {}", self.total, parts.join(", "))
     }
 }
