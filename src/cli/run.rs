@@ -59,7 +59,7 @@ pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     };
-    if !quiet || tally.any_failed() {
+    if !quiet || tally.any_failed() || tally.out_of_room() {
         tell!("{}", ops::work::summary(&tally));
     }
     result?;
@@ -101,6 +101,7 @@ impl Observer for Bar {
             End::Ran(state, Some(why)) => Some((state.word(), why)),
             End::Busy(why) => Some(("left alone", why)),
             End::Refused(why) => Some(("refused", why)),
+            End::NoRoom(why) => Some(("not started", why)),
         };
         if let Some((how, why)) = told {
             let dir = rep.dir.to_string_lossy();

@@ -300,6 +300,7 @@ fn ran(end: End, rep: &Rep) -> Result<Done, Failure> {
         }
         End::Busy(why) => Err(Failure::Environment(format!("`{dir}` is left alone: {why}"))),
         End::Refused(why) => Err(Failure::Usage(format!("`{dir}`: {why}"))),
+        End::NoRoom(why) => Err(Failure::Environment(format!("`{dir}` is not started: {why}"))),
         End::NoTime | End::Stopped => Ok(Done::Ran(State::Interrupted, None)),
     }
 }
