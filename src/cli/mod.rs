@@ -14,6 +14,7 @@ mod cancel;
 mod choose;
 mod exec;
 mod failure;
+mod forget;
 mod list;
 mod logger;
 mod logs;
@@ -89,6 +90,8 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Take plans, or chosen repetitions of them, off the cluster
     Cancel(cancel::CancelArgs),
+    /// Take runs that are no longer wanted out of what `status` and `retry` count
+    Forget(forget::ForgetArgs),
     /// End the repetition this is called from early, on purpose
     Surrender(surrender::SurrenderArgs),
 }
@@ -109,6 +112,7 @@ impl SelectArgs {
             strict: self.strict,
             debug: self.debug,
             debug_all: self.debugall,
+            original: false,
         }
     }
 }
@@ -226,6 +230,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Exec(args) => exec::exec(&args, program, cli.verbosity.quiet),
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
+        Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
     };
     match result {

@@ -7,6 +7,7 @@ use crate::plan::layout::rep as names;
 use crate::printable;
 use crate::report::failures::{self, Failed, Group};
 use crate::run::effective_state::EffectiveState;
+use crate::run::failure::last_lines;
 use crate::run::status::{Found, State};
 use crate::store::log::{self, Log};
 use crate::store::rep;
@@ -176,7 +177,7 @@ pub fn failed(options: &Options, lines: usize, tell: Tell<'_>) -> Result<Vec<Gro
         survey.reps.iter().filter(|seen| matches!(seen.effective, EffectiveState::Crashed | EffectiveState::TimedOut));
     let failed = failed.filter_map(|seen| {
         let error = seen.status.as_deref()?.error.as_ref()?;
-        let last = failures::last_lines(&error.stderr_tail, lines);
+        let last = last_lines(&error.stderr_tail, lines);
         let gap = if last.is_empty() { "" } else { "\n" };
         Some(Failed {
             effective: seen.effective,

@@ -8,6 +8,7 @@ pub mod doubt;
 pub mod draft;
 pub mod exec;
 pub mod failure;
+pub mod forget;
 pub mod freeze;
 pub mod list;
 pub mod logs;

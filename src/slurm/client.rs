@@ -96,14 +96,6 @@ impl Cluster for Client {
     fn requeue(&self, job: &str) -> Result<(), SlurmError> {
         with_retries(|| call("scontrol", &["requeue", job])).map(drop)
     }
-
-    fn max_array_size(&self) -> Result<u32, SlurmError> {
-        // A planner does not wait for a cluster that is down.
-        let (out, _) = call("scontrol", &["show", "config"])?;
-        out.lines()
-            .find_map(|line| line.strip_prefix("MaxArraySize")?.trim_start().strip_prefix('=')?.trim().parse().ok())
-            .ok_or(SlurmError::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
-    }
 }
 
 /// The user's comment, and the token behind it.
@@ -115,16 +107,26 @@ impl Client {
     /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
     /// wait.
     pub fn glance(users: &[u32]) -> Result<Vec<Element>, SlurmError> {
-        let arguments = queue_arguments(users);
-        // Without its configuration squeue waits for a minute. It only reads: left alone, it ends by itself.
-        let (answer, answered) = std::sync::mpsc::channel();
-        std::thread::spawn(move || drop(answer.send(call("squeue", &arguments))));
-        let (out, _) = answered.recv_timeout(GLANCE).map_err(|_| SlurmError::Busy {
-            program: "squeue",
-            message: format!("no answer in {} s", GLANCE.as_secs()),
-        })??;
+        let out = call_within(GLANCE, "squeue", queue_arguments(users).to_vec())?;
         Ok(elements(&out))
     }
+
+    /// The cluster's `MaxArraySize`, where it says so in time.
+    pub fn max_array_size(patience: Duration) -> Result<u32, SlurmError> {
+        let out = call_within(patience, "scontrol", vec!["show".to_owned(), "config".to_owned()])?;
+        out.lines()
+            .find_map(|line| line.strip_prefix("MaxArraySize")?.trim_start().strip_prefix('=')?.trim().parse().ok())
+            .ok_or(SlurmError::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
+    }
+}
+
+/// What a program that only reads writes to standard output, if it does so in time: where the controller is away, or their
+/// configuration is missing, Slurm's commands wait for a minute. Left alone, it ends by itself.
+fn call_within(patience: Duration, program: &'static str, arguments: Vec<String>) -> Result<String, SlurmError> {
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(answer.send(call(program, &arguments))));
+    let late = || SlurmError::Busy { program, message: format!("no answer in {} s", patience.as_secs()) };
+    Ok(answered.recv_timeout(patience).map_err(|_| late())??.0)
 }
 
 /// All of the users' jobs in one call: asked for ids it no longer knows, squeue fails as a whole.
