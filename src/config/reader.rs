@@ -71,7 +71,8 @@ impl<'a> Reader<'a> {
             return None;
         };
         if text.contains('\0') {
-            let message = format!("`{}` holds the character U+0000, which no program can be given", brief(what));
+            let message =
+                format!("`{}` contains a null character (U+0000), which no program can be passed", brief(what));
             self.report.push(Diagnostic::error(message).at(node.at).help("remove it"));
             return None;
         }

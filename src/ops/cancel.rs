@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans.
+    /// Plan folders, or results folders, which stand for all their plans.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions; whole arrays where all are meant.
     pub select: Selection,

@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans; those that lie here where none is named.
+    /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions.
     pub select: Selection,

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans.
+    /// Plan folders, or results folders, which stand for all their plans.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions.
     pub select: Selection,
@@ -39,9 +39,9 @@ pub struct Options {
     pub set_slurm: Vec<String>,
     /// Other memory, by the option with which each experiment asks for it.
     pub memory: Option<String>,
-    /// Bundle so many repetitions to a job, instead of as configured.
+    /// Repetitions per job, instead of the configured number.
     pub reps_per_job: Option<NonZeroU32>,
-    /// Where Slurm cannot be asked: nothing of these plans is queued or runs any more.
+    /// If Slurm cannot be asked, assume that nothing of these plans is queued or running.
     pub assume_dead: bool,
     /// Only look what would be written.
     pub dry_run: bool,
@@ -128,7 +128,7 @@ fn look(
     };
     if options.assume_dead {
         tell(Notice::Warning(format!(
-            "Slurm could not be asked ({error}); whatever of these plans is queued or runs is taken for dead"
+            "Slurm could not be asked ({error}); anything of these plans that is queued or running is assumed dead"
         )));
         let mut survey = survey::survey(sources, Some(&[]), &hostname())?;
         for seen in &mut survey.reps {
@@ -149,7 +149,7 @@ fn look(
         return Ok(survey);
     }
     Err(Failure::Environment(format!(
-        "Slurm could not be asked ({error}), so nobody can tell whether {} still queued, running or lost; \
+        "Slurm could not be asked ({error}), so it is unknown whether {} still queued, running or lost; \
          try again where `squeue` works, or say `--assume-dead` if nothing of these plans is under way any more",
         if doubts == 1 { "1 repetition is".to_owned() } else { format!("{} are", counted(doubts, "repetition")) }
     )))

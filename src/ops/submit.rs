@@ -31,7 +31,7 @@ pub struct Options {
     pub overwrite: bool,
     /// Nothing starts before it is released.
     pub hold: bool,
-    /// Start only after other jobs, as `sbatch --dependency` has it, instead of those that are configured.
+    /// Start only after other jobs, in the form of `sbatch --dependency`; replaces what is configured.
     pub dependency: Option<String>,
     /// Submit also what was submitted before, or whose repetitions are under way.
     pub again: bool,
@@ -300,7 +300,7 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(
     if noted.len() == plan.manifest.arrays.len() {
         let jobs: Vec<_> = noted.iter().map(u64::to_string).collect();
         return Err(Failure::Usage(format!(
-            "plan `{folder}` was submitted already, as job {}; `{me} status` tells how it goes, \
+            "plan `{folder}` was submitted already, as job {}; `{me} status` shows its progress, \
              `{me} plan` makes a plan of what is missing, `--again` submits all of it once more",
             jobs.join(", "),
             me = name()

@@ -292,7 +292,7 @@ pub fn render(advice: &[Advice]) -> String {
         table.add_row([
             "reps_per_job".to_owned(),
             asked.reps_per_job.to_string(),
-            format!("{} side by side", asked.reps_in_parallel),
+            format!("{} in parallel", asked.reps_in_parallel),
             fits.reps_per_job.to_string(),
         ]);
         table.add_row([
@@ -428,14 +428,14 @@ mod tests {
                         REQUESTED  USED BY A REPETITION                      WOULD FIT
           time          4:00:00    11m 30s (95 %: 12m 01s, longest 12m 01s)  0:20:00
           mem-per-cpu   4G         900 MiB (largest process)                 1152M
-          reps_per_job  4          4 side by side                            4
+          reps_per_job  4          4 in parallel                             4
           CPUs          4          0.9 busy on average
 
         mnist (1 finished repetition)
                         REQUESTED  USED BY A REPETITION             WOULD FIT
           time          not given  30 s (95 %: 30 s, longest 30 s)  0:40:00
           mem-per-cpu   not given  not known                        not known
-          reps_per_job  1          1 side by side                   60
+          reps_per_job  1          1 in parallel                    60
           CPUs          1          not known
           note: taken from 1 finished repetition only
 

@@ -439,7 +439,7 @@ fn a_scheduler_may_hand_the_jobs_to_slurm() {
 #[test]
 fn keys_of_a_command_are_refused_without_one() {
     let scene = sweep("done", "workdir: /tmp\n");
-    call(&scene, "run config.yml").run().expect(2).says(["`workdir` is of no use without a `command`"]);
+    call(&scene, "run config.yml").run().expect(2).says(["`workdir` has no effect without a `command`"]);
 }
 
 #[test]
