@@ -14,11 +14,13 @@ mod cancel;
 mod choose;
 mod exec;
 mod failure;
+mod forget;
 mod list;
 mod logger;
 mod logs;
 mod plan;
 mod print;
+mod results;
 mod retry;
 mod run;
 mod show;
@@ -80,12 +82,16 @@ enum Command {
     List(list::ListArgs),
     /// Show the resolved configuration of one repetition, and where each value came from
     Show(show::ShowArgs),
+    /// Print what repetitions measured, as a table
+    Results(results::ResultsArgs),
     /// Run one repetition by hand, in the foreground, as its job would
     Exec(exec::ExecArgs),
     /// Plan what earlier plans left undone: crashed, timed out, interrupted, lost or never started
     Retry(retry::RetryArgs),
     /// Cancel the jobs of plans, or of selected repetitions
     Cancel(cancel::CancelArgs),
+    /// Stop counting runs that are no longer wanted, in `status` and `retry`
+    Forget(forget::ForgetArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
 }
@@ -220,9 +226,11 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Logs(args) => logs::logs(&args, cli.verbosity.quiet),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
+        Command::Results(args) => results::results(&args, cli.verbosity.quiet),
         Command::Exec(args) => exec::exec(&args, program, cli.verbosity.quiet),
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
+        Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
     };
     match result {

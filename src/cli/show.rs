@@ -27,14 +27,21 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     let shown = show::show(&options, &mut |notice| tell(&notice, false))?;
     let mut lines = Vec::new();
     lines_of(&shown.config, &mut Vec::new(), &shown, &mut lines);
+    let rendered = Value::Map(shown.rendered.clone());
     let mut out = std::io::stdout().lock();
     if args.json {
         let places =
             lines.into_iter().filter_map(|line| Some((line.path.join("."), Value::String(line.place?.clone()))));
         let places = Value::Map(places.collect());
-        let object = [("config".to_owned(), Value::Map(shown.config.clone())), ("origins".to_owned(), places)];
+        let config = Value::Map(shown.config.clone());
+        let object = [("config", config), ("origins", places), ("rendered", rendered)];
+        let object = object.map(|(key, value)| (key.to_owned(), value));
         writeln!(out, "{}", Value::Map(Map::from(object)))?;
     } else {
+        let rendered = Map::from([("rendered".to_owned(), rendered)]);
+        if !shown.rendered.is_empty() {
+            lines_of(&rendered, &mut Vec::new(), &shown, &mut lines);
+        }
         let width = lines.iter().map(|line| line.text.chars().count()).filter(|n| *n < 60).max().unwrap_or(0);
         for Line { text, place, .. } in lines {
             match place {

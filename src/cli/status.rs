@@ -3,7 +3,9 @@
 use super::Exit;
 use super::choose::{self, PlansHereArgs};
 use crate::ops::failure::Failure;
+use crate::ops::program;
 use crate::ops::status::{self, Options};
+use crate::report::human::{count, counted};
 use crate::report::status::Report;
 use crate::report::{advice, failures, status_json, status_table};
 use crate::run::effective_state::EffectiveState;
@@ -20,7 +22,7 @@ The bar: `#` finished, `!` failed, lost or unreadable, `>` some are running, `.`
 repetitions run at a time as now, and that each takes as long as the finished ones did. Slurm is asked once. The exit code is 0 \
 whenever the state could be read, whatever it is.
 
---json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), unreadable_plans, unreadable (plans and status files that cannot be read, and why), total, experiments[] (path, \
+--json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), forgotten, unsubmitted (plans, and what lies only in them), unreadable_plans, unreadable (plans and status files that cannot be read, and why), total, experiments[] (path, \
 experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, pending, unreadable, seconds, \
 cpu_seconds, estimate (done, stopped, known, unknown), estimate_seconds, estimate_unknown), and with their options runs[] (the \
 same and run), failed[] (outcome, reason, count, example), advice[] (requested, used, fits, notes).")]
@@ -106,7 +108,31 @@ fn print(report: &Report, args: &StatusArgs, quiet: bool) -> Result<(), Failure>
     if let (Some(error), true, false) = (&report.cluster_error, report.unsure, quiet) {
         tell!("note: Slurm cannot be asked, so what is queued or lost is not known: {error}");
     }
+    if !quiet {
+        notes(report).iter().for_each(|note| tell!("{note}"));
+    }
     Ok(())
+}
+
+/// What is not counted, and why.
+fn notes(report: &Report) -> Vec<String> {
+    let me = program::name();
+    let mut notes: Vec<String> = Vec::new();
+    for (plan, count) in &report.unsubmitted {
+        let (them, are) = if *count == 1 { ("it", "is") } else { ("they", "are") };
+        notes.push(format!(
+            "note: {} {} only in plan {plan}, which was never submitted: {them} {are} not counted; `{me} submit {plan}`",
+            counted(*count, "repetition"),
+            if *count == 1 { "lies" } else { "lie" },
+        ));
+    }
+    match report.forgotten {
+        0 => {}
+        1 => notes.push(format!("note: 1 repetition is forgotten (`{me} forget --undo` brings it back)")),
+        more => notes
+            .push(format!("note: {} repetitions are forgotten (`{me} forget --undo` brings them back)", count(more))),
+    }
+    notes
 }
 
 /// The table, and what was asked for besides.

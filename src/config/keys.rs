@@ -95,7 +95,7 @@ pub const KEYS: &[Key] = &[
         "retries",
         "whole number, or mapping with `count` and `delay`",
         "0",
-        "automatic retries of a crashed repetition",
+        "automatic retries of a crashed repetition; one more death of its worker (at least 3) makes it a crash",
     ),
     exp("retry_delay", "duration", "0", "how long to wait before a retry"),
     exp("rep_time", "duration > 0", "none", "how long a repetition is expected to take"),
@@ -162,9 +162,14 @@ pub const KEYS: &[Key] = &[
     )
     .of_original(),
     slurm("max_array_size", "whole number ≥ 1", "the cluster's", "the cluster's `MaxArraySize`"),
-    slurm("requeue", "true or false", "decided by the plan", "requeue a job that ran out of time"),
-    slurm("max_requeues", "whole number", "decided by the plan", "how often at most"),
-    slurm("grace", "duration", "decided by the plan", "how long before its limit a job is warned"),
+    slurm("requeue", "true or false", "true with `max_requeues`", "requeue a job that ran out of time"),
+    slurm("max_requeues", "whole number", "10 with `requeue: true`, else 0", "how often at most"),
+    slurm(
+        "grace",
+        "duration",
+        "120 s, at most half of `time`, where jobs requeue themselves",
+        "how long before its limit a job is warned",
+    ),
     slurm("experiment_copy_src", "text", "none", "code snapshot: from where").of_original(),
     slurm("experiment_copy_dst", "text", "none", "code snapshot: to where").of_original(),
     slurm("experiment_copy_auto_dst", "text", "none", "code snapshot: to a fresh dated folder below this one")

@@ -257,7 +257,7 @@ fn limit_cpus(here: &mut worker::Options, record: &ExperimentRecord) {
 
 /// The CPUs that a job asks for.
 fn cpus(slurm: &crate::config::Slurm) -> Option<u32> {
-    let (tasks, each) = (slurm.effective_ntasks(), slurm.effective_cpus_per_task());
+    let (tasks, each) = (slurm.options.number("ntasks"), slurm.options.number("cpus-per-task"));
     (tasks.is_some() || each.is_some()).then(|| tasks.unwrap_or(1).saturating_mul(each.unwrap_or(1)))
 }
 
@@ -306,7 +306,11 @@ fn ran(end: End, rep: &Rep) -> Result<Done, Failure> {
 fn line(surroundings: &Surroundings, setup: Option<&str>) -> Result<String, Failure> {
     let word = |text: &str| crate::run::quote::word(text).map_err(Failure::Usage);
     let mut text = String::new();
-    for line in setup.into_iter().flat_map(str::lines).filter(|line| !line.trim().is_empty()) {
+    // In a shell of its own: what fails in it ends that one.
+    let (open, close) = if setup.is_some() { ("(\n", ")\n") } else { ("", "") };
+    text.push_str(open);
+    let told = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+    for line in setup.into_iter().flat_map(str::lines).filter(told) {
         text.extend([line, "\n"]);
     }
     let dir = word(&surroundings.dir.to_string_lossy())?;
@@ -317,7 +321,7 @@ fn line(surroundings: &Surroundings, setup: Option<&str>) -> Result<String, Fail
     for each in &surroundings.words {
         text.push_str(&format!(" {}", word(each)?));
     }
-    text.push('\n');
+    text.extend(["\n", close]);
     Ok(text)
 }
 

@@ -65,7 +65,8 @@ pub struct Retried {
 /// # Errors
 /// Where nobody can tell what is under way, the plans do not go together, or the new one cannot be written.
 pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Retried, Failure> {
-    let sources = select::plans(&options.sources)?;
+    let mut sources = select::plans(&options.sources)?;
+    sources.only_what_counts = true;
     options.select.check_plans(&sources.plans)?;
     let change = SlurmChange::parse(&options.set_slurm, &|path| store::read(path).is_ok())
         .and_then(|change| change.with_memory(options.memory.as_deref()))

@@ -2,12 +2,14 @@
 
 use super::failure::Failure;
 use super::freeze::{self, Purpose, Reading};
-use super::notice::Tell;
+use super::notice::{Notice, Tell};
 use super::program;
 use crate::config::{At, Experiment, Node, Report};
-use crate::experiment::{Expansion, Run};
-use crate::plan::record::RunRecord;
-use crate::plan::{PlannedRun, layout, of_repetition, settings};
+use crate::experiment::{Expansion, Run, seed};
+use crate::plan::call;
+use crate::plan::record::{ExperimentRecord, RunRecord};
+use crate::plan::{PlannedRun, layout, of_repetition, record, settings};
+use crate::run::render::{Context, Names};
 use crate::value::{Map, Value};
 use std::collections::HashMap;
 use std::path::Path;
@@ -28,6 +30,8 @@ pub struct Options {
 pub struct Shown {
     /// What its `config.yml` will hold, and its directory.
     pub config: Map,
+    /// How its commands are called, as lines of a shell, in the first slot of its job.
+    pub rendered: Map,
     /// The place of each value that was written somewhere, by its path.
     pub origins: HashMap<Vec<String>, String>,
 }
@@ -74,7 +78,46 @@ pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
             places.insert(path.to_vec(), place);
         }
     });
-    Ok(Shown { config: config_of_rep, origins: places })
+    let root = freeze::working_directory()?;
+    let rendered =
+        rendered(&record(experiment), &run.record, &resolved.params, options.rep, &root).unwrap_or_else(|why| {
+            tell(Notice::Warning(format!("the command cannot be rendered: {why}")));
+            Map::new()
+        });
+    Ok(Shown { config: config_of_rep, rendered, origins: places })
+}
+
+/// Each command by its name; none where the experiment is part of a program.
+fn rendered(record: &ExperimentRecord, run: &RunRecord, params: &Value, rep: u32, root: &Path) -> Result<Map, String> {
+    let Some(command) = &record.command else { return Ok(Map::new()) };
+    let dir = layout::rep_dir(&root.join(&run.dir), rep);
+    let config_file = dir.join(layout::rep::CONFIG_YAML);
+    let tasks = record.slurm.options.number("ntasks").unwrap_or(1);
+    let cpus = record.slurm.options.number("cpus-per-task").unwrap_or(1).saturating_mul(tasks);
+    let names = Names {
+        experiment: &record.name,
+        run: &run.run,
+        rep,
+        rep_dir: &dir.to_string_lossy(),
+        config_file: &config_file.to_string_lossy(),
+        iterations: record.iterations,
+        seed: seed(&record.name, &run.run, rep),
+        slot: 0,
+        cpus: record.cpus_per_rep.unwrap_or(cpus / record.reps_in_parallel.max(1)).max(1),
+        gpus: "",
+    };
+    let context = Context::new(params, &names);
+    let phases = [
+        ("initialize", command.initialize.as_ref()),
+        ("run", Some(&command.run)),
+        ("finalize", command.finalize.as_ref()),
+    ];
+    let mut rendered = Map::new();
+    for (name, argv) in phases {
+        let Some(argv) = argv else { continue };
+        rendered.insert(name.to_owned(), Value::String(call::line(&record.launcher, argv, &context)?));
+    }
+    Ok(rendered)
 }
 
 /// What the repetition's `config.yml` will hold, and its directory.

@@ -35,13 +35,14 @@ pub struct Options {
 /// # Errors
 /// Where there is no plan that can be read, or nothing is called so.
 pub fn status(options: &Options) -> Result<Report, Failure> {
-    let sources = select::plans_here(&options.sources)?;
+    let mut sources = select::plans_here(&options.sources)?;
     let reps = Selection::of(&options.experiments);
     reps.check_plans(&sources.plans)?;
     let (queue, cluster_error) = match select::glance(&sources.plans) {
         Ok(queue) => (Some(queue), None),
         Err(error) => (None, Some(error)),
     };
+    sources.only_what_counts = true;
     let queue = queue.as_deref();
     let now = Timestamp::now();
     let survey = reps.survey(sources, queue)?;
@@ -69,11 +70,18 @@ pub fn status(options: &Options) -> Result<Report, Failure> {
         failed: options.failed.then(|| failures::group(failed(&survey, queue).into_iter())),
         advice: options.advice.then(|| usages(&survey).iter().map(advice::advise).collect()),
         waiting: waiting(&survey, queue),
+        forgotten: survey.forgotten,
+        unsubmitted: unsubmitted(&survey),
         unreadable_plans: survey.unreadable_plans,
         unreadable: survey.unreadable,
         experiments: experiments.rows(known),
         runs: runs.map(|runs| runs.rows(known)),
     })
+}
+
+fn unsubmitted(survey: &Survey) -> Vec<(String, u64)> {
+    let plans = survey.unsubmitted.iter();
+    plans.filter_map(|(plan, count)| Some((shown(&survey.plans.get(*plan)?.folder), *count))).collect()
 }
 
 /// Rows that are being counted, in the order they first occur.

@@ -241,11 +241,11 @@ fn shares(experiment: &Experiment) -> Vec<Diagnostic> {
 
 impl Demand<'_> {
     fn cpus_per_task(&self) -> Option<u32> {
-        self.slurm.effective_cpus_per_task()
+        self.slurm.options.number("cpus-per-task")
     }
 
     fn ntasks(&self) -> u32 {
-        self.slurm.effective_ntasks().unwrap_or(1)
+        self.slurm.options.number("ntasks").unwrap_or(1)
     }
 
     /// The CPUs an element gets: `ntasks` × `cpus-per-task`; `None` where the configuration leaves it to the cluster.
@@ -291,7 +291,7 @@ impl Demand<'_> {
     fn gpus(&self) -> Option<Problem> {
         let per_rep = self.gpus_per_rep?;
         let slots = self.slots as usize;
-        let requested = requested_gpus(self.slurm, self.ntasks());
+        let requested = self.slurm.options.gpus();
         let fits = match share::fit(requested.unwrap_or(0), per_rep) {
             Ok(fits) => fits,
             Err(why) => return Some((why, "e.g. 1, 2, 0.5 or 0.25".to_owned())),
@@ -309,25 +309,6 @@ impl Demand<'_> {
             )
         })
     }
-}
-
-/// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4,gpu:h100:2`,
-/// `gpus: 4`, `gpus-per-task: 1`.
-fn requested_gpus(slurm: &Slurm, ntasks: u32) -> Option<usize> {
-    // `gpu` alone is one of them.
-    let number = |entry: &str| match entry.rsplit(':').next()?.parse::<usize>() {
-        Ok(number) => Some(number),
-        Err(_) => entry.starts_with("gpu").then_some(1),
-    };
-    let sum = |entries: Vec<&str>| entries.into_iter().map(number).sum::<Option<usize>>();
-    let all = |option: &str| sum(slurm.sbatch_value(option)?.split(',').collect());
-    let gres = || {
-        let entries = slurm.sbatch_value("gres")?.split(',').map(|entry| entry.trim_start_matches("gres/"));
-        let gpus: Vec<_> = entries.filter(|entry| entry.starts_with("gpu")).collect();
-        if gpus.is_empty() { None } else { sum(gpus) }
-    };
-    let per_task = || Some(all("gpus-per-task")?.saturating_mul(ntasks as usize));
-    gres().or_else(|| all("gpus")).or_else(|| all("gpus-per-node")).or_else(per_task)
 }
 
 /// The parameters in which two mappings differ: dotted path, first value, second value.

@@ -64,6 +64,9 @@ pub mod plan {
     pub const CODE_ARCHIVE: &str = "code.zip";
 }
 
+/// In the folder of plans: runs that nobody wants any more.
+pub const FORGOTTEN: &str = "forgotten.json";
+
 /// The folder of all plans of a results folder.
 pub fn plans(path: &Path) -> PathBuf {
     path.join("plans")

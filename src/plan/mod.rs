@@ -21,5 +21,5 @@ mod settings;
 pub mod template;
 mod value;
 
-pub use settings::{of_repetition, settings};
+pub use settings::{of_repetition, record, settings};
 pub use value::{Plan, PlannedExperiment, PlannedRun, Reps};

@@ -45,7 +45,7 @@ pub fn of_repetition(settings: &Value, experiment: &str, run: &str, rep: u32, pa
 }
 
 /// The line of `experiments.jsonl`.
-pub(super) fn record(experiment: &Experiment) -> ExperimentRecord {
+pub fn record(experiment: &Experiment) -> ExperimentRecord {
     let text = |template: &Template| template.text.clone();
     ExperimentRecord {
         name: experiment.name.clone(),

@@ -10,6 +10,7 @@ pub mod failures;
 pub mod human;
 pub mod planned;
 pub mod progress;
+pub mod results;
 pub mod status;
 pub mod status_json;
 pub mod status_table;

@@ -28,6 +28,10 @@ pub struct Report {
     pub advice: Option<Vec<Advice>>,
     /// Why elements wait: Slurm's reason, and how many do for it.
     pub waiting: Vec<(String, u64)>,
+    /// How many repetitions are left out because they are forgotten.
+    pub forgotten: u64,
+    /// Plans that were never submitted, and how many repetitions that lie in no other are left out for that.
+    pub unsubmitted: Vec<(String, u64)>,
     /// Which plans cannot be read, and why.
     pub unreadable_plans: Vec<String>,
     /// Which status files cannot be read, and why.

@@ -10,6 +10,7 @@ pub mod committer;
 mod error;
 pub mod files;
 pub mod finished;
+pub mod forgotten;
 #[cfg(feature = "cli")]
 pub mod gather;
 pub mod git;

@@ -4,6 +4,7 @@
 
 mod planned;
 
+use super::forgotten::Forgotten;
 use super::locks::Locks;
 use super::plan::Plan;
 use super::plans;
@@ -21,6 +22,7 @@ use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a survey found.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub struct Survey {
     begun: Vec<bool>,
     /// Why the plans that cannot be read cannot: a sentence each. Nothing is known of what only they hold.
     pub unreadable_plans: Vec<String>,
+    /// How many repetitions are left out because they are forgotten.
+    pub forgotten: u64,
+    /// How many are left out because they lie in no plan that was ever submitted or run, by the place of the last one they lie in.
+    pub unsubmitted: Vec<(usize, u64)>,
     /// Why the status files that cannot be read cannot: a sentence each, in the order of their paths.
     pub unreadable: Vec<String>,
 }
@@ -110,6 +116,8 @@ pub struct Sources {
     pub beside: Vec<Plan>,
     /// Plans that could not be opened, and why.
     pub unreadable: Vec<String>,
+    /// Only what counts: not what is forgotten, nor what lies only in plans that were never submitted or run, where others were.
+    pub only_what_counts: bool,
 }
 
 impl Sources {
@@ -133,8 +141,8 @@ impl Sources {
         if let (Some(error), true) = (unreadable, found.plans.is_empty()) {
             return Err(error);
         }
-        let number = |plan: &Plan| plan.folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
-        found.plans.sort_by(|a, b| a.folder.parent().cmp(&b.folder.parent()).then_with(|| number(a).cmp(&number(b))));
+        let order = |plan: &Plan| (plan.folder.parent().map(Path::to_owned), number_of(plan));
+        found.plans.sort_by_cached_key(order);
         Ok(found)
     }
 }
@@ -214,6 +222,8 @@ fn arrange(
         values: Vec::new(),
         begun: Vec::new(),
         unreadable_plans: sources.unreadable,
+        forgotten: 0,
+        unsubmitted: Vec::new(),
         unreadable: Vec::new(),
     };
     let mut planned = Planned::of(sources.plans.len() + sources.beside.len());
@@ -241,11 +251,22 @@ fn arrange(
         // What was never submitted comes last: whatever it was made for, it did not touch a repetition.
         order.sort_by_key(|index| survey.begun.get(*index) != Some(&true));
     }
+    let mut forgotten = if sources.only_what_counts { Some(ForgottenPlans::default()) } else { None };
+    let left_out = Mutex::new(HashSet::new());
     for index in order {
-        if let (Some(plan), Some(value), Some(elements)) =
-            (survey.plans.get(index), survey.values.get(index), elements.get(index))
-        {
-            planned.add(Whole { plan, value, elements }, Some(index), queue, wanted);
+        let plan = survey.plans.get(index);
+        let forgotten = forgotten.as_mut().zip(plan).map(|(known, plan)| known.of(plan, &mut survey.unreadable_plans));
+        if let (Some(plan), Some(value), Some(elements)) = (plan, survey.values.get(index), elements.get(index)) {
+            let number = number_of(plan).unwrap_or(0);
+            let remembered = |experiment: &ExperimentRecord, run: &RunRecord, rep| {
+                let is = forgotten.as_ref().is_some_and(|known| known.has(number, &experiment.name, &run.run, rep));
+                if is {
+                    let mut left_out = left_out.lock().unwrap_or_else(PoisonError::into_inner);
+                    left_out.insert((plan.root.join(&run.dir), rep));
+                }
+                !is && wanted(experiment, run, rep)
+            };
+            planned.add(Whole { plan, value, elements }, Some(index), queue, &remembered);
         }
     }
     for plan in &sources.beside {
@@ -254,7 +275,53 @@ fn arrange(
             planned.add(Whole { plan, value: &value, elements: &elements }, None, queue, wanted);
         }
     }
-    Ok((survey, planned.in_order()))
+    let mut places = planned.in_order();
+    let left_out = left_out.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !left_out.is_empty() {
+        // What a later plan has again is not forgotten.
+        let dir = |place: &PlannedRep| {
+            let run = survey.values.get(place.plan)?.runs.get(place.run as usize)?;
+            Some((survey.plans.get(place.plan)?.root.join(&run.record.dir), place.rep))
+        };
+        let there: HashSet<_> = places.iter().filter_map(dir).collect();
+        survey.forgotten = left_out.difference(&there).count() as u64;
+    }
+    if sources.only_what_counts && survey.begun.contains(&true) {
+        places.retain(|place| {
+            let begun = survey.begun.get(place.plan) == Some(&true);
+            if !begun {
+                match survey.unsubmitted.iter_mut().find(|(plan, _)| *plan == place.plan) {
+                    Some((_, count)) => *count += 1,
+                    None => survey.unsubmitted.push((place.plan, 1)),
+                }
+            }
+            begun
+        });
+    }
+    Ok((survey, places))
+}
+
+/// What is forgotten, by folders of plans.
+#[derive(Default)]
+struct ForgottenPlans(HashMap<PathBuf, Arc<Forgotten>>);
+
+impl ForgottenPlans {
+    /// What is forgotten of the plans beside this one; where that cannot be read, it is said, and all is remembered.
+    fn of(&mut self, plan: &Plan, unreadable: &mut Vec<String>) -> Arc<Forgotten> {
+        let folder = plan.folder.parent().unwrap_or(&plan.folder);
+        let read = || {
+            Arc::new(Forgotten::read(folder).unwrap_or_else(|error| {
+                unreadable.push(format!("what is forgotten is not known: {error}"));
+                Forgotten::default()
+            }))
+        };
+        Arc::clone(self.0.entry(folder.to_owned()).or_insert_with(read))
+    }
+}
+
+/// The number of a plan in its folder.
+fn number_of(plan: &Plan) -> Option<u32> {
+    plan.folder.file_name()?.to_str()?.parse().ok()
 }
 
 /// Cuts the repetitions into stretches of one run, short enough to be shared among threads.
@@ -293,12 +360,18 @@ impl Looker<'_> {
                 }
             };
             let known = status.as_deref();
-            let worker = match known {
-                Some(status) if status.state == State::Running => self.worker(status, &run_dir, place.rep),
-                _ => Worker::InElement,
+            let here = || {
+                let alive = self.locks.held(&layout::rep_dir(&run_dir, place.rep).join(names::ERR));
+                Worker::Here { alive }
             };
             let counts = known.filter(|status| self.survey.counts(first.plan, run, status));
-            let effective = effective(counts.map(|status| status.state), self.element(place, known), worker);
+            let (state, worker) = match known {
+                Some(status) if status.state == State::Running => (Some(State::Running), self.worker(status, here)),
+                // Begun, and not noted yet: its worker is at it just now, or died before.
+                None if siblings.has_begun(place.rep) => (Some(State::Running), here()),
+                _ => (counts.map(|status| status.state), Worker::InElement),
+            };
+            let effective = effective(state, self.element(place, known), worker);
             Seen { plan, last_plan, run: line, rep, job, element, effective, status }
         });
         (seen.collect(), unreadable)
@@ -315,15 +388,13 @@ impl Looker<'_> {
         Cluster::Says(place.element.and_then(|place| queue.get(place)).map(|element| element.state))
     }
 
-    fn worker(&self, status: &Status, run_dir: &Path, rep: u32) -> Worker {
+    fn worker(&self, status: &Status, here: impl Fn() -> Worker) -> Worker {
         match &status.slurm {
             Some(ids) => Worker::InOther(match &self.by_id {
                 None => Cluster::Silent,
                 Some(by_id) => Cluster::Says(by_id.get(&id_of(ids)).copied()),
             }),
-            None if status.host == self.host => {
-                Worker::Here { alive: self.locks.held(&layout::rep_dir(run_dir, rep).join(names::ERR)) }
-            }
+            None if status.host == self.host => here(),
             None => Worker::Elsewhere,
         }
     }

@@ -207,6 +207,7 @@ fn every_variable_is_there() {
     let place = scene.path(&dir).display().to_string();
     let mut expected = vec![
         "CW2_ATTEMPT=1".to_owned(),
+        "CW2_CHECKPOINT_SIGNAL=SIGTERM".to_owned(),
         format!("CW2_CONFIG={place}/config.json"),
         "CW2_CPUS=1".to_owned(),
         "CW2_EXPERIMENT=a b".to_owned(),

@@ -3,6 +3,7 @@
 mod again;
 mod arrays;
 mod ends;
+mod exec;
 mod keys;
 mod limits;
 mod shares;
