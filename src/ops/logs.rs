@@ -131,7 +131,7 @@ pub fn follow(
             Found::Unreadable(why) => return Err(Failure::Environment(why)),
         };
         if log.renewed()? {
-            tell(Notice::Note(format!("{name} was written anew")));
+            tell(Notice::Note(format!("{name} was rewritten")));
         }
         if log.copy(out)? > 0 {
             out.flush()?;
@@ -141,7 +141,7 @@ pub fn follow(
             Some(State::Running) => {}
             None => {
                 if !std::mem::replace(&mut waits, true) {
-                    tell(Notice::Note(format!("`{}` was not started yet: waiting", shown(dir))));
+                    tell(Notice::Note(format!("`{}` has not started yet: waiting", shown(dir))));
                 }
             }
             Some(ended) => return Ok(Followed::Ended(ended)),

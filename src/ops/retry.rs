@@ -77,7 +77,7 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
     let mut experiments = survey.reps.iter().filter_map(|seen| survey.experiment(seen));
     if !program.command_optional() && experiments.any(|experiment| experiment.command.is_none()) {
         return Err(Failure::Usage(
-            "these plans run the experiment of the program that made them: call `retry` of that program".to_owned(),
+            "these plans run the experiment of the program that made them: use that program's `retry`".to_owned(),
         ));
     }
     let picked = pick(options, &survey);
@@ -103,7 +103,7 @@ fn home(plans: &[StoredPlan]) -> Result<(PathBuf, PathBuf), Failure> {
                  only one: retry each by itself"
             )
         } else {
-            format!("plans `{one}` and `{two}` lie in different folders: retry each by itself")
+            format!("plans `{one}` and `{two}` are in different folders: retry them one by one")
         }));
     }
     // As it was written at plan time, where that still leads there: it may go through a symbolic link.
@@ -262,7 +262,7 @@ fn code_note(plan: &StoredPlan, code: &CodeRecord) -> Result<Option<String>, Fai
         return Ok(Some(format!("code: that of plan {}, in {}", plan.name(), place.display())));
     }
     Err(Failure::Environment(format!(
-        "the code copy `{}` of plan `{}` is gone; plan the configuration again, which takes a new copy and leaves out what is \
+        "the code copy `{}` of plan `{}` is gone; plan the configuration again: that makes a new copy, and leaves out what is \
          finished",
         folder.display(),
         plan.folder.display()

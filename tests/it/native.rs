@@ -529,6 +529,6 @@ fn an_iterative_experiment_needs_iterations() {
 #[test]
 fn advice_names_the_program() {
     let scene = sweep("done", "");
-    call(&scene, "show config.yml --run no").run().expect(2).says(["`every-ending list config.yml` names them"]);
-    scene.cw2("show config.yml --run no").expect(2).says(["`cw2 list config.yml` names them"]);
+    call(&scene, "show config.yml --run no").run().expect(2).says(["`every-ending list config.yml` lists them"]);
+    scene.cw2("show config.yml --run no").expect(2).says(["`cw2 list config.yml` lists them"]);
 }

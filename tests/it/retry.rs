@@ -255,7 +255,7 @@ fn several_plans_become_one() {
     assert_eq!(scene.read("out/plans/003/config/001_config.yml"), CONFIG);
     scene.write("config.yml", CONFIG.replace("path: out", "path: other"));
     scene.cw2("run config.yml").expect(1);
-    scene.cluster("retry out other").expect(2).says(["lie in different folders: retry each by itself"]);
+    scene.cluster("retry out other").expect(2).says(["are in different folders: retry them one by one"]);
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn settings_for_other_hosts_only() {
     let text = format!("{GOOD}---\nname: SLURM_node1\npartition: a\n---\nname: SLURM_horeka\npartition: b\n");
     assert_eq!(one(&text, &request()).slurm.options.text("partition"), Some("a"));
     let elsewhere = Request { hostname: "laptop".to_owned(), ..request() };
-    let rendered = "no SLURM document is for this host, `laptop`: there are only `SLURM_node1` and `SLURM_horeka`
+    let rendered = "no SLURM document matches this host, `laptop`: there are only `SLURM_node1` and `SLURM_horeka`
  --> c.yml:6:7
   |
 6 | name: SLURM_node1
