@@ -21,13 +21,13 @@ use std::time::Duration;
 pub(super) struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Jobs (array elements) at a time
+    /// How many jobs (array elements) run at a time
     #[arg(short, long, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
-    /// Run finished repetitions again in their place
+    /// Run finished repetitions again, and replace their results
     #[arg(short, long)]
     overwrite: bool,
-    /// Seconds between a polite signal to a repetition and SIGKILL
+    /// Seconds between asking a repetition to stop and SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, hide_short_help = true, value_parser = seconds)]
     grace: f64,
 }

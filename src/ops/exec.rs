@@ -29,7 +29,7 @@ use std::time::Duration;
 /// What is wanted.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans; those that lie here where none is named.
+    /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,
     /// One of their repetitions.
     pub select: Selection,

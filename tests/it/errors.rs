@@ -493,8 +493,8 @@ fn errors_of_meaning_have_a_place() {
         ("repetitions: 1\nexclude: {b: 1}\nparams: {b: 1}", "`exclude` drops every run of experiment `a`", "5:1"),
         ("repetitions: 200000000", "asks for too much: 200000000 (repetitions) = 200000000 repetitions", "4:1"),
         ("repetitions: 60000000\ngrid: {a: [1, 2]}", "asks for too much: 2 (grid) × 60000000 (repetitions)", "5:1"),
-        ("repetitions: 1\nslurm: {sbatch_args: {array: 1-3}}", "`array` has no place in `sbatch_args`", "5:23"),
-        ("repetitions: 1\nslurm: {slurm_log: 'a\\b'}", "the value of `slurm_log` cannot be handed to Slurm", "5:9"),
+        ("repetitions: 1\nslurm: {sbatch_args: {array: 1-3}}", "`array` cannot be set in `sbatch_args`", "5:23"),
+        ("repetitions: 1\nslurm: {slurm_log: 'a\\b'}", "the value of `slurm_log` cannot be passed to Slurm", "5:9"),
     ] {
         let scene = Scene::with(&format!("name: a\npath: out\ncommand: 'true'\n{lines}\n"));
         scene.cw2("plan config.yml").expect(2).says([message, &format!("--> config.yml:{place}\n")]);
