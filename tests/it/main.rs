@@ -26,6 +26,7 @@ mod native;
 mod plan;
 mod programs;
 mod project;
+mod python;
 mod report;
 mod results;
 mod retry;
