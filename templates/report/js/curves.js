@@ -116,7 +116,7 @@ const curveFigure = () => {
       marks: [
         facets && Plot.frame({ stroke: "var(--line)" }),
         facets && Plot.text(used.map((facet) => ({ facet })), { ...at, text: ({ facet }) => `${curveState.split}=${facets.labels[facet]}`, frameAnchor: "top", dy: -12, fontWeight: 600 }),
-        curveState.band !== "none" && Plot.areaY(points, { ...at, x: "step", y1: (point) => Math.max(point.lo, floor), y2: "hi", z: (point) => point.group.key, fill: (point) => point.group.colour, fillOpacity: (point) => Math.max(0.05, 0.16 * Math.min(1, 4 / lines.length)) * faded(point) }),
+        curveState.band !== "none" && Plot.areaY(points, { ...at, x: "step", y1: (point) => Math.max(point.lo, floor), y2: "hi", z: (point) => point.group.key, fill: (point) => point.group.colour, fillOpacity: (point) => Math.max(0.05, 0.16 * Math.min(1, 7 / lines.length)) * faded(point) }),
         Plot.lineY(points, { ...at, x: "step", y: "mean", z: (point) => point.group.key, stroke: (point) => point.group.colour, strokeWidth: 1.8, strokeOpacity: (point) => faded(point) }),
         points.length === lines.length && Plot.dot(points, { ...at, x: "step", y: "mean", fill: (point) => point.group.colour, r: 4 }),
         focus && Plot.lineY(singles, { ...at, x: "step", y: "mean", z: "rep", stroke: (point) => point.group.colour, strokeWidth: 0.8, strokeOpacity: 0.75 }),
