@@ -4,9 +4,13 @@ use super::child::Ended;
 use super::limits::Cause;
 use crate::printable;
 use crate::run::status::{Exit, Failure, State};
+use std::time::Duration;
 
 /// How much of `err.log` a status keeps: a traceback of a long chain of Python exceptions as a whole.
 pub(super) const TAIL_BYTES: u64 = 16 * 1024;
+
+/// Time for a repetition's `finalize` once the worker was told to stop: Slurm kills 30 s after its SIGTERM by default.
+pub(super) const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
 
 pub(super) const TOLD_TO_STOP: &str = "the worker was told to stop";
 
