@@ -5,7 +5,7 @@
 use super::budget::Budget;
 use super::control::Control;
 use super::devices::Slot;
-use super::{Observer, Options};
+use super::{Observer, Options, WarmHost};
 use crate::api::Factory;
 use crate::experiment::seed;
 use crate::plan::of_repetition;
@@ -25,6 +25,10 @@ pub(super) struct Life<'a> {
     pub budget: &'a Budget<'a>,
     /// Makes what a repetition without `command` runs.
     pub factory: Option<&'a Factory>,
+    /// Warm processes.
+    pub warm: &'a WarmHost,
+    /// Its place in its job.
+    pub index: usize,
 }
 
 impl Life<'_> {

@@ -104,7 +104,7 @@ pub fn size(bytes: u64) -> String {
 pub fn check_place(source: &Path, place: &Path, keep: &[(&'static str, &Path)]) -> Result<(), SnapshotError> {
     if place.starts_with(source) {
         return Err(SnapshotError(format!(
-            "the code snapshot's destination `{}` lies inside its source `{}`: the copy would hold itself; choose a \
+            "the code snapshot's destination `{}` lies inside its source `{}`: the copy would contain itself; choose a \
              destination outside",
             place.display(),
             source.display()
@@ -151,7 +151,7 @@ pub fn check_size<'a>(
     largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let largest = largest.iter().take(NAMED).map(|(name, bytes)| format!("`{}` ({})", name.display(), size(*bytes)));
     Err(SnapshotError(format!(
-        "the code snapshot of `{source}` would have {}, more than {}; the largest: {}; put what is no code into `.cw2ignore`, or \
+        "the code snapshot of `{source}` would have {}, more than {}; the largest: {}; list what is not code in `.cw2ignore`, or \
          plan with `--skipsizecheck`",
         size(bytes),
         size(SIZE_LIMIT),
