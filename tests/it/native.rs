@@ -291,6 +291,20 @@ fn a_second_signal_does_not_wait_for_a_stubborn_experiment() {
 }
 
 #[test]
+fn an_experiment_that_ends_the_process_has_crashed() {
+    let scene = sweep("done, exit, error", "reps_per_job: 3\n");
+    call(&scene, "plan config.yml").run().expect(0);
+    let element = || call(&scene, "worker --plan out/plans/001 --index 0").run().expect(1);
+    element().says(["something in this process called `exit` while repetitions were under way (1)"]);
+    // Last, it keeps nothing else from running, and is crashed in the end.
+    element();
+    assert_eq!(scene.states()["crashed"], 1);
+    element();
+    element().says(["3 workers died while they ran it"]);
+    assert_eq!(scene.states(), counts([("completed", 1), ("crashed", 2)]));
+}
+
+#[test]
 fn a_retry_gets_a_fresh_object() {
     let scene = sweep("flaky", "retries: 2\n");
     call(&scene, "run config.yml").run().expect(0);

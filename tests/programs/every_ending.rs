@@ -146,6 +146,7 @@ impl Experiment for EveryEnding {
                 Ok(())
             }
             "count" => count(cx),
+            "exit" => std::process::exit(0),
             "once" if cx.attempt() < 2 => anyhow::bail!("not yet"),
             "flaky" if cx.attempt() < 3 => anyhow::bail!("not yet"),
             _ => Ok(()),
