@@ -102,6 +102,15 @@ fn parallel_repetitions_do_not_mix_and_a_broken_logger_ends_nothing() {
 }
 
 #[test]
+fn a_logger_that_panics_wherever_it_is_called_ends_nothing() {
+    let scene = sweep("mix", "");
+    let outcome = call(&scene, "run config.yml").env("NAMELESS", "1").run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(scene.state(dir("mix")), "completed");
+    assert!(scene.read(format!("{}/err.log", dir("mix"))).contains("a logger failed as it was dropped"));
+}
+
+#[test]
 fn a_logger_of_the_programs_own_writes_into_the_repetitions_files() {
     let scene = sweep("thread", "");
     let outcome =

@@ -200,6 +200,17 @@ impl Logger for Broken {
     fn process(&mut self, _: &Metrics) -> anyhow::Result<()> {
         panic!("no logger at all")
     }
+
+    fn name(&self) -> String {
+        assert!(std::env::var_os("NAMELESS").is_none(), "no name");
+        "Broken".to_owned()
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        assert!(std::env::var_os("NAMELESS").is_none(), "not even dropped");
+    }
 }
 
 /// Runs every other repetition, and the first of them twice, from its own thread.
