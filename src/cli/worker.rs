@@ -57,9 +57,12 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
     Ok(exit(&tally))
 }
 
-/// The exit code a tally stands for. A crash outweighs an interruption: it needs a look, not only another start.
+/// The exit code a tally stands for. A crash outweighs an interruption: it needs a look, not only another start; so does, before
+/// anything else, a machine without room.
 pub(super) fn exit(tally: &Tally) -> Exit {
-    if tally.any_failed() {
+    if tally.out_of_room() {
+        Exit::Environment
+    } else if tally.any_failed() {
         Exit::Crashed
     } else if tally.unfinished() {
         Exit::Interrupted
@@ -85,6 +88,7 @@ impl Observer for Log {
             End::Busy(why) => log::warn!("left alone: {dir}: {why}"),
             End::Refused(why) => log::error!("refused: {dir}: {why}"),
             End::Stopped => log::debug!("not started: {dir}"),
+            End::NoRoom(why) => log::error!("not started: {dir}: {why}"),
             End::NoTime => log::info!("not started, too little time is left: {dir}"),
         }
     }

@@ -75,7 +75,9 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
     let queue = select::queue(&sources.plans);
     let survey = look(options, sources, &queue, tell)?;
     let mut experiments = survey.reps.iter().filter_map(|seen| survey.experiment(seen));
-    if !program.command_optional() && experiments.any(|experiment| experiment.command.is_none()) {
+    if !program.command_optional()
+        && experiments.any(|experiment| experiment.command.is_none() && experiment.python.is_none())
+    {
         return Err(Failure::Usage(
             "these plans run the experiment of the program that made them: use that program's `retry`".to_owned(),
         ));
