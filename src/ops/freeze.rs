@@ -23,6 +23,7 @@ use std::time::Duration;
 
 /// How a configuration is read.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Reading {
     /// The file.
     pub config: PathBuf,
@@ -167,7 +168,9 @@ fn too_short(config: &Config, reading: &Reading, runs: &Runs) -> Report {
     for (number, experiment) in (0..).zip(&config.experiments) {
         let own = runs.runs.iter().filter(|run| run.record.experiment == number);
         let repetitions = own.map(|run| run.reps.count()).sum();
-        check::time(experiment, repetitions).into_iter().for_each(|diagnostic| report.push(diagnostic));
+        if let Some(diagnostic) = check::time(experiment, repetitions) {
+            report.push(diagnostic);
+        }
     }
     report
 }
