@@ -2,11 +2,11 @@
 
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
+use super::here::hostname;
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::python;
 use super::snapshot::Code;
-use super::work::hostname;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
 use crate::plan::code::SnapshotFlags;

@@ -1,8 +1,9 @@
 //! What repetitions measured, as a table: read from their directories, chosen, reduced. Looks, and changes nothing.
 
 use super::failure::Failure;
+use super::here::shown;
 use super::notice::{self, Notice, Tell};
-use super::select::{Selection, check_experiments, shown};
+use super::select::{Selection, check_experiments};
 use crate::report::human::counted;
 use crate::report::results::choice::{Choice, instead};
 use crate::report::results::pivot::{self, Pivot};
