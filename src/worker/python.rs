@@ -64,6 +64,8 @@ impl<'a> Python<'a> {
         self.owned.clear_report().map_err(|error| error.to_string())?;
         let mut env: Vec<(OsString, OsString)> = variables.pairs();
         env.push(("CW2_REPORT".into(), self.life.rep.dir.join(names::REPORT).into()));
+        let signal = attempt::checkpoint_signal(self.life.experiment());
+        env.push(("CW2_CHECKPOINT_SIGNAL".into(), signal.as_str().into()));
         env.extend(outcome.map(|outcome| ("CW2_OUTCOME".into(), outcome.word().replace(' ', "_").into())));
         let pid = match self.copy(phase, &env, &files)? {
             Some(pid) => pid,
