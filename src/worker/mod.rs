@@ -12,6 +12,7 @@ mod control;
 mod devices;
 mod environment;
 mod execution;
+mod exhausted;
 mod ghosts;
 mod life;
 mod limits;
