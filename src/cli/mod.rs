@@ -224,6 +224,9 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         }
     };
     logger::init(cli.verbosity, matches!(cli.command, Command::Worker(_)));
+    if !matches!(cli.command, Command::Worker(_) | Command::Surrender(_) | Command::Python(_)) {
+        tell_of_the_original();
+    }
     let result = match cli.command {
         Command::Plan(args) => plan::plan(&args, program, cli.verbosity.quiet),
         Command::Worker(args) => worker::worker(&args, program),
@@ -247,6 +250,18 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
             failure.report();
             failure.exit().code()
         }
+    }
+}
+
+/// Warns where Python's original is installed beside this program; nothing else would.
+fn tell_of_the_original() {
+    let program = std::env::current_exe().ok();
+    if let Some(folder) = program.and_then(|program| crate::store::original::beside(&program)) {
+        tell!(
+            "warning: the original package `cw2` is installed beside `clusterwork`, in `{}`: their files are mixed\n\
+             = help: `pip uninstall cw2 clusterwork`, then `pip install clusterwork`",
+            folder.display()
+        );
     }
 }
 
