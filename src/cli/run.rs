@@ -21,13 +21,13 @@ use std::time::Duration;
 pub(super) struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Jobs (array elements) at a time
+    /// How many jobs (array elements) run at a time
     #[arg(short, long, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
-    /// Run finished repetitions again in their place
+    /// Run finished repetitions again, and replace their results
     #[arg(short, long)]
     overwrite: bool,
-    /// Seconds between a polite signal to a repetition and SIGKILL
+    /// Seconds between asking a repetition to stop and SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, hide_short_help = true, value_parser = seconds)]
     grace: f64,
 }
@@ -47,14 +47,19 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
     // What it prints goes to the terminal.
     let hidden = quiet || options.reading.debug;
     let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
-    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), bar)?;
+    let ran = ops::run::run(&options, program, None, &mut |notice| tell(&notice, quiet), bar)?;
+    exit_of(ran, quiet)
+}
+
+/// Tells what became of the repetitions, and what that ends with.
+pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");
         }
         return Ok(Exit::Done);
     };
-    if !quiet || tally.any_failed() {
+    if !quiet || tally.any_failed() || tally.out_of_room() {
         tell!("{}", ops::work::summary(&tally));
     }
     result?;
@@ -62,13 +67,13 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
 }
 
 /// Progress on a terminal; anywhere, the first failure of each kind as it comes.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
     told: Mutex<HashSet<String>>,
 }
 
 impl Bar {
-    fn new(repetitions: u64, quiet: bool) -> Self {
+    pub(super) fn new(repetitions: u64, quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(repetitions), target);
@@ -96,6 +101,7 @@ impl Observer for Bar {
             End::Ran(state, Some(why)) => Some((state.word(), why)),
             End::Busy(why) => Some(("left alone", why)),
             End::Refused(why) => Some(("refused", why)),
+            End::NoRoom(why) => Some(("not started", why)),
         };
         if let Some((how, why)) = told {
             let dir = rep.dir.to_string_lossy();

@@ -36,7 +36,7 @@ pub mod snapshot;
 pub mod submissions;
 pub mod survey;
 
-pub use error::{Result, StoreError};
+pub use error::{Result, StoreError, is_exhausted};
 
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,19 @@ impl crate::config::Source for Files<'_> {
 /// Reads a whole file, such as a person or cw2 writes.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     files::read(path, files::cap::RECORD).map_err(|source| StoreError::new("read", path, source))
+}
+
+/// Reads a whole file of any length, which another program wrote for this one.
+pub fn read_large(path: &Path) -> Result<Vec<u8>> {
+    files::read(path, files::cap::NONE).map_err(|source| StoreError::new("read", path, source))
+}
+
+/// Reads a part of a file.
+pub fn read_range(path: &Path, start: u64, length: usize) -> Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt as _;
+    let mut bytes = vec![0; length];
+    let read = files::open(path).and_then(|file| file.read_exact_at(&mut bytes, start));
+    read.map(|()| bytes).map_err(|source| StoreError::new("read", path, source))
 }
 
 /// The path without symbolic links and dots, where it exists.

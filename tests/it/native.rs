@@ -439,7 +439,7 @@ fn a_scheduler_may_hand_the_jobs_to_slurm() {
 #[test]
 fn keys_of_a_command_are_refused_without_one() {
     let scene = sweep("done", "workdir: /tmp\n");
-    call(&scene, "run config.yml").run().expect(2).says(["`workdir` is of no use without a `command`"]);
+    call(&scene, "run config.yml").run().expect(2).says(["`workdir` has no effect without a `command`"]);
 }
 
 #[test]
@@ -529,6 +529,6 @@ fn an_iterative_experiment_needs_iterations() {
 #[test]
 fn advice_names_the_program() {
     let scene = sweep("done", "");
-    call(&scene, "show config.yml --run no").run().expect(2).says(["`every-ending list config.yml` names them"]);
-    scene.cw2("show config.yml --run no").expect(2).says(["`cw2 list config.yml` names them"]);
+    call(&scene, "show config.yml --run no").run().expect(2).says(["`every-ending list config.yml` lists them"]);
+    scene.cw2("show config.yml --run no").expect(2).says(["`cw2 list config.yml` lists them"]);
 }
