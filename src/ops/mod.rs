@@ -17,6 +17,7 @@ pub mod notice;
 pub mod plan;
 pub mod program;
 pub mod python;
+pub mod report;
 pub mod results;
 pub mod retry;
 pub mod run;
