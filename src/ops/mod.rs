@@ -19,6 +19,7 @@ pub mod plan;
 pub mod program;
 pub mod python;
 pub mod reading;
+pub mod report;
 pub mod results;
 pub mod retry;
 pub mod run;

@@ -12,9 +12,10 @@ use crate::plan::record::PythonRecord;
 use crate::plan::{PlannedRun, layout};
 use crate::run::status::{Found, State};
 use crate::scheduler::{Jobs, Sharing};
+use crate::store;
 use crate::store::plan::{Job, Plan};
 use crate::store::rep;
-use crate::value::Value;
+use crate::value::{Map, Value};
 use crate::worker::{self, Control, End, Observer, Setting, Tally};
 use anyhow::Context as _;
 use std::path::Path;
@@ -33,6 +34,16 @@ pub struct Expanded {
     pub order: Vec<usize>,
     /// What tells whether it is the same when it is planned.
     pub digest: String,
+}
+
+/// What a program wrote of an expanded configuration, with the SLURM document: each repetition of the chosen experiments.
+/// `None` where the file is something else.
+pub fn written(reading: &Reading) -> Option<(Option<Value>, Vec<Map>)> {
+    let text = store::read_large(&reading.config).ok()?;
+    let (slurm, mut repetitions) = config::repetitions(str::from_utf8(&text).ok()?, &super::here::hostname())?;
+    let chosen = |name: &str| reading.experiments.is_empty() || reading.experiments.iter().any(|wanted| wanted == name);
+    repetitions.retain(|map| map.get("name").and_then(Value::as_str).is_some_and(chosen));
+    Some((slurm, repetitions))
 }
 
 /// Reads a configuration for a program.

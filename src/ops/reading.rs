@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// How a configuration is read.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Reading {
     /// The file.
     pub config: PathBuf,

@@ -74,7 +74,9 @@ pub fn results(options: &Options, shape: &Shape, tell: Tell<'_>) -> Result<Table
     match shape {
         Shape::Rows(rows) => {
             let (table, notes) = rows::table(&all, rows).map_err(Failure::Usage)?;
-            notes.into_iter().for_each(|note| tell(Notice::Note(format!("note: {note}"))));
+            for note in notes {
+                tell(Notice::Note(format!("note: {note}")));
+            }
             Ok(table)
         }
         Shape::Pivot(pivot, rows) => pivot::table(&all, pivot, rows).map_err(Failure::Usage),

@@ -37,7 +37,7 @@ pub(super) struct Attempt<'a> {
 }
 
 /// Why a phase did not run.
-enum NotRun {
+pub(super) enum NotRun {
     /// There was no room for its program, which may be otherwise another time.
     NoRoom(String),
     /// It cannot be started as it is.
@@ -45,7 +45,7 @@ enum NotRun {
 }
 
 impl NotRun {
-    fn of(no_room: bool, message: String) -> Self {
+    pub(super) fn of(no_room: bool, message: String) -> Self {
         if no_room { NotRun::NoRoom(message) } else { NotRun::Unfit(message) }
     }
 

@@ -14,6 +14,7 @@ mod devices;
 mod environment;
 mod execution;
 mod exhausted;
+mod exit_guard;
 mod ghosts;
 mod life;
 mod limits;
