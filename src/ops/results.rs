@@ -1,8 +1,9 @@
 //! What repetitions measured, as a table: read from their directories, chosen, reduced. Looks, and changes nothing.
 
 use super::failure::Failure;
+use super::here::shown;
 use super::notice::{self, Notice, Tell};
-use super::select::{Selection, check_experiments, shown};
+use super::select::{Selection, check_experiments};
 use crate::report::human::counted;
 use crate::report::results::choice::{Choice, instead};
 use crate::report::results::pivot::{self, Pivot};
@@ -73,7 +74,9 @@ pub fn results(options: &Options, shape: &Shape, tell: Tell<'_>) -> Result<Table
     match shape {
         Shape::Rows(rows) => {
             let (table, notes) = rows::table(&all, rows).map_err(Failure::Usage)?;
-            notes.into_iter().for_each(|note| tell(Notice::Note(format!("note: {note}"))));
+            for note in notes {
+                tell(Notice::Note(format!("note: {note}")));
+            }
             Ok(table)
         }
         Shape::Pivot(pivot, rows) => pivot::table(&all, pivot, rows).map_err(Failure::Usage),

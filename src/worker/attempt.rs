@@ -2,12 +2,12 @@
 
 use super::calls::{Call, Calls};
 use super::child::{self, Ended};
+use super::context::Life;
 use super::devices::Slot;
 use super::environment::{self, Variables};
-use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::execution::{Execution, FINALIZE_ON_STOP, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::exhausted::{is_exhausted, patiently};
 use super::ghosts;
-use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
 use super::terminal::Terminal;
@@ -24,9 +24,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Time for a repetition's `finalize` once the worker was told to stop: Slurm kills 30 s after its SIGTERM by default.
-pub(super) const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
 
 /// An attempt and what its commands are made of.
 pub(super) struct Attempt<'a> {

@@ -3,13 +3,13 @@
 //! `initialize`, `run` and `finalize` are one process here, as they share an object. How it ended it says by its exit code: any
 //! other one, 0 too, is a process that did not come to its end. A crash leaves a report beside it.
 
-use super::attempt::{self, FINALIZE_ON_STOP, NotRun};
+use super::attempt::{self, NotRun};
 use super::calls::Calls;
 use super::child::{self, Ended};
-use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::context::Life;
+use super::execution::{Execution, FINALIZE_ON_STOP, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::exhausted::{is_exhausted, patiently};
 use super::ghosts;
-use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
 use super::terminal::Terminal;

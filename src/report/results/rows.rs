@@ -138,9 +138,10 @@ impl<'a> Row<'a> {
         codes.sort_unstable();
         codes.dedup();
         let first = group.runs.first().and_then(run);
-        let params = match options.group.is_empty() {
-            true => names.iter().map(|name| first.and_then(|run| params::get(&run.params, name))).collect(),
-            false => group.key.clone(),
+        let params = if options.group.is_empty() {
+            names.iter().map(|name| first.and_then(|run| params::get(&run.params, name))).collect()
+        } else {
+            group.key.clone()
         };
         Row {
             counted: counted.len() as u64,
@@ -190,11 +191,10 @@ fn goal(experiment: &str, all: &Measurements<'_>, options: &Options) -> Option<(
         (Some(place), None, Some(objective)) if all.choices.get(place)?.metric == objective.metric => {
             Some((place, objective.maximize))
         }
-        (Some(_), None, _) => None,
         (None, maximize, Some(objective)) => {
             of(&objective.metric).map(|place| (place, maximize.unwrap_or(objective.maximize)))
         }
-        (None, ..) => None,
+        (Some(_), None, _) | (None, _, None) => None,
     };
     // A best value says itself what is better, and so does `--min` where there is only one.
     known.or_else(|| match (&all.choices.first().filter(|_| sorted.is_none())?.pick, options.maximize) {
