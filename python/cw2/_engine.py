@@ -120,11 +120,13 @@ class _Place(NamedTuple):
 class Expansion:
     """A configuration, expanded: one dict a repetition, in the order of the original."""
 
-    def __init__(self, request: Dict[str, Any], digest: str, slurm: Optional[Config]) -> None:
+    def __init__(self, request: Dict[str, Any], head: Dict[str, Any]) -> None:
         self.configs: List[Config] = []
-        self.slurm = slurm
+        self.slurm: Optional[Config] = _typed.decode(head.get("slurm"))
         self._request = request
-        self._digest = digest
+        self._digest = head.get("digest", "")
+        # Whether it was expanded before, and written.
+        self._written = bool(head.get("written"))
         self._places: List[_Place] = []
         # As it was given out, to be compared with what the program makes of it.
         self._texts: List[str] = []
@@ -205,8 +207,7 @@ def expand(
         "debug_all": debug_all,
         "prefix": prefix or None,
     }
-    slurm = head.get("slurm")
-    expansion = Expansion(request, head.get("digest", ""), None if slurm is None else _typed.decode(slurm))
+    expansion = Expansion(request, head)
     for line in lines:
         expansion._add(json.loads(line))
     return expansion
@@ -301,10 +302,18 @@ class _handed_over:
     """What a program hands over, in a file as long as the engine needs it."""
 
     def __init__(self, expansion: Expansion, configs: List[Config], options: Options, scheduler: bool = False) -> None:
+        if expansion._written:
+            raise EngineError(
+                f"`{expansion._request['config']}` holds single repetitions, as `to_yaml` writes them: it can be loaded; "
+                "to run them, give the configuration that they were made of",
+                code=2,
+            )
+        root = os.path.abspath(options.root or ".")
         handed = {
             **expansion._request,
+            "config": _below(expansion._request["config"], root),
             "overwrite": options.overwrite,
-            "program": {**program(expansion._request), "scheduler": scheduler},
+            "program": {**program(expansion._request, root), "scheduler": scheduler},
             "digest": expansion._digest,
             "changes": _changes(expansion, configs, options.job),
         }
@@ -322,7 +331,7 @@ class _handed_over:
             pass
 
 
-def program(request: Dict[str, Any]) -> Dict[str, Any]:
+def program(request: Dict[str, Any], root: str) -> Dict[str, Any]:
     """What a job calls to run this program: the interpreter with its options and the script, and what that is called with."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
@@ -332,20 +341,20 @@ def program(request: Dict[str, Any]) -> Dict[str, Any]:
         name = spec.name[: -len(".__main__")] if spec.name.endswith(".__main__") else spec.name
         words += ["-m", name]
     elif file is not None:
-        words.append(_relative(sys.argv[0] if os.path.isfile(sys.argv[0]) else file))
+        words.append(_below(sys.argv[0] if os.path.isfile(sys.argv[0]) else file, root))
     else:
         words = []
-    args = [_relative(request["config"])]
+    args = [_below(request["config"], root)]
     args += ["-e", *request["experiments"]] if request["experiments"] else []
     args += ["--debug"] if request["debug"] else []
     args += ["--debugall"] if request["debug_all"] else []
     return {"program": words, "args": args}
 
 
-def _relative(path: str) -> str:
-    """A path below the working directory without it, so that a copy of the code is what runs."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith(os.pardir) else relative
+def _below(path: str, root: str) -> str:
+    """A path below a folder without that, so that a copy of the code is what runs; others as they are from anywhere."""
+    relative = os.path.relpath(path, root)
+    return os.path.abspath(path) if relative.split(os.sep)[0] == os.pardir else relative
 
 
 def _changes(expansion: Expansion, configs: List[Config], job: Optional[int]) -> Dict[str, Any]:

@@ -1,9 +1,9 @@
 //! Taking a plan's arrays, or the elements of chosen repetitions, off the cluster.
 
 use super::failure::Failure;
+use super::here::hostname;
 use super::notice::{Tell, unreadable};
 use super::select::{self, Selection};
-use super::work::hostname;
 use crate::run::cancel::{Choice, Load, choose};
 use crate::slurm::{Client, Cluster as _, Element, ElementState, element_names};
 use crate::store::plan::Plan;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans.
+    /// Plan folders, or results folders, which stand for all their plans.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions; whole arrays where all are meant.
     pub select: Selection,
@@ -43,7 +43,7 @@ pub fn cancel(options: &Options, tell: Tell<'_>) -> Result<Cancelled, Failure> {
     let Sources { plans, unreadable: left_out, .. } = select::plans(&options.sources)?;
     unreadable(&left_out, &[], tell);
     let queue = select::queue(&plans).map_err(|error| {
-        Failure::Environment(format!("nothing was cancelled, because Slurm could not be asked what there is: {error}"))
+        Failure::Environment(format!("nothing was cancelled, because the queue could not be read: {error}"))
     })?;
     let select = &options.select;
     let mut found = Found::default();

@@ -2,9 +2,10 @@
 
 use super::failure::Failure;
 use super::freeze::{self, Reading};
+use super::here::shown;
 use super::notice::{Notice, Tell, unreadable};
 use super::program;
-use super::select::{self, Selection, shown};
+use super::select::{self, Selection};
 use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;
 use crate::store::forgotten::{Entry, Forgotten};

@@ -2,11 +2,11 @@
 
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
+use super::here::hostname;
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::python;
 use super::snapshot::Code;
-use super::work::hostname;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
 use crate::plan::code::SnapshotFlags;
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 /// How a configuration is read.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Reading {
     /// The file.
     pub config: PathBuf,
@@ -167,7 +168,9 @@ fn too_short(config: &Config, reading: &Reading, runs: &Runs) -> Report {
     for (number, experiment) in (0..).zip(&config.experiments) {
         let own = runs.runs.iter().filter(|run| run.record.experiment == number);
         let repetitions = own.map(|run| run.reps.count()).sum();
-        check::time(experiment, repetitions).into_iter().for_each(|diagnostic| report.push(diagnostic));
+        if let Some(diagnostic) = check::time(experiment, repetitions) {
+            report.push(diagnostic);
+        }
     }
     report
 }

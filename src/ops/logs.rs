@@ -1,8 +1,9 @@
 //! The logs of chosen repetitions: which there are, what they hold, what comes while they grow, and why those failed that did.
 
 use super::failure::Failure;
+use super::here::shown;
 use super::notice::{Notice, Tell, unreadable};
-use super::select::{self, Selection, shown};
+use super::select::{self, Selection};
 use crate::plan::layout::rep as names;
 use crate::printable;
 use crate::report::failures::{self, Failed, Group};
@@ -23,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans; those that lie here where none is named.
+    /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions.
     pub select: Selection,
@@ -131,7 +132,7 @@ pub fn follow(
             Found::Unreadable(why) => return Err(Failure::Environment(why)),
         };
         if log.renewed()? {
-            tell(Notice::Note(format!("{name} was written anew")));
+            tell(Notice::Note(format!("{name} was rewritten")));
         }
         if log.copy(out)? > 0 {
             out.flush()?;
@@ -141,7 +142,7 @@ pub fn follow(
             Some(State::Running) => {}
             None => {
                 if !std::mem::replace(&mut waits, true) {
-                    tell(Notice::Note(format!("`{}` was not started yet: waiting", shown(dir))));
+                    tell(Notice::Note(format!("`{}` has not started yet: waiting", shown(dir))));
                 }
             }
             Some(ended) => return Ok(Followed::Ended(ended)),

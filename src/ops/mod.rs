@@ -10,6 +10,7 @@ pub mod exec;
 pub mod failure;
 pub mod forget;
 pub mod freeze;
+pub mod here;
 pub mod list;
 pub mod logs;
 pub mod notice;

@@ -126,6 +126,16 @@ impl HandOver {
     }
 }
 
+/// What a program wrote of an expanded configuration, with the SLURM document: each repetition of the chosen experiments.
+/// `None` where the file is something else.
+pub fn written(reading: &Reading) -> Option<(Option<Value>, Vec<Map>)> {
+    let text = store::read_large(&reading.config).ok()?;
+    let (slurm, mut repetitions) = config::repetitions(str::from_utf8(&text).ok()?, &work::hostname())?;
+    let chosen = |name: &str| reading.experiments.is_empty() || reading.experiments.iter().any(|wanted| wanted == name);
+    repetitions.retain(|map| map.get("name").and_then(Value::as_str).is_some_and(chosen));
+    Some((slurm, repetitions))
+}
+
 /// Reads a configuration for a program.
 ///
 /// # Errors

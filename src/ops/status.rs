@@ -2,7 +2,8 @@
 
 use super::doubt::{in_doubt, local_plans};
 use super::failure::Failure;
-use super::select::{self, Selection, shown};
+use super::here::shown;
+use super::select::{self, Selection};
 use crate::plan::record::RunRecord;
 use crate::report::advice::{self, Requested, Usage};
 use crate::report::failures::{self, Failed};
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans; those that lie here where none is named.
+    /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,
     /// Only these experiments.
     pub experiments: Vec<String>,

@@ -3,12 +3,13 @@
 //! `initialize`, `run` and `finalize` are one process here, as they share an object. How it ended it says by its exit code: any
 //! other one, 0 too, is a process that did not come to its end. A crash leaves a report beside it.
 
-use super::attempt::{self, FINALIZE_ON_STOP};
+use super::attempt::{self, NotRun};
 use super::calls::Calls;
 use super::child::{self, Ended};
-use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::context::Life;
+use super::execution::{Execution, FINALIZE_ON_STOP, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::exhausted::{is_exhausted, patiently};
 use super::ghosts;
-use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
 use super::terminal::Terminal;
@@ -58,12 +59,14 @@ impl<'a> Python<'a> {
     }
 
     /// Runs its process to its end, with all that it started.
-    fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
+    fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
         let (_, variables) = self.calls.surroundings()?;
-        let files = self.files().map_err(|error| error.to_string())?;
+        let files = self.files()?;
         self.owned.clear_report().map_err(|error| error.to_string())?;
         let mut env: Vec<(OsString, OsString)> = variables.pairs();
         env.push(("CW2_REPORT".into(), self.life.rep.dir.join(names::REPORT).into()));
+        let signal = attempt::checkpoint_signal(self.life.experiment());
+        env.push(("CW2_CHECKPOINT_SIGNAL".into(), signal.as_str().into()));
         env.extend(outcome.map(|outcome| ("CW2_OUTCOME".into(), outcome.word().replace(' ', "_").into())));
         let pid = match self.copy(phase, &env, &files)? {
             Some(pid) => pid,
@@ -72,18 +75,20 @@ impl<'a> Python<'a> {
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
         ghosts::end_orphans(&self.life.rep.dir);
-        result.map_err(|error| format!("cannot wait for its process: {error}"))
+        Ok(result.map_err(|error| format!("cannot wait for its process: {error}"))?)
     }
 
     /// Its standard output and error, and its input where it has one: the logs, or the terminal.
-    fn files(&self) -> std::io::Result<Vec<File>> {
+    fn files(&self) -> Result<Vec<File>, NotRun> {
         if !self.life.options.terminal {
-            let (out, err) = self.owned.streams().map_err(std::io::Error::other)?;
+            let streams = patiently(self.life.control, || self.owned.streams(), |error| is_exhausted(error.source()));
+            let (out, err) = streams.map_err(|error| NotRun::of(is_exhausted(error.source()), error.to_string()))?;
             return Ok(vec![out, err]);
         }
         let (out, err, input) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
         let all = [out.as_fd(), err.as_fd(), input.as_fd()];
-        all.into_iter().map(|fd| fd.try_clone_to_owned().map(File::from)).collect()
+        let copies = all.into_iter().map(|fd| fd.try_clone_to_owned().map(File::from));
+        copies.collect::<std::io::Result<_>>().map_err(|error| NotRun::of(is_exhausted(&error), error.to_string()))
     }
 
     /// A copy of a warm process, where there is one.
@@ -105,10 +110,11 @@ impl<'a> Python<'a> {
     }
 
     /// The program, started for this repetition alone.
-    fn start(&self, phase: &str, env: &[(OsString, OsString)], files: Vec<File>) -> Result<Pid, String> {
+    fn start(&self, phase: &str, env: &[(OsString, OsString)], files: Vec<File>) -> Result<Pid, NotRun> {
         let words: Vec<_> = self.calls.launcher()?.into_iter().chain(self.words()).collect();
         let (program, arguments) = words.split_first().filter(|_| !self.record.program.is_empty()).ok_or(
-            "the program has no file that a job could start: it was typed into an interpreter; save it as a file",
+            "the program has no file that a job could start: it was typed into an interpreter; save it as a file"
+                .to_owned(),
         )?;
         let (_, variables) = self.calls.surroundings()?;
         let dir = self.start_dir();
@@ -120,7 +126,8 @@ impl<'a> Python<'a> {
         files.next().map(|input| command.stdin(input));
         command.envs(env.iter().map(|(name, value)| (name, value)));
         command.envs(self.role("rep", phase)?);
-        child::start(&mut command, self.life.control).map_err(|error| attempt::cannot_start(program, &dir, &error))
+        child::start(&mut command, self.life.control)
+            .map_err(|error| NotRun::of(is_exhausted(&error), attempt::cannot_start(program, &dir, &error)))
     }
 
     /// What the program is called with.
@@ -178,11 +185,16 @@ impl<'a> Python<'a> {
     }
 
     /// Turns the end of its process into the outcome.
-    fn judge(&mut self, outcome: &mut Outcome, result: Result<Ended, String>) {
+    fn judge(&mut self, outcome: &mut Outcome, result: Result<Ended, NotRun>) {
         const PHASE: &str = "run";
         let ended = match result {
             Ok(ended) => ended,
-            Err(message) => return outcome.fail(State::Crashed, PHASE, message, String::new()),
+            Err(NotRun::NoRoom(message)) => {
+                outcome.state = State::Interrupted;
+                outcome.not_started = Some(message);
+                return;
+            }
+            Err(NotRun::Unfit(message)) => return outcome.fail(State::Crashed, PHASE, message, String::new()),
         };
         let came_to_its_end = ended.exit == Exit::Code(DONE);
         self.died = matches!(ended.exit, Exit::Signal(_));

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -221,7 +221,7 @@ impl Warm {
         };
         request.start = number;
         let sent = serde_json::to_vec(request).map_err(std::io::Error::other).and_then(|text| {
-            let descriptors: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
+            let descriptors: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
             let rights = [ControlMessage::ScmRights(&descriptors)];
             let sent =
                 sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(&text)], &rights, MsgFlags::MSG_NOSIGNAL, None);
