@@ -22,8 +22,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 #: A repetition that was run to its end, whatever that is, exits with this: anything else, 0 too, came of something else.
 DONE = 97
-#: One that was told to stop, and did.
-STOPPED = 98
+#: One that was told to stop, and did: as a shell tells it of SIGINT.
+STOPPED = 130
 
 #: How long the canary may take.
 _CANARY_SECONDS = 30

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 /// The exit codes of a repetition that came to its end, and of one that stopped when it was told to; `_warm.py` has them too.
 const DONE: i32 = 97;
-const STOPPED: i32 = 98;
+const STOPPED: i32 = 130;
 
 /// An attempt and what its process is made of.
 pub(super) struct Python<'a> {
@@ -199,11 +199,11 @@ impl<'a> Python<'a> {
         let came_to_its_end = ended.exit == Exit::Code(DONE);
         self.died = matches!(ended.exit, Exit::Signal(_));
         outcome.account(&ended);
-        outcome.exit = Some(match ended.exit {
-            Exit::Code(DONE | STOPPED) => Exit::Code(0),
-            other => other,
-        });
         let report = self.owned.take_report();
+        outcome.exit = Some(match (&report, ended.exit) {
+            (_, Exit::Code(DONE)) | (Some(_), Exit::Code(STOPPED)) => Exit::Code(0),
+            (_, other) => other,
+        });
         let surrender = if came_to_its_end { self.owned.surrender() } else { Ok(None) };
         match (ended.cause, surrender) {
             (_, Err(error)) => outcome.fail(State::Crashed, PHASE, error.to_string(), String::new()),
@@ -219,7 +219,9 @@ impl<'a> Python<'a> {
             (Cause::Itself, _) if came_to_its_end => {}
             (Cause::Itself, _) => match (report, ended.exit) {
                 (Some(report), Exit::Code(STOPPED)) => {
-                    outcome.fail(State::Interrupted, &report.phase, report.message, String::new());
+                    let message = Some(report.message).filter(|message| !message.is_empty());
+                    let message = message.unwrap_or_else(|| "it was told to stop".to_owned());
+                    outcome.fail(State::Interrupted, PHASE, message, String::new());
                 }
                 (Some(report), _) => {
                     outcome.fail(State::Crashed, &report.phase, report.message, self.tail());
