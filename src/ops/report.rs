@@ -7,7 +7,8 @@ mod code;
 mod merge;
 
 use super::failure::Failure;
-use super::select::{self, Selection, shown};
+use super::here::shown;
+use super::select::{self, Selection};
 use super::status::usages;
 use crate::report::advice;
 use crate::report::html::found::Found;

@@ -2,7 +2,8 @@
 
 use super::doubt::{in_doubt, local_plans};
 use super::failure::Failure;
-use super::select::{self, Selection, shown};
+use super::here::shown;
+use super::select::{self, Selection};
 use crate::plan::record::RunRecord;
 use crate::report::advice::{self, Requested, Usage};
 use crate::report::failures::{self, Failed};

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::programs::program;
 use crate::project::counts;
 use crate::slurm::{SOON, last_states};
-use crate::support::{Call, Scene, alive, wait_until};
+use crate::support::{Call, Scene, alive, skipped, wait_until};
 use crate::testbed::testbed;
 
 /// Calls the program whose experiment ends as `params.how` says.
@@ -99,6 +99,15 @@ fn parallel_repetitions_do_not_mix_and_a_broken_logger_ends_nothing() {
         assert_eq!(rep.metrics[7].get("iter"), Some(&Value::Int(7)));
         assert!(matches!(rep.metrics[7].get("nan"), Some(Value::Float(nan)) if nan.is_nan()));
     }
+}
+
+#[test]
+fn a_logger_that_panics_wherever_it_is_called_ends_nothing() {
+    let scene = sweep("mix", "");
+    let outcome = call(&scene, "run config.yml").env("NAMELESS", "1").run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(scene.state(dir("mix")), "completed");
+    assert!(scene.read(format!("{}/err.log", dir("mix"))).contains("a logger failed as it was dropped"));
 }
 
 #[test]
@@ -291,6 +300,20 @@ fn a_second_signal_does_not_wait_for_a_stubborn_experiment() {
 }
 
 #[test]
+fn an_experiment_that_ends_the_process_has_crashed() {
+    let scene = sweep("done, exit, error", "reps_per_job: 3\n");
+    call(&scene, "plan config.yml").run().expect(0);
+    let element = || call(&scene, "worker --plan out/plans/001 --index 0").run().expect(1);
+    element().says(["something in this process called `exit` while repetitions were under way (1)"]);
+    // Last, it keeps nothing else from running, and is crashed in the end.
+    element();
+    assert_eq!(scene.states()["crashed"], 1);
+    element();
+    element().says(["3 workers died while they ran it"]);
+    assert_eq!(scene.states(), counts([("completed", 1), ("crashed", 2)]));
+}
+
+#[test]
 fn a_retry_gets_a_fresh_object() {
     let scene = sweep("flaky", "retries: 2\n");
     call(&scene, "run config.yml").run().expect(0);
@@ -357,6 +380,7 @@ fn each_scheduler_shares_as_it_says() {
         assert!(shares.iter().all(|share| share.starts_with(&all)), "{scheduler}: {shares:?}");
     }
     if cpus.len() < 2 {
+        skipped("this machine gives one CPU, and two slots need two");
         return;
     }
     for (scheduler, gpus) in [("cpu-pinned", ["\"GPU-a\", \"7\""; 2]), ("gpu-splitting", ["\"GPU-a\"", "\"7\""])] {

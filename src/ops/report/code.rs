@@ -2,7 +2,7 @@
 
 use super::local;
 use super::merge::Merged;
-use crate::ops::select::shown;
+use crate::ops::here::shown;
 use crate::plan::layout::{plan as plan_names, rep as rep_names};
 use crate::plan::record::GitRecord;
 use crate::report::html::{Config, Version};
@@ -26,9 +26,6 @@ pub fn versions(gathered: &Gathered, survey: Option<&Survey>) -> (Vec<Version>, 
             return versions.len() - 1;
         };
         known.plans.extend(version.plans);
-        if known.untracked.is_empty() {
-            known.untracked = version.untracked;
-        }
         if known.notes.is_empty() {
             known.notes = version.notes;
         }
@@ -71,7 +68,6 @@ fn version(plan: &Plan, record: GitRecord) -> Version {
         dirty: record.dirty,
         cut: diff.as_ref().is_some_and(|(_, cut)| *cut),
         diff: diff.map(|(text, _)| text),
-        untracked: record.untracked,
         notes: record.notes,
         plans: vec![plan.name().to_owned()],
         created: created.map(local),

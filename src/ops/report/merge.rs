@@ -3,7 +3,7 @@
 //! How a repetition stands is the plans' survey's to say, which knows what Slurm says; where no plan tells of it, its own status'.
 
 use super::{Looked, some};
-use crate::ops::select::shown;
+use crate::ops::here::shown;
 use crate::report::html::found::{Rep, series};
 use crate::report::results::params;
 use crate::run::effective_state::{Cluster, EffectiveState, Worker, effective};

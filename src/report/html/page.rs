@@ -175,8 +175,6 @@ pub struct Version {
     pub diff: Option<String>,
     /// Whether that is not all.
     pub cut: bool,
-    /// Files that git did not know.
-    pub untracked: Vec<String>,
     /// What is missing, and why.
     pub notes: Vec<String>,
     /// The plans that were made of it.

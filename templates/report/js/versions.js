@@ -25,7 +25,6 @@ const versionCard = (version) => {
   const title = version.commit ? el("code", {}, version.commit.slice(0, 12)) : "no commit is known";
   const facts = [version.branch && `branch ${version.branch}`, version.dirty === true ? "with uncommitted changes" : version.dirty === false ? "clean" : null, version.plans.length && `${version.plans.length === 1 ? "plan" : "plans"} ${version.plans.join(", ")}`, version.created, plural(version.reps, "repetition")].filter(Boolean);
   return el("article", { class: "card" }, el("h3", {}, title), el("p", { class: "quiet" }, facts.join(" · ")),
-    version.untracked.length > 0 && opened(`${plural(version.untracked.length, "untracked file")}`, () => el("pre", { tabindex: 0 }, version.untracked.join("\n"))),
     version.diff && opened(`the changes (${plural(version.diff.split("\n").length, "line")}${version.cut ? ", cut" : ""})`, () => diffText(version.diff)),
     version.notes.map((note) => el("p", { class: "quiet" }, note)));
 };
