@@ -7,7 +7,7 @@ use super::exhausted::{is_exhausted, patiently};
 use super::native::Native;
 use super::python::Python;
 use super::running_marker::RunningMarker;
-use super::{End, Options, ghosts};
+use super::{End, Options, exit_guard, ghosts};
 use crate::api::Factory;
 use crate::plan::record::{CommandRecord, PythonRecord};
 use crate::run::decide::{Decision, ThisWorker, deaths_allowed, decide};
@@ -143,6 +143,7 @@ impl Life<'_> {
         // A thread that does not end when it is told to keeps the repetition's locks.
         let owned = Arc::new(owned);
         self.observer.started(self.rep);
+        exit_guard::guard();
         let _under_way = ghosts::UnderWay::enter();
         let mut retries = self.experiment().retries;
         let mut started = Instant::now();
