@@ -10,6 +10,7 @@ pub mod exec;
 pub mod failure;
 pub mod forget;
 pub mod freeze;
+pub mod job_ends;
 pub mod list;
 pub mod logs;
 pub mod notice;

@@ -27,6 +27,7 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
         grace,
         allowed: worker::allowed_cpus()?,
         max_slots: None,
+        requeues_left: None,
         terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),

@@ -4,12 +4,13 @@
 //! [`crate::run::effective_state`].
 
 pub mod advice;
-#[allow(dead_code, reason = "the commands that tell it come next")]
 pub mod common_cause;
 pub mod failures;
 pub mod human;
+pub mod next;
 pub mod planned;
 pub mod progress;
+pub mod reps_table;
 pub mod status;
 pub mod status_json;
 pub mod status_table;

@@ -7,6 +7,7 @@ pub mod decide;
 pub mod effective_state;
 pub mod history;
 pub(crate) mod jinja;
+pub mod job_end;
 pub(crate) mod quote;
 pub mod render;
 pub mod share;

@@ -115,16 +115,18 @@ impl Client {
     /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
     /// wait.
     pub fn glance(users: &[u32]) -> Result<Vec<Element>, SlurmError> {
-        let arguments = queue_arguments(users);
-        // Without its configuration squeue waits for a minute. It only reads: left alone, it ends by itself.
-        let (answer, answered) = std::sync::mpsc::channel();
-        std::thread::spawn(move || drop(answer.send(call("squeue", &arguments))));
-        let (out, _) = answered.recv_timeout(GLANCE).map_err(|_| SlurmError::Busy {
-            program: "squeue",
-            message: format!("no answer in {} s", GLANCE.as_secs()),
-        })??;
+        let (out, _) = call_soon("squeue", queue_arguments(users).to_vec())?;
         Ok(elements(&out))
     }
+}
+
+/// Calls a program that only reads, and does not wait long for its answer: without its configuration it tries for a minute. Left
+/// alone, it ends by itself.
+pub(super) fn call_soon(program: &'static str, arguments: Vec<String>) -> Result<(String, String), SlurmError> {
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(answer.send(call(program, &arguments))));
+    let late = |_| SlurmError::Busy { program, message: format!("no answer in {} s", GLANCE.as_secs()) };
+    answered.recv_timeout(GLANCE).map_err(late)?
 }
 
 /// All of the users' jobs in one call: asked for ids it no longer knows, squeue fails as a whole.
