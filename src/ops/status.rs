@@ -77,7 +77,7 @@ pub fn status(options: &Options) -> Result<Report, Failure> {
         })
     });
     let total = total(&experiments, known);
-    let next = next(options, &survey, &ends, &total);
+    let next = next(options, &survey, &ends, &total, unsure);
     Ok(Report {
         now,
         plans: survey.plans.iter().map(|plan| shown(&plan.folder)).collect(),
@@ -294,7 +294,7 @@ fn interrupted(survey: &Survey) -> Vec<(String, u64)> {
 }
 
 /// What to do next.
-fn next(options: &Options, survey: &Survey, ends: &JobEnds, total: &Row) -> Vec<Step> {
+fn next(options: &Options, survey: &Survey, ends: &JobEnds, total: &Row, unsure: bool) -> Vec<Step> {
     let word = |path: &Path| quote::word(&path.to_string_lossy()).unwrap_or_default();
     let mut paths: Vec<String> = options.sources.iter().map(|path| word(path)).collect();
     if paths.is_empty() {
@@ -307,7 +307,8 @@ fn next(options: &Options, survey: &Survey, ends: &JobEnds, total: &Row) -> Vec<
         let names = options.experiments.iter().filter_map(|name| quote::word(name).ok());
         paths = format!("{paths} -e {}", names.collect::<Vec<_>>().join(" "));
     }
-    let submitted = survey.plans.last().filter(|_| !survey.any_begun());
+    let untouched = !survey.any_begun() && total.progress.count(EffectiveState::Pending) == total.progress.total();
+    let submitted = survey.plans.last().filter(|_| untouched);
     let to_submit = submitted.map(|plan| word(Path::new(&shown(&plan.folder))));
     let words = || survey.reps.iter().filter_map(|seen| ends.of(seen)?.word.as_deref());
     let by_limit = |seen: &Seen| {
@@ -319,6 +320,7 @@ fn next(options: &Options, survey: &Survey, ends: &JobEnds, total: &Row) -> Vec<
         me: program::name(),
         paths: &paths,
         to_submit: to_submit.as_deref(),
+        unsure,
         out_of_memory: words().any(|word| word == "OUT_OF_MEMORY"),
         out_of_time: words().any(|word| word == "TIMEOUT") || survey.reps.iter().any(by_limit),
     };

@@ -73,7 +73,9 @@ pub fn render(groups: &[Group]) -> String {
         // A job's log is not below the directory, which need not exist.
         let example = if group.log.starts_with(&group.example) { &group.example } else { &group.log };
         let _ = writeln!(text, "    e.g. {example}");
-        group.common.iter().for_each(|common| drop(writeln!(text, "    {common}")));
+        for common in &group.common {
+            let _ = writeln!(text, "    {common}");
+        }
     }
     if let Some(more) = groups.len().checked_sub(KINDS).filter(|more| *more > 0) {
         let _ = writeln!(text, "and {more} kinds more (`--json` has them all)");

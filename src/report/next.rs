@@ -22,6 +22,8 @@ pub struct Known<'a> {
     pub paths: &'a str,
     /// A plan that was never submitted, where none was.
     pub to_submit: Option<&'a str>,
+    /// Slurm could not be asked what is queued or runs: it may be under way.
+    pub unsure: bool,
     /// Some jobs needed more memory than they had.
     pub out_of_memory: bool,
     /// Some came to their time limit, and will not go on by themselves.
@@ -43,6 +45,7 @@ pub fn steps(progress: &Progress, known: &Known<'_>) -> Vec<Step> {
     let missing = sum(EffectiveState::is_missing);
     match (missing, known.to_submit) {
         (0, _) => {}
+        _ if known.unsure => {}
         (_, Some(plan)) => {
             steps.push(Step { command: format!("{me} submit {plan}"), what: "it was never submitted".to_owned() });
         }

@@ -82,9 +82,9 @@ impl Progress {
     /// Seconds of work that is left of what is under way, and of what was never started; `None` where no finished repetition
     /// tells how long one takes. Where nothing of these is under way, one takes as long as `others`.
     fn work(&self, others: f64) -> Option<f64> {
-        let waits =
-            [EffectiveState::Queued, EffectiveState::Pending].map(|state| self.count(state)).iter().sum::<u64>();
-        if waits + self.count(EffectiveState::Running) == 0 {
+        let under_way = self.count(EffectiveState::Queued) + self.count(EffectiveState::Running);
+        let waits = self.count(EffectiveState::Queued) + self.count(EffectiveState::Pending);
+        if under_way + waits == 0 {
             return Some(0.0);
         }
         let each = match self.finished {

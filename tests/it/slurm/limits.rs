@@ -92,6 +92,8 @@ command: echo {{ rep }} resume=$CW2_RESUME >>ran; [ {{ rep }} = 0 ] || until [ -
     assert_eq!(scene.read("ran"), "0 resume=0\n1 resume=0\n1 resume=1\n");
     let resumed = scene.status(&reps[1]);
     assert_eq!((&resumed["state"], &resumed["attempt"]), (&json!("completed"), &json!(2)));
+    let why = &resumed["earlier"][0]["message"];
+    assert_eq!(why, "the worker was told to stop: its job was preempted");
 }
 
 #[test]
