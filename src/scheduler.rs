@@ -4,8 +4,8 @@
 
 pub use crate::worker::{End, Job, Jobs, Lane, Sharing, Slot, Task};
 
+use crate::worker::Queue;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Enough for what a slot's thread does; an experiment of a Rust program has a thread of its own.
 const STACK: usize = 1 << 20;
@@ -156,17 +156,17 @@ fn run_all(jobs: &Jobs<'_>, sharing: Sharing) -> anyhow::Result<()> {
     failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// Runs a job's repetitions in plan order, each in the next free slot.
+/// Runs a job's repetitions in the order of the [`Queue`], each in the next free slot.
 fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
     if slots.is_empty() {
         return Ok(());
     }
-    let next = AtomicUsize::new(0);
+    let queue = Queue::of(job);
     let work = |slot: &Slot| {
-        // A number is drawn when the slot is free, not before: no other slot waits for this one.
+        // One is drawn when the slot is free, not before: no other slot waits for this one.
         while !job.stopping() {
-            let Some(task) = job.task(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            task.execute(slot);
+            let Some(drawn) = queue.draw() else { break };
+            drawn.task.execute(slot);
         }
     };
     // A pool of its own: work of other pools must not be picked up by a thread that is bound to a slot.

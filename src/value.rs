@@ -10,7 +10,7 @@ mod numbers;
 mod typed;
 
 pub use json::JsonError;
-pub use numbers::{NoRecord, Numbers};
+pub use numbers::{LONGEST_LIST, NoRecord, Numbers};
 pub use typed::TypeError;
 
 use indexmap::IndexMap;

@@ -75,3 +75,28 @@ install_rust() {
         install_packages cargo rustc rustfmt rust-clippy
     fi
 }
+
+# Makes sure of a virtual environment named so with these packages, and sets `venv` to its path. One that has them is used
+# again. `python` says with which interpreter, python3 otherwise.
+ensure_venv() {
+    local name=$1 packages=("${@:2}") fresh key
+    mapfile -t missing < <(missing_packages python3:python3)
+    "${python:-python3}" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+    install_packages "${missing[@]}" || die "these are needed: ${missing[*]}"
+    key=$({
+        "${python:-python3}" -VV
+        printf '%s\n' "${packages[@]}"
+    } | sha256sum | cut -c 1-12)
+    venv=${XDG_CACHE_HOME:-$HOME/.cache}/cw2/$name-$key
+    [[ ! -x $venv/bin/python ]] || return 0
+    say "installing Python packages: ${packages[*]}"
+    mkdir -p "${venv%/*}"
+    # Complete or absent: another one may be looking for it. An environment cannot be moved, so its name says which is which.
+    fresh=$(mktemp -d "$venv.XXXXXX")
+    "${python:-python3}" -m venv "$fresh" && "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check \
+        "${packages[@]}" || {
+        rm -rf "$fresh"
+        die "the Python packages could not be installed: ${packages[*]}"
+    }
+    ln -sfn "$fresh" "$venv"
+}

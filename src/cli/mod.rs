@@ -20,6 +20,7 @@ mod logger;
 mod logs;
 mod plan;
 mod print;
+mod results;
 mod retry;
 mod run;
 mod show;
@@ -81,6 +82,8 @@ enum Command {
     List(list::ListArgs),
     /// Show the resolved configuration of one repetition, and where each value came from
     Show(show::ShowArgs),
+    /// Print what repetitions measured, as a table
+    Results(results::ResultsArgs),
     /// Run one repetition by hand, in the foreground, as its job would
     Exec(exec::ExecArgs),
     /// Plan again what earlier plans left undone: crashed, timed out, interrupted, lost, never started
@@ -109,6 +112,7 @@ impl SelectArgs {
             strict: self.strict,
             debug: self.debug,
             debug_all: self.debugall,
+            original: false,
         }
     }
 }
@@ -222,6 +226,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Logs(args) => logs::logs(&args, cli.verbosity.quiet),
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
+        Command::Results(args) => results::results(&args, cli.verbosity.quiet),
         Command::Exec(args) => exec::exec(&args, program, cli.verbosity.quiet),
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),

@@ -3,6 +3,7 @@
 use super::{ConfigArgs, Exit, SnapshotArgs, print, tell};
 use crate::ops;
 use crate::ops::failure::Failure;
+use crate::ops::freeze::Reading;
 use crate::ops::notice::Notice;
 use crate::ops::program::{self, Program};
 use clap::Args;
@@ -17,13 +18,16 @@ pub(super) struct PlanArgs {
     /// Plan finished repetitions too, and run them again in their place
     #[arg(short, long)]
     overwrite: bool,
+    /// Say where the original cw2 reads the configuration otherwise
+    #[arg(long)]
+    original: bool,
     #[command(flatten)]
     code: SnapshotArgs,
 }
 
 pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
     let options = ops::plan::Options {
-        reading: args.config.reading(),
+        reading: Reading { original: args.original, ..args.config.reading() },
         dry_run: args.dry_run,
         overwrite: args.overwrite,
         code: args.code.wish(),

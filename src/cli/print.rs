@@ -2,6 +2,8 @@
 
 use crate::ops::draft::Frozen;
 use crate::ops::failure::Failure;
+use crate::ops::select::shown;
+use crate::run::quote::word;
 use std::io::Write as _;
 
 /// The scripts' paths; of a dry run, the scripts.
@@ -25,8 +27,14 @@ pub(super) fn scripts(frozen: &Frozen) -> Result<(), Failure> {
 pub(super) fn next(frozen: &Frozen, dry_run: bool, program: &str) {
     if dry_run {
         tell!("dry run: nothing was written");
-    } else if let ([_, _, ..], Some(folder)) = (frozen.scripts.as_slice(), &frozen.folder) {
+        return;
+    }
+    // To be pasted.
+    let Some(folder) = frozen.folder.as_deref().and_then(|folder| word(&shown(folder)).ok()) else { return };
+    match frozen.scripts.as_slice() {
+        [] => {}
+        [_] => tell!("submit it with `{program} submit {folder}`"),
         // `sbatch` takes one script; it would take the others for that one's arguments.
-        tell!("submit each of them on its own, or all with `{program} submit {}`", folder.display());
+        [_, _, ..] => tell!("submit each of them on its own, or all with `{program} submit {folder}`"),
     }
 }

@@ -6,13 +6,15 @@ use crate::ops;
 use crate::ops::failure::Failure;
 use crate::ops::program::Program;
 use crate::ops::run::Ran;
+use crate::report::failures;
 use crate::store::plan::Rep;
 use crate::worker::{End, Observer};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -53,15 +55,16 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         return Ok(Exit::Done);
     };
     if !quiet || tally.any_failed() {
-        tell!("{}", tally.summary());
+        tell!("{}", ops::work::summary(&tally));
     }
     result?;
     Ok(worker::exit(&tally))
 }
 
-/// Progress on a terminal; failures as they come anywhere.
+/// Progress on a terminal; anywhere, the first failure of each kind as it comes.
 struct Bar {
     bar: ProgressBar,
+    told: Mutex<HashSet<String>>,
 }
 
 impl Bar {
@@ -72,7 +75,7 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} (left {eta}) {wide_msg}") {
             bar.set_style(style);
         }
-        Bar { bar }
+        Bar { bar, told: Mutex::default() }
     }
 }
 
@@ -88,15 +91,19 @@ impl Observer for Bar {
     }
 
     fn ended(&self, rep: &Rep, end: &End) {
-        let dir = rep.dir.display();
-        let line = match end {
+        let told = match end {
             End::Ran(_, None) | End::Skipped(..) | End::NoTime | End::Stopped => None,
-            End::Ran(state, Some(why)) => Some(format!("{}: {dir}: {why}", state.word())),
-            End::Busy(why) => Some(format!("left alone: {dir}: {why}")),
-            End::Refused(why) => Some(format!("refused: {dir}: {why}")),
+            End::Ran(state, Some(why)) => Some((state.word(), why)),
+            End::Busy(why) => Some(("left alone", why)),
+            End::Refused(why) => Some(("refused", why)),
         };
-        if let Some(line) = line {
-            self.bar.suspend(|| log::warn!("{line}"));
+        if let Some((how, why)) = told {
+            let dir = rep.dir.to_string_lossy();
+            let kind = format!("{how}: {}", failures::normal(why, &[&dir, &rep.run.record.run]));
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.insert(kind) {
+                self.bar.suspend(|| log::warn!("{how}: {dir}: {why}"));
+            }
         }
         self.bar.inc(1);
     }

@@ -4,6 +4,7 @@
 //! It must not look at any key but the two import keys.
 
 use super::error::{Diagnostic, Report, names, no_experiment};
+use super::keys::{Known, Scope, classify};
 use super::merge::{Documents, Named, merge, merge_all, sort_documents};
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::{decode, start_of};
@@ -60,6 +61,19 @@ impl<'a> Loader<'a> {
         let node = self.over_default(file, experiment.node.clone());
         let chain = vec![Link { file, name: experiment.name.clone() }];
         self.with_parents(node, chain)
+    }
+
+    /// Whether some file has a key that means something to the original alone.
+    pub(super) fn is_of_original(&self) -> bool {
+        let slurm = |node: &Node| node.get("scheduler").is_some();
+        let experiment = |node: &Node| {
+            let internal = |key: &String| classify(key, Scope::Experiment) == Known::Internal;
+            node.as_map().is_some_and(|map| map.keys().any(internal)) || node.get("slurm").is_some_and(slurm)
+        };
+        self.loaded.values().filter_map(|(_, documents)| documents.as_ref()).any(|documents| {
+            documents.slurm.iter().any(|named| slurm(&named.node))
+                || documents.default.iter().chain(&documents.experiments).any(|named| experiment(&named.node))
+        })
     }
 
     /// Whether a file that is not part of the configuration (a template) can be read.

@@ -95,7 +95,7 @@ pub const KEYS: &[Key] = &[
         "retries",
         "whole number, or mapping with `count` and `delay`",
         "0",
-        "automatic retries of a crashed repetition",
+        "automatic retries of a crashed repetition; one more death of its worker (at least 3) makes it a crash",
     ),
     exp("retry_delay", "duration", "0", "how long to wait before a retry"),
     exp("rep_time", "duration > 0", "none", "how long a repetition is expected to take"),

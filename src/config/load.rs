@@ -38,11 +38,11 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
         }
         loader.report = report;
     }
-    let mut report = loader.report;
     // Who only looks has read them when the plan was made.
-    if !request.command_optional {
-        loader.traps.notes().into_iter().for_each(|note| report.push(note));
+    if request.for_slurm && (request.original || loader.is_of_original()) {
+        loader.traps.notes().into_iter().for_each(|note| loader.report.push(note));
     }
+    let mut report = loader.report;
     report.sort();
     if report.has_errors() {
         return Err(report);
@@ -66,8 +66,7 @@ fn check_host(documents: &[Named], found: Option<&Named>, request: &Request, rep
     let (Some(first), None) = (documents.first(), found) else { return };
     let all = names(documents.iter().map(|named| named.name.as_str()));
     let message = format!("no SLURM document is for this host, `{}`: there are only {all}", brief(&request.hostname));
-    // Who only looks at the runs asks nothing of the cluster.
-    let diagnostic = if request.command_optional { Diagnostic::warning(message) } else { Diagnostic::error(message) };
+    let diagnostic = if request.for_slurm { Diagnostic::error(message) } else { Diagnostic::warning(message) };
     let help = "name one of them after this host, or add a document `SLURM` for all others";
     report.push(diagnostic.at(first.name_at).help(help));
 }

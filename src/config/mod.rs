@@ -39,6 +39,7 @@ pub use node::{At, Node};
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};
+use option::Options;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,8 +69,12 @@ pub struct Request {
     pub debug_all: bool,
     /// This machine's name, for `SLURM_<host>`.
     pub hostname: String,
-    /// `command` may be missing (`list`, `show`).
+    /// `command` may be missing: whoever only looks needs none, nor does a program that is the experiment itself.
     pub command_optional: bool,
+    /// Something is to be asked of the cluster, so that its settings must not get lost.
+    pub for_slurm: bool,
+    /// The files were written for the original: say where it reads them otherwise.
+    pub original: bool,
 }
 
 /// A configuration, wholly resolved.
@@ -224,33 +229,12 @@ pub enum Argv {
 #[serde(default)]
 #[expect(clippy::struct_field_names, reason = "`slurm_log` is the key's own name")]
 pub struct Slurm {
-    /// `#SBATCH --partition`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub partition: Option<String>,
-    /// `#SBATCH --job-name`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub job_name: Option<String>,
-    /// `#SBATCH --account`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// `#SBATCH --ntasks`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ntasks: Option<u32>,
-    /// `#SBATCH --cpus-per-task`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpus_per_task: Option<u32>,
-    /// `#SBATCH --mem-per-cpu`, in Slurm's form (a bare number is megabytes).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mem_per_cpu: Option<String>,
-    /// `#SBATCH --time`, in Slurm's form.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
+    /// What is asked of sbatch, by keys of their own and in `sbatch_args`.
+    #[serde(skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
     /// At most this many elements at once: the `%N` of the array.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_parallel_jobs: Option<u32>,
-    /// Further options, in document order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sbatch_args: Vec<(String, SbatchArg)>,
     /// Shell lines before the worker starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines: Vec<String>,
@@ -290,14 +274,4 @@ pub struct Slurm {
     /// Keys that are not cw2's own, for the user's template.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", with = "stored::values")]
     pub extra: BTreeMap<String, Value>,
-}
-
-/// The value of one entry of `sbatch_args`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SbatchArg {
-    /// A bare flag.
-    Flag,
-    /// One `--key=value` line for each.
-    Values(Vec<String>),
 }

@@ -1,9 +1,9 @@
-//! The options of sbatch: the one table of their names, and what a SLURM document asks for by them.
+//! The options of sbatch: the one table of their names, and the one map of what is asked for by them.
 //!
 //! An option has several names: a letter, an older name, any unambiguous beginning. Whoever asks about one asks here, by its
 //! long name. As with sbatch, what is given later wins; and `sbatch_args` over the key of SLURM that stands for the same.
 
-use super::{SbatchArg, Slurm};
+use serde::{Deserialize, Serialize};
 
 /// The short options of sbatch, and its other names of an option. They are written long: a short flag with a value would end
 /// sbatch's reading of options, and with it silently drop all lines below.
@@ -181,44 +181,140 @@ pub fn long_name(key: &str) -> &str {
     }
 }
 
-impl Slurm {
-    /// The name by which `sbatch_args` gives an option.
-    pub fn given_as(&self, option: &str) -> Option<&str> {
-        self.sbatch_args.iter().rev().map(|(key, _)| key.as_str()).find(|key| long_name(key) == option)
-    }
+/// What is asked of sbatch: each option once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Options(Vec<Asked>);
 
-    /// What `sbatch_args` gives for an option, by any of its names. It wins over the key of SLURM, as the later line does.
-    pub fn sbatch_value(&self, option: &str) -> Option<&str> {
-        self.sbatch_args.iter().rev().find_map(|(key, value)| match value {
-            SbatchArg::Values(values) if long_name(key) == option => values.last().map(|value| value.trim()),
-            _ => None,
-        })
-    }
-
-    /// The option by which memory is asked for.
-    pub fn memory_option(&self) -> Option<&'static str> {
-        let given = MEMORY.into_iter().find(|option| self.given_as(option).is_some());
-        given.or_else(|| self.mem_per_cpu.as_ref().map(|_| "mem-per-cpu"))
-    }
-
-    /// `cpus-per-task`, wherever it is given.
-    pub fn effective_cpus_per_task(&self) -> Option<u32> {
-        self.sbatch_value("cpus-per-task").and_then(|text| text.parse().ok()).or(self.cpus_per_task)
-    }
-
-    /// `ntasks`, wherever it is given.
-    pub fn effective_ntasks(&self) -> Option<u32> {
-        self.sbatch_value("ntasks").and_then(|text| text.parse().ok()).or(self.ntasks)
-    }
-
-    /// `time`, wherever it is given.
-    pub fn effective_time(&self) -> Option<&str> {
-        self.sbatch_value("time").or(self.time.as_deref())
-    }
+/// An option that is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Its long name.
+    pub option: String,
+    /// What `sbatch_args` calls it; `None` where a key of SLURM stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
+    /// What is asked.
+    pub value: SbatchArg,
 }
+
+/// The value of an option.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SbatchArg {
+    /// A bare flag.
+    Flag,
+    /// One `--key=value` line for each.
+    Values(Vec<String>),
+}
+
+/// The keys of SLURM that stand for the option of the same name, in the order of their lines in a script.
+pub const KEYS: [&str; 7] = ["job-name", "partition", "account", "ntasks", "cpus-per-task", "mem-per-cpu", "time"];
 
 /// The options that say how much memory a job gets. sbatch takes one of them.
 pub const MEMORY: [&str; 3] = ["mem", "mem-per-cpu", "mem-per-gpu"];
+
+impl Options {
+    /// Asks for an option by the key of SLURM that is called as it.
+    pub fn set_key(&mut self, key: &str, value: impl Into<String>) {
+        self.set(Asked { option: key.to_owned(), written: None, value: SbatchArg::Values(vec![value.into()]) });
+    }
+
+    /// Asks for an option by an entry of `sbatch_args`.
+    pub fn set_arg(&mut self, written: &str, value: SbatchArg) {
+        self.set(Asked { option: long_name(written).to_owned(), written: Some(written.to_owned()), value });
+    }
+
+    /// Asks for an option, whatever was asked by it before.
+    pub fn set(&mut self, asked: Asked) {
+        self.remove(&asked.option);
+        self.0.push(asked);
+    }
+
+    /// Asks for an option no more.
+    pub fn remove(&mut self, option: &str) {
+        self.retain(|asked| asked.option != option);
+    }
+
+    /// Keeps some of them.
+    pub fn retain(&mut self, keep: impl FnMut(&Asked) -> bool) {
+        self.0.retain(keep);
+    }
+
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them, in the order they were asked for.
+    pub fn iter(&self) -> impl Iterator<Item = &Asked> {
+        self.0.iter()
+    }
+
+    /// Those that `sbatch_args` asks for, with their names there.
+    pub fn written(&self) -> impl Iterator<Item = (&str, &Asked)> {
+        self.0.iter().filter_map(|asked| Some((asked.written.as_deref()?, asked)))
+    }
+
+    /// An option, where it is asked for.
+    pub fn get(&self, option: &str) -> Option<&Asked> {
+        self.0.iter().find(|asked| asked.option == option)
+    }
+
+    /// Its value; the last one, where there are several.
+    pub fn text(&self, option: &str) -> Option<&str> {
+        match &self.get(option)?.value {
+            SbatchArg::Values(values) => values.last().map(|value| value.trim()),
+            SbatchArg::Flag => None,
+        }
+    }
+
+    /// Its value, where that is a number.
+    pub fn number(&self, option: &str) -> Option<u32> {
+        self.text(option)?.parse().ok()
+    }
+
+    /// The option by which memory is asked for.
+    pub fn memory(&self) -> Option<&'static str> {
+        MEMORY.into_iter().find(|option| self.get(option).is_some())
+    }
+
+    /// The GPUs of a job, where that can be read: `gres: gpu:4`, `gres: gpu:a100:4,gpu:h100:2`, `gpus: 4`, `gpus-per-task: 1`.
+    pub fn gpus(&self) -> Option<usize> {
+        // `gpu` alone is one of them.
+        let number = |entry: &str| match entry.rsplit(':').next()?.parse::<usize>() {
+            Ok(number) => Some(number),
+            Err(_) => entry.starts_with("gpu").then_some(1),
+        };
+        let sum = |entries: Vec<&str>| entries.into_iter().map(number).sum::<Option<usize>>();
+        let all = |option: &str| sum(self.text(option)?.split(',').collect());
+        let gres = || {
+            let entries = self.text("gres")?.split(',').map(|entry| entry.trim_start_matches("gres/"));
+            let gpus: Vec<_> = entries.filter(|entry| entry.starts_with("gpu")).collect();
+            if gpus.is_empty() { None } else { sum(gpus) }
+        };
+        let tasks = || usize::try_from(self.number("ntasks").unwrap_or(1)).unwrap_or(usize::MAX);
+        let per_task = || Some(all("gpus-per-task")?.saturating_mul(tasks()));
+        gres().or_else(|| all("gpus")).or_else(|| all("gpus-per-node")).or_else(per_task)
+    }
+}
+
+/// What is asked, for tests: `key=value` by a key, `:option=value` or `:option` in `sbatch_args`; several values with a `+`.
+#[cfg(test)]
+pub fn asked(texts: &[&str]) -> Options {
+    let mut options = Options::default();
+    for text in texts {
+        let (name, value) = text.split_once('=').map_or((*text, None), |(name, value)| (name, Some(value)));
+        match (name.strip_prefix(':'), value) {
+            (None, value) => options.set_key(name, value.unwrap_or_default()),
+            (Some(written), None) => options.set_arg(written, SbatchArg::Flag),
+            (Some(written), Some(value)) => {
+                options.set_arg(written, SbatchArg::Values(value.split('+').map(str::to_owned).collect()));
+            }
+        }
+    }
+    options
+}
 
 #[cfg(test)]
 mod tests {
@@ -248,20 +344,11 @@ mod tests {
 
     #[test]
     fn the_last_value_wins_by_whatever_name() {
-        let values = |texts: &[&str]| SbatchArg::Values(texts.iter().map(|text| (*text).to_owned()).collect());
-        let slurm = Slurm {
-            cpus_per_task: Some(1),
-            time: Some("5".to_owned()),
-            sbatch_args: vec![
-                ("c".to_owned(), values(&["2"])),
-                ("cpus-per-ta".to_owned(), values(&["3", "4"])),
-                ("tim".to_owned(), values(&["7"])),
-            ],
-            ..Slurm::default()
-        };
-        assert_eq!(slurm.effective_cpus_per_task(), Some(4));
+        let options = asked(&["cpus-per-task=1", "time=5", ":c=2", ":cpus-per-ta=3+ 4 ", ":tim=7"]);
+        assert_eq!(options.number("cpus-per-task"), Some(4));
         // `tim` begins `time` and `time-min`.
-        assert_eq!(slurm.effective_time(), Some("5"));
-        assert_eq!(slurm.given_as("cpus-per-task"), Some("cpus-per-ta"));
+        assert_eq!(options.text("time"), Some("5"));
+        let written: Vec<_> = options.written().map(|(written, asked)| (written, asked.option.as_str())).collect();
+        assert_eq!(written, [("cpus-per-ta", "cpus-per-task"), ("tim", "tim")]);
     }
 }

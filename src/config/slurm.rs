@@ -6,8 +6,9 @@ use super::error::Diagnostic;
 use super::fields;
 use super::keys::{self, Known, Scope};
 use super::node::{At, Node, NodeKind, brief};
+use super::option::{self, Options, SbatchArg};
 use super::reader::Reader;
-use super::{SbatchArg, Slurm, Template};
+use super::{Slurm, Template};
 use crate::value::Value;
 use std::path::{Path, PathBuf};
 
@@ -18,15 +19,8 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
         unused(reader, strict);
     }
     Slurm {
-        partition: option_text(reader, "partition"),
-        job_name: option_text(reader, "job-name"),
-        account: option_text(reader, "account"),
-        ntasks: count(reader, "ntasks"),
-        cpus_per_task: count(reader, "cpus-per-task"),
-        mem_per_cpu: reader.read("mem-per-cpu", fields::memory),
-        time: reader.read("time", fields::time_limit),
+        options: options(reader),
         num_parallel_jobs: count(reader, "num_parallel_jobs"),
-        sbatch_args: reader.node("sbatch_args").map(|node| sbatch_args(reader, node)).unwrap_or_default(),
         sh_lines: sh_lines(reader),
         venv: line(reader, "venv"),
         slurm_log: path(reader, "slurm_log"),
@@ -52,6 +46,26 @@ fn unused(reader: &mut Reader<'_>, strict: bool) {
         let help = format!("an option of sbatch belongs in `sbatch_args`, as in `sbatch_args: {{{key}: …}}`");
         reader.report.push(diagnostic.at(at).help(help));
     }
+}
+
+/// The one map: the keys that stand for options, and `sbatch_args`, which wins over them.
+fn options(reader: &mut Reader<'_>) -> Options {
+    let mut options = Options::default();
+    for key in option::KEYS {
+        let value = match key {
+            "ntasks" | "cpus-per-task" => count(reader, key).map(|number| number.to_string()),
+            "mem-per-cpu" => reader.read(key, fields::memory),
+            "time" => reader.read(key, fields::time_limit),
+            _ => option_text(reader, key),
+        };
+        if let Some(value) = value {
+            options.set_key(key, value);
+        }
+    }
+    if let Some(node) = reader.node("sbatch_args") {
+        sbatch_args(reader, node, &mut options);
+    }
+    options
 }
 
 fn count(reader: &mut Reader<'_>, key: &str) -> Option<u32> {
@@ -128,14 +142,13 @@ fn sh_lines(reader: &mut Reader<'_>) -> Vec<String> {
     texts.iter().flat_map(|text| text.text.lines().map(str::to_owned)).collect()
 }
 
-fn sbatch_args(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, SbatchArg)> {
+fn sbatch_args(reader: &mut Reader<'_>, node: &Node, options: &mut Options) {
     let NodeKind::Map(map) = &node.kind else {
         let message = format!("`sbatch_args` must be a mapping, found {}", node.describe());
         let diagnostic = Diagnostic::error(message).at(node.at);
         reader.report.push(diagnostic.help("write `option: value`, one a line, as in `gres: gpu:4`"));
-        return Vec::new();
+        return;
     };
-    let mut args = Vec::new();
     for (key, (at, value)) in map {
         if !check_option(reader, key, *at) {
             continue;
@@ -152,9 +165,8 @@ fn sbatch_args(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, SbatchArg)>
                 _ => continue,
             },
         };
-        args.push((key.clone(), arg));
+        options.set_arg(key, arg);
     }
-    args
 }
 
 fn check_option(reader: &mut Reader<'_>, key: &str, at: At) -> bool {

@@ -5,9 +5,9 @@
 use super::error::{Diagnostic, Report};
 use super::keys::{self, Known, Scope};
 use super::node::{At, Node, NodeKind, brief};
-use super::option::{self, long_name};
+use super::option::{self, SbatchArg, long_name};
 use super::reader::Reader;
-use super::{SbatchArg, Slurm, set, slurm};
+use super::{Slurm, set, slurm};
 use std::path::Path;
 
 /// What the command line changes.
@@ -53,10 +53,9 @@ impl SlurmChange {
         }
         let args = map.get("sbatch_args").and_then(|(_, node)| node.as_map());
         // Nothing takes an option back, also where a document would make a flag of it.
+        let given = |written: &String| args.and_then(|args| args.get(written)).is_some_and(|(_, node)| !node.is_null());
         let mut values = values;
-        values
-            .sbatch_args
-            .retain(|(option, _)| args.and_then(|args| args.get(option)).is_some_and(|(_, node)| !node.is_null()));
+        values.options.retain(|asked| asked.written.as_ref().is_none_or(given));
         Ok(SlurmChange {
             keys: map.keys().cloned().collect(),
             args: args.map(|args| args.keys().cloned().collect()),
@@ -73,7 +72,7 @@ impl SlurmChange {
     pub fn with_memory(mut self, memory: Option<&str>) -> Result<Self, Box<Report>> {
         let Some(memory) = memory else { return Ok(self) };
         let read = Self::parse(&[format!("mem-per-cpu={memory}")], &|_| false)?;
-        self.memory = read.values.mem_per_cpu;
+        self.memory = read.values.options.text("mem-per-cpu").map(str::to_owned);
         Ok(self)
     }
 
@@ -89,45 +88,37 @@ impl SlurmChange {
 
     /// Changes a resolved document; an empty value takes back what it says.
     pub fn apply(&self, slurm: &mut Slurm) {
-        let mut new = self.values.clone();
-        let mut keys = self.keys.clone();
-        let as_planned = self.memory.as_deref().map(|memory| (memory, slurm.memory_option()));
-        match as_planned {
-            Some((memory, Some(option))) if option != "mem-per-cpu" => {
-                slurm.sbatch_args.retain(|(given, _)| !option::MEMORY.contains(&long_name(given)));
-                slurm.sbatch_args.push((option.to_owned(), SbatchArg::Values(vec![memory.to_owned()])));
+        let new = &self.values;
+        if let Some(memory) = &self.memory {
+            let option = slurm.options.memory();
+            slurm.options.retain(|asked| !is_memory(&asked.option));
+            match option {
+                Some(option) if option != "mem-per-cpu" => {
+                    slurm.options.set_arg(option, SbatchArg::Values(vec![memory.clone()]));
+                }
+                _ => slurm.options.set_key("mem-per-cpu", memory),
             }
-            Some((memory, _)) => {
-                keys.push("mem-per-cpu".to_owned());
-                new.mem_per_cpu = Some(memory.to_owned());
-            }
-            None => {}
         }
-        // `sbatch_args` would win over the key, as the later line of a script does.
-        let replaces = |option: &str| keys.iter().any(|key| options(key).contains(&option));
-        slurm.sbatch_args.retain(|(given, _)| !replaces(long_name(given)));
-        let given: Vec<_> = self.args.iter().flatten().map(|key| long_name(key)).collect();
-        let memory = |option: &str| option::MEMORY.contains(&option);
-        if given.iter().any(|option| memory(option)) {
-            slurm.mem_per_cpu = None;
-            slurm.sbatch_args.retain(|(key, _)| !memory(long_name(key)));
-        }
-        let keys = &keys;
-        for key in keys {
+        for key in &self.keys {
             match key.as_str() {
-                "partition" => slurm.partition.clone_from(&new.partition),
-                "job-name" => slurm.job_name.clone_from(&new.job_name),
-                "account" => slurm.account.clone_from(&new.account),
-                "ntasks" => slurm.ntasks = new.ntasks,
-                "cpus-per-task" => slurm.cpus_per_task = new.cpus_per_task,
-                "mem-per-cpu" => slurm.mem_per_cpu.clone_from(&new.mem_per_cpu),
-                "time" => slurm.time.clone_from(&new.time),
-                "num_parallel_jobs" => slurm.num_parallel_jobs = new.num_parallel_jobs,
+                key if option::KEYS.contains(&key) => {
+                    slurm
+                        .options
+                        .retain(|asked| asked.option != key && !(key == "mem-per-cpu" && is_memory(&asked.option)));
+                    let asked = new.options.iter().filter(|asked| asked.written.is_none() && asked.option == key);
+                    asked.for_each(|asked| slurm.options.set(asked.clone()));
+                }
                 "sbatch_args" => {
                     let whole = self.args.is_none();
-                    slurm.sbatch_args.retain(|(key, _)| !whole && !given.contains(&long_name(key)));
-                    slurm.sbatch_args.extend(new.sbatch_args.iter().cloned());
+                    let given: Vec<_> = self.args.iter().flatten().map(|key| long_name(key)).collect();
+                    let memory = given.iter().any(|option| is_memory(option));
+                    slurm.options.retain(|asked| {
+                        let gone = given.contains(&asked.option.as_str()) || memory && is_memory(&asked.option);
+                        !(gone || whole && asked.written.is_some())
+                    });
+                    new.options.written().for_each(|(_, asked)| slurm.options.set(asked.clone()));
                 }
+                "num_parallel_jobs" => slurm.num_parallel_jobs = new.num_parallel_jobs,
                 "sh_lines" => slurm.sh_lines.clone_from(&new.sh_lines),
                 "venv" => slurm.venv.clone_from(&new.venv),
                 "slurm_log" => slurm.slurm_log.clone_from(&new.slurm_log),
@@ -142,18 +133,8 @@ impl SlurmChange {
     }
 }
 
-/// The options of sbatch that say what a key says, or the opposite of it.
-fn options(key: &str) -> &'static [&'static str] {
-    match key {
-        "partition" => &["partition"],
-        "job-name" => &["job-name"],
-        "account" => &["account"],
-        "ntasks" => &["ntasks"],
-        "cpus-per-task" => &["cpus-per-task"],
-        "mem-per-cpu" => &option::MEMORY,
-        "time" => &["time"],
-        _ => &[],
-    }
+fn is_memory(option: &str) -> bool {
+    option::MEMORY.contains(&option)
 }
 
 /// What a change may name: the keys that say what is asked of the cluster.
@@ -190,76 +171,65 @@ mod tests {
         SlurmChange::parse(&assignments, &|_| false).map_err(|report| report.to_string())
     }
 
+    fn slurm_of(texts: &[&str]) -> Slurm {
+        Slurm { options: option::asked(texts), ..Slurm::default() }
+    }
+
+    fn texts_of(slurm: &Slurm) -> Vec<String> {
+        let text = |asked: &option::Asked| {
+            let name = asked.written.as_ref().map_or(asked.option.clone(), |written| format!(":{written}"));
+            match &asked.value {
+                SbatchArg::Flag => name,
+                SbatchArg::Values(values) => format!("{name}={}", values.join("+")),
+            }
+        };
+        slurm.options.iter().map(text).collect()
+    }
+
     #[test]
     fn only_what_is_named_changes() {
-        let values = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
-        let mut slurm = Slurm {
-            partition: Some("cpu".to_owned()),
-            time: Some("10".to_owned()),
-            account: Some("a".to_owned()),
-            sbatch_args: vec![("gres".to_owned(), values("gpu:1")), ("qos".to_owned(), values("low"))],
-            ..Slurm::default()
-        };
+        let mut slurm = slurm_of(&["partition=cpu", "time=10", "account=a", ":gres=gpu:1", ":qos=low"]);
         let change =
             ["time=1:30:00", "mem-per-cpu=4G", "account=", "sbatch_args.gres=gpu:2", "sbatch_args.exclusive=true"];
         parse(&change).unwrap().apply(&mut slurm);
-        let expected = Slurm {
-            partition: Some("cpu".to_owned()),
-            time: Some("1:30:00".to_owned()),
-            mem_per_cpu: Some("4G".to_owned()),
-            sbatch_args: vec![
-                ("qos".to_owned(), values("low")),
-                ("gres".to_owned(), values("gpu:2")),
-                ("exclusive".to_owned(), SbatchArg::Flag),
-            ],
-            ..Slurm::default()
-        };
-        assert_eq!(slurm, expected);
+        let expected = ["partition=cpu", ":qos=low", "time=1:30:00", "mem-per-cpu=4G", ":gres=gpu:2", ":exclusive"];
+        assert_eq!(texts_of(&slurm), expected);
         parse(&["sbatch_args.gres=false", "sbatch_args.exclusive=false"]).unwrap().apply(&mut slurm);
-        assert_eq!(slurm.sbatch_args, [("qos".to_owned(), values("low"))]);
+        assert_eq!(texts_of(&slurm), ["partition=cpu", ":qos=low", "time=1:30:00", "mem-per-cpu=4G"]);
         parse(&["sbatch_args="]).unwrap().apply(&mut slurm);
-        assert_eq!(slurm.sbatch_args, []);
+        assert_eq!(texts_of(&slurm), ["partition=cpu", "time=1:30:00", "mem-per-cpu=4G"]);
     }
 
     #[test]
     fn a_key_takes_the_place_of_its_option() {
-        let values = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
-        let args = [("t", "10"), ("time", "11"), ("mem", "1G"), ("c", "2"), ("qos", "low")];
-        let mut slurm = Slurm {
-            sbatch_args: args.map(|(key, value)| (key.to_owned(), values(value))).to_vec(),
-            ..Slurm::default()
-        };
+        let mut slurm = slurm_of(&[":t=10", ":time=11", ":mem=1G", ":c=2", ":qos=low"]);
         parse(&["time=20", "mem-per-cpu=8G"]).unwrap().apply(&mut slurm);
-        assert_eq!(slurm.sbatch_args, [("c".to_owned(), values("2")), ("qos".to_owned(), values("low"))]);
+        assert_eq!(texts_of(&slurm), [":c=2", ":qos=low", "time=0:20:00", "mem-per-cpu=8G"]);
         parse(&["cpus-per-task=4", "sbatch_args.c=5"]).unwrap().apply(&mut slurm);
-        assert_eq!(slurm.sbatch_args, [("qos".to_owned(), values("low")), ("c".to_owned(), values("5"))]);
-        slurm.sbatch_args = vec![("mem-per-c".to_owned(), values("1G")), ("time-min".to_owned(), values("1"))];
+        assert_eq!(texts_of(&slurm), [":qos=low", "time=0:20:00", "mem-per-cpu=8G", ":c=5"]);
+        let mut slurm = slurm_of(&[":mem-per-c=1G", ":time-min=1"]);
         parse(&["time=5", "mem-per-cpu=2G"]).unwrap().apply(&mut slurm);
-        assert_eq!(slurm.sbatch_args, [("time-min".to_owned(), values("1"))]);
+        assert_eq!(texts_of(&slurm), [":time-min=1", "time=0:05:00", "mem-per-cpu=2G"]);
         parse(&["sbatch_args.time-min="]).unwrap().apply(&mut slurm);
-        assert_eq!(slurm.sbatch_args, []);
+        assert_eq!(texts_of(&slurm), ["time=0:05:00", "mem-per-cpu=2G"]);
     }
 
     #[test]
     fn memory_is_asked_for_as_the_document_does() {
-        let values = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
         let change = || parse(&[]).unwrap().with_memory(Some("300M")).unwrap();
         assert!(!change().is_empty() && parse(&[]).unwrap().with_memory(Some("much")).is_err());
-        for key in ["mem", "mem-per-gpu", "mem-per-g"] {
-            let args = vec![(key.to_owned(), values("1G"))];
-            let mut slurm = Slurm { sbatch_args: args, ..Slurm::default() };
+        for (given, expected) in [("mem", "mem"), ("mem-per-gpu", "mem-per-gpu"), ("mem-per-g", "mem-per-gpu")] {
+            let mut slurm = slurm_of(&[&format!(":{given}=1G")]);
             change().apply(&mut slurm);
-            let expected = if key == "mem" { "mem" } else { "mem-per-gpu" };
-            assert_eq!(slurm.sbatch_args, [(expected.to_owned(), values("300M"))]);
-            assert_eq!(slurm.mem_per_cpu, None);
+            assert_eq!(texts_of(&slurm), [format!(":{expected}=300M")]);
             parse(&["sbatch_args.mem-per-cpu=4G"]).unwrap().apply(&mut slurm);
-            assert_eq!(slurm.sbatch_args, [("mem-per-cpu".to_owned(), values("4G"))]);
+            assert_eq!(texts_of(&slurm), [":mem-per-cpu=4G"]);
             change().apply(&mut slurm);
-            assert_eq!((slurm.sbatch_args, slurm.mem_per_cpu.as_deref()), (vec![], Some("300M")));
+            assert_eq!(texts_of(&slurm), ["mem-per-cpu=300M"]);
         }
-        let mut slurm = Slurm { mem_per_cpu: Some("1G".to_owned()), ..Slurm::default() };
+        let mut slurm = slurm_of(&["mem-per-cpu=1G"]);
         parse(&["sbatch_args.mem=2G"]).unwrap().apply(&mut slurm);
-        assert_eq!((slurm.sbatch_args, slurm.mem_per_cpu), (vec![("mem".to_owned(), values("2G"))], None));
+        assert_eq!(texts_of(&slurm), [":mem=2G"]);
     }
 
     #[test]
@@ -288,8 +258,10 @@ mod tests {
 
         #[test]
         fn a_document_survives_the_disk(time in ".{0,9}", number in any::<i128>(), arg in ".{0,9}") {
-            let mut slurm = Slurm { time: Some(time), grace: Some(1.5), ..Slurm::default() };
-            slurm.sbatch_args = vec![(arg.clone(), SbatchArg::Flag), (arg.clone(), SbatchArg::Values(vec![arg.clone()]))];
+            let mut slurm = Slurm { grace: Some(1.5), ..Slurm::default() };
+            slurm.options.set_key("time", time);
+            slurm.options.set_arg("exclusive", SbatchArg::Flag);
+            slurm.options.set_arg(&arg, SbatchArg::Values(vec![arg.clone()]));
             slurm.extra.insert(arg, crate::value::Value::Int(number));
             let json = serde_json::to_string(&slurm).unwrap();
             prop_assert_eq!(serde_json::from_str::<Slurm>(&json).unwrap(), slurm);

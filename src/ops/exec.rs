@@ -257,7 +257,7 @@ fn limit_cpus(here: &mut worker::Options, record: &ExperimentRecord) {
 
 /// The CPUs that a job asks for.
 fn cpus(slurm: &crate::config::Slurm) -> Option<u32> {
-    let (tasks, each) = (slurm.effective_ntasks(), slurm.effective_cpus_per_task());
+    let (tasks, each) = (slurm.options.number("ntasks"), slurm.options.number("cpus-per-task"));
     (tasks.is_some() || each.is_some()).then(|| tasks.unwrap_or(1).saturating_mul(each.unwrap_or(1)))
 }
 

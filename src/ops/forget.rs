@@ -113,7 +113,7 @@ pub fn forget(options: &Options, tell: Tell<'_>) -> Result<Outcome, Failure> {
 
 /// How many repetitions each run of a configuration has.
 fn configured(reading: &Reading, tell: Tell<'_>) -> Result<HashMap<(String, String), u32>, Failure> {
-    let config = freeze::load(reading, true, tell)?;
+    let config = freeze::load(reading, freeze::Purpose::LOOK, tell)?;
     let runs = freeze::resolve(&config, reading, &freeze::working_directory()?, |_| Ok(()))?.runs;
     let of = |run: &crate::plan::PlannedRun| {
         let experiment = config.experiments.get(run.record.experiment as usize)?;

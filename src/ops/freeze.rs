@@ -12,11 +12,12 @@ use crate::plan::code::SnapshotFlags;
 use crate::plan::runs::{self, Resolved, Runs};
 use crate::plan::template::Template;
 use crate::plan::{Plan, PlannedRun, Reps, check, layout};
-use crate::slurm::{Client, Cluster as _};
+use crate::slurm::Client;
 use crate::store::{self, Files, finished};
 use crate::value::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How a configuration is read.
 #[derive(Debug, Clone, Default)]
@@ -33,13 +34,29 @@ pub struct Reading {
     pub debug: bool,
     /// The same, of every run.
     pub debug_all: bool,
+    /// The configuration was written for the original cw2: tell where that one reads it otherwise.
+    pub original: bool,
+}
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose {
+    /// `command` may be missing.
+    pub command_optional: bool,
+    /// Something is to be asked of the cluster.
+    pub for_slurm: bool,
+}
+
+impl Purpose {
+    /// To look at its runs.
+    pub const LOOK: Purpose = Purpose { command_optional: true, for_slurm: false };
 }
 
 /// Reads and resolves a configuration.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn load(reading: &Reading, command_optional: bool, tell: Tell<'_>) -> Result<Config, Failure> {
+pub fn load(reading: &Reading, purpose: Purpose, tell: Tell<'_>) -> Result<Config, Failure> {
     let request = config::Request {
         experiments: reading.experiments.clone(),
         set: reading.set.clone(),
@@ -47,7 +64,9 @@ pub fn load(reading: &Reading, command_optional: bool, tell: Tell<'_>) -> Result
         debug: reading.debug,
         debug_all: reading.debug_all,
         hostname: hostname(),
-        command_optional,
+        command_optional: purpose.command_optional,
+        for_slurm: purpose.for_slurm,
+        original: reading.original,
     };
     let (config, report) = config::load(&Files { main: &reading.config }, &reading.config, &request)
         .map_err(|report| Failure::Config(Box::new(report)))?;
@@ -91,7 +110,9 @@ pub fn prepare(
     code: Option<SnapshotFlags>,
     tell: Tell<'_>,
 ) -> Result<Prepared, Failure> {
-    let config = load(reading, program.command_optional(), tell)?;
+    // `run` alone takes no snapshot: its jobs are no array's elements.
+    let for_slurm = code.is_some();
+    let config = load(reading, Purpose { command_optional: program.command_optional(), for_slurm }, tell)?;
     let root = working_directory()?;
     let mut report = report_for(&config, reading);
     config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
@@ -107,8 +128,9 @@ pub fn prepare(
         check_params.iter().try_for_each(|check_params| check::params(run, |params| check_params(params)))
     })?;
     let path = config.experiments.first().map_or("", |experiment| experiment.path.as_str());
-    // `run` alone takes no snapshot: its jobs are no array's elements.
-    let for_slurm = code.is_some();
+    if for_slurm {
+        tell(Notice::Config(&too_short(&config, reading, &runs)));
+    }
     let draft = Draft {
         plans: layout::plans(&root.join(path)),
         config: reading.config.to_string_lossy().into_owned(),
@@ -122,6 +144,17 @@ pub fn prepare(
         root,
     };
     Ok(Prepared { config, draft, runs, for_slurm })
+}
+
+/// Warnings of jobs that do not end in time.
+fn too_short(config: &Config, reading: &Reading, runs: &Runs) -> Report {
+    let mut report = report_for(config, reading);
+    for (number, experiment) in (0..).zip(&config.experiments) {
+        let own = runs.runs.iter().filter(|run| run.record.experiment == number);
+        let repetitions = own.map(|run| run.reps.count()).sum();
+        check::time(experiment, repetitions).into_iter().for_each(|diagnostic| report.push(diagnostic));
+    }
+    report
 }
 
 /// Every run of a configuration, which `check` looks at.
@@ -194,19 +227,18 @@ fn differs(runs: &[PlannedRun], run: usize, dir: &str, stored: Option<&Value>) -
     text
 }
 
-/// The cluster's own limit, asked only where so many jobs, for which the configuration does not say one, could exceed it.
+/// The cluster's own limit, asked where more than one job is planned and the configuration does not say it. Nobody waits long
+/// for a cluster that does not answer, least of all where hardly any cluster's limit would matter.
 pub fn array_size_for(jobs: u64) -> u32 {
-    if jobs <= SHORT {
+    if jobs <= 1 {
         return MAX_ARRAY_SIZE;
     }
-    Client.max_array_size().unwrap_or_else(|error| {
+    let patience = Duration::from_secs(if jobs <= 90 { 2 } else { 20 });
+    Client::max_array_size(patience).unwrap_or_else(|error| {
         log::debug!("MaxArraySize is taken to be {MAX_ARRAY_SIZE}: {error}");
         MAX_ARRAY_SIZE
     })
 }
-
-/// No cluster's arrays are shorter than this.
-const SHORT: u64 = 90;
 
 /// Every file that was read, under a name of its own: imports from several folders may have the same.
 fn sources(config: &Config) -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
 //! The repetitions of a configuration, or of a plan.
 
 use super::failure::Failure;
-use super::freeze::{self, Reading};
+use super::freeze::{self, Purpose, Reading};
 use super::notice::Tell;
 use super::select::check_experiments;
 use crate::plan::build::build;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// What is wrong with the configuration, or keeps the plan from being read.
 pub fn list(reading: &Reading, tell: Tell<'_>) -> Result<Plan, Failure> {
     if !reading.config.is_dir() {
-        let config = freeze::load(reading, true, tell)?;
+        let config = freeze::load(reading, Purpose::LOOK, tell)?;
         let runs = freeze::resolve(&config, reading, &freeze::working_directory()?, |_| Ok(()))?;
         return Ok(build(&config.experiments, runs, &[], &[], |_| u32::MAX));
     }

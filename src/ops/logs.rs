@@ -9,6 +9,7 @@ use crate::plan::layout::rep as names;
 use crate::printable;
 use crate::report::failures::{self, Group};
 use crate::run::effective_state::EffectiveState;
+use crate::run::failure::last_lines;
 use crate::run::status::{Found, State};
 use crate::store::log::{self, Log};
 use crate::store::rep;
@@ -188,7 +189,7 @@ pub fn failed(options: &Options, lines: usize, tell: Tell<'_>) -> Result<Vec<Gro
             (EffectiveState::JobFailed, Some(end), _) => failures::job_reason(end, lines),
             (EffectiveState::Lost, ..) => failures::reason(seen.effective, seen.status.as_deref(), end),
             (_, _, Some(error)) => {
-                let last = failures::last_lines(&error.stderr_tail, lines);
+                let last = last_lines(&error.stderr_tail, lines);
                 let gap = if last.is_empty() { "" } else { "\n" };
                 format!("{}{gap}{last}", printable::line(&error.message))
             }

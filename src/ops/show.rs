@@ -1,7 +1,7 @@
 //! The resolved configuration of one repetition, and where each value came from.
 
 use super::failure::Failure;
-use super::freeze::{self, Reading};
+use super::freeze::{self, Purpose, Reading};
 use super::notice::{Notice, Tell};
 use super::program;
 use crate::config::{At, Experiment, Node, Report};
@@ -41,7 +41,7 @@ pub struct Shown {
 /// # Errors
 /// What is wrong with the configuration, or that it has no such repetition.
 pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
-    let config = freeze::load(&options.reading, true, tell)?;
+    let config = freeze::load(&options.reading, Purpose::LOOK, tell)?;
     let runs = freeze::resolve(&config, &options.reading, &freeze::working_directory()?, |_| Ok(()))?.runs;
     let wanted = |(line, run): &(usize, &PlannedRun)| match &options.run {
         None => true,
@@ -92,8 +92,8 @@ fn rendered(record: &ExperimentRecord, run: &RunRecord, params: &Value, rep: u32
     let Some(command) = &record.command else { return Ok(Map::new()) };
     let dir = layout::rep_dir(&root.join(&run.dir), rep);
     let config_file = dir.join(layout::rep::CONFIG_YAML);
-    let tasks = record.slurm.effective_ntasks().unwrap_or(1);
-    let cpus = record.slurm.effective_cpus_per_task().unwrap_or(1).saturating_mul(tasks);
+    let tasks = record.slurm.options.number("ntasks").unwrap_or(1);
+    let cpus = record.slurm.options.number("cpus-per-task").unwrap_or(1).saturating_mul(tasks);
     let names = Names {
         experiment: &record.name,
         run: &run.run,

@@ -234,7 +234,7 @@ fn submit_one(
 
 /// The comment that the configuration gives an array's jobs.
 fn comment(slurm: &Slurm) -> Option<String> {
-    slurm.sbatch_value("comment").map(str::to_owned)
+    slurm.options.text("comment").map(str::to_owned)
 }
 
 /// What Slurm refuses must not have taken the place of anything: asks about the first script before there is a plan.

@@ -1,10 +1,14 @@
 //! What whoever runs repetitions in this process needs first: `run` and `worker`.
 
 use super::failure::Failure;
-use crate::run::status::SlurmIds;
+use super::select::shown;
+use crate::plan::layout::rep as names;
+use crate::report::failures::{self, Failed};
+use crate::run::effective_state::EffectiveState;
+use crate::run::status::{SlurmIds, State};
 use crate::store::plan::Plan;
 use crate::store::plans;
-use crate::worker::{self, Control, Options, TimeLimit, Tool};
+use crate::worker::{self, Control, Options, Tally, TimeLimit, Tool};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +23,19 @@ pub fn begin(plan: &Plan) {
 pub fn start() -> Result<Control, Failure> {
     worker::adopt_orphans();
     Control::listen().map_err(|error| Failure::Environment(format!("cannot listen to signals: {error}")))
+}
+
+/// How repetitions ended: a line of counts, and what those that failed have to say, like ones together.
+pub fn summary(tally: &Tally) -> String {
+    let failed = tally.failed().iter().map(|failed| Failed {
+        effective: if failed.state == State::TimedOut { EffectiveState::TimedOut } else { EffectiveState::Crashed },
+        text: failed.why.clone(),
+        dir: shown(&failed.dir),
+        run: failed.run.clone(),
+        log: shown(&failed.dir.join(names::ERR)),
+    });
+    let groups = failures::render(&failures::group(failed));
+    [tally.summary().as_str(), groups.trim_end()].join("\n").trim_end().to_owned()
 }
 
 /// What holds for every job here.

@@ -64,7 +64,7 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
     let (mut tally, result) = program.schedule(Jobs::in_turn(setting, number..number + 1));
     // Also where the worker was told to stop before the job was given out.
     tally.total = repetitions;
-    log::info!("{}", tally.summary());
+    log::info!("{}", work::summary(&tally));
     if let (Ok(()), Some(ids)) = (&result, &here.slurm)
         && tally.unfinished()
         && (control.stopped_by_time_limit() || (tally.out_of_time() && !control.stopping()))

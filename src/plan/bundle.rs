@@ -101,7 +101,7 @@ mod tests {
 
     fn named(name: &str, partition: &str) -> ExperimentRecord {
         let mut e = experiment(name, "{}", vec![]);
-        e.slurm.partition = Some(partition.to_owned());
+        e.slurm.options.set_key("partition", partition);
         crate::plan::settings::record(&e)
     }
 

@@ -45,6 +45,33 @@ pub fn iterations(experiment: &Experiment) -> Option<Diagnostic> {
     Some(diagnostic.help("write how many iterations this program's experiment has, as in `iterations: 100`"))
 }
 
+/// Whether a job ends within its time limit, as far as the configuration says how long a repetition takes. `repetitions` are all
+/// of the experiment. Nothing is wrong where jobs requeue themselves: what is left goes on then.
+pub fn time(experiment: &Experiment, repetitions: u64) -> Option<Diagnostic> {
+    let (each, limit) = (experiment.rep_time?, limit::seconds(&experiment.slurm)?);
+    let bundle = repetitions.min(experiment.reps_per_job.into());
+    let rounds = bundle.div_ceil(u64::from(experiment.reps_in_parallel.max(1)));
+    #[expect(clippy::cast_precision_loss, reason = "a job's repetitions are far fewer than 2^52")]
+    let needed = rounds as f64 * each;
+    if needed <= limit || limit::requeues(&experiment.slurm) > 0 {
+        return None;
+    }
+    let (takes, lower) = match rounds {
+        1 => (format!("a repetition takes {each} s (`rep_time`)"), ""),
+        _ => (
+            format!("a job runs its repetitions in {rounds} rounds of {each} s (`rep_time`)"),
+            ", lower `reps_per_job`",
+        ),
+    };
+    let message = format!(
+        "experiment `{}`: {takes}, but its time limit is {limit} s (`time`): what has not ended by then stays undone",
+        experiment.name
+    );
+    let at = experiment.origin.key_at("rep_time").unwrap_or_default();
+    let help = format!("raise `time`{lower}, or let jobs requeue themselves: `requeue: true`");
+    Some(Diagnostic::warning(message).at(at).help(help))
+}
+
 /// What no script can hold.
 fn unfit(experiment: &Experiment) -> impl Iterator<Item = Diagnostic> {
     sbatch::unfit(&experiment.slurm).into_iter().map(|(path, error)| {
@@ -214,11 +241,11 @@ fn shares(experiment: &Experiment) -> Vec<Diagnostic> {
 
 impl Demand<'_> {
     fn cpus_per_task(&self) -> Option<u32> {
-        self.slurm.effective_cpus_per_task()
+        self.slurm.options.number("cpus-per-task")
     }
 
     fn ntasks(&self) -> u32 {
-        self.slurm.effective_ntasks().unwrap_or(1)
+        self.slurm.options.number("ntasks").unwrap_or(1)
     }
 
     /// The CPUs an element gets: `ntasks` × `cpus-per-task`; `None` where the configuration leaves it to the cluster.
@@ -264,7 +291,7 @@ impl Demand<'_> {
     fn gpus(&self) -> Option<Problem> {
         let per_rep = self.gpus_per_rep?;
         let slots = self.slots as usize;
-        let requested = requested_gpus(self.slurm, self.ntasks());
+        let requested = self.slurm.options.gpus();
         let fits = match share::fit(requested.unwrap_or(0), per_rep) {
             Ok(fits) => fits,
             Err(why) => return Some((why, "e.g. 1, 2, 0.5 or 0.25".to_owned())),
@@ -282,25 +309,6 @@ impl Demand<'_> {
             )
         })
     }
-}
-
-/// The GPUs of a job, where `sbatch_args` says so in a way that can be read: `gres: gpu:4`, `gres: gpu:a100:4,gpu:h100:2`,
-/// `gpus: 4`, `gpus-per-task: 1`.
-fn requested_gpus(slurm: &Slurm, ntasks: u32) -> Option<usize> {
-    // `gpu` alone is one of them.
-    let number = |entry: &str| match entry.rsplit(':').next()?.parse::<usize>() {
-        Ok(number) => Some(number),
-        Err(_) => entry.starts_with("gpu").then_some(1),
-    };
-    let sum = |entries: Vec<&str>| entries.into_iter().map(number).sum::<Option<usize>>();
-    let all = |option: &str| sum(slurm.sbatch_value(option)?.split(',').collect());
-    let gres = || {
-        let entries = slurm.sbatch_value("gres")?.split(',').map(|entry| entry.trim_start_matches("gres/"));
-        let gpus: Vec<_> = entries.filter(|entry| entry.starts_with("gpu")).collect();
-        if gpus.is_empty() { None } else { sum(gpus) }
-    };
-    let per_task = || Some(all("gpus-per-task")?.saturating_mul(ntasks as usize));
-    gres().or_else(|| all("gpus")).or_else(|| all("gpus-per-node")).or_else(per_task)
 }
 
 /// The parameters in which two mappings differ: dotted path, first value, second value.

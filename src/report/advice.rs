@@ -35,14 +35,14 @@ pub struct Requested {
 impl Requested {
     /// What a script asks for, be it by a key of SLURM or in `sbatch_args`.
     pub fn of(slurm: &Slurm, reps_per_job: u32) -> Self {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let text = |option: &str| slurm.options.text(option).map(str::to_owned);
         Requested {
             reps_per_job,
-            time: owned(slurm.effective_time()),
-            mem_per_cpu: owned(slurm.sbatch_value("mem-per-cpu").or(slurm.mem_per_cpu.as_deref())),
-            mem: owned(slurm.sbatch_value("mem")),
-            cpus_per_task: slurm.effective_cpus_per_task(),
-            ntasks: slurm.effective_ntasks(),
+            time: text("time"),
+            mem_per_cpu: text("mem-per-cpu"),
+            mem: text("mem"),
+            cpus_per_task: slurm.options.number("cpus-per-task"),
+            ntasks: slurm.options.number("ntasks"),
         }
     }
 }
@@ -319,7 +319,7 @@ pub fn render(advice: &[Advice]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SbatchArg;
+    use crate::config::option::asked;
 
     fn usage(reps_per_job: u32, slots: u32, cpus: u32, seconds: &[f64], mib: Option<u64>) -> Usage {
         Usage {
@@ -394,17 +394,8 @@ mod tests {
 
     #[test]
     fn what_sbatch_args_ask_for_counts() {
-        let arg = |key: &str, value: &str| (key.to_owned(), SbatchArg::Values(vec![value.to_owned()]));
-        let slurm = Slurm {
-            time: Some("10".to_owned()),
-            sbatch_args: vec![
-                arg("mem", "1G"),
-                arg("c", "4"),
-                arg("time", "0:30:00"),
-                ("n".to_owned(), SbatchArg::Flag),
-            ],
-            ..Slurm::default()
-        };
+        let options = asked(&["time=10", ":mem=1G", ":c=4", ":time=0:30:00", ":n"]);
+        let slurm = Slurm { options, ..Slurm::default() };
         let advice = advise(&Usage { requested: Requested::of(&slurm, 1), ..usage(1, 1, 1, &[700.0; 9], Some(900)) });
         let asked = &advice.requested;
         assert_eq!((asked.time.as_deref(), asked.time_seconds, asked.cpus), (Some("0:30:00"), Some(1_800), 4));

@@ -1,8 +1,8 @@
 //! Failures that are alike: what differs from one to the next (numbers, addresses, the repetition's own folder) does not count.
 
 use super::human;
-use crate::printable;
 use crate::run::effective_state::EffectiveState;
+use crate::run::failure::{cause, last_lines};
 use crate::run::job_end::JobEnd;
 use crate::run::status::Status;
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ pub fn group(failures: impl Iterator<Item = Failed>) -> Vec<Group> {
     groups
 }
 
-/// Kinds of failures that `status --failed` tells.
+/// Kinds of failures that are told.
 const KINDS: usize = 25;
 
 /// The groups as text: how many, how they stand, what the first says, and where it lies.
@@ -78,7 +78,7 @@ pub fn render(groups: &[Group]) -> String {
         }
     }
     if let Some(more) = groups.len().checked_sub(KINDS).filter(|more| *more > 0) {
-        let _ = writeln!(text, "and {more} kinds more (`--json` has them all)");
+        let _ = writeln!(text, "and {more} more kinds (`status --failed --json` has them all)");
     }
     text
 }
@@ -98,8 +98,7 @@ pub fn render_lines(groups: &[Group]) -> String {
     text
 }
 
-/// Why a repetition failed, in one line: what its status says, and the last line of its standard error, which says more in
-/// most languages. `end` is what Slurm says of the end of its element.
+/// Why a repetition failed, in one line. `end` is what Slurm says of the end of its element.
 pub fn reason(effective: EffectiveState, status: Option<&Status>, end: Option<&JobEnd>) -> String {
     if effective == EffectiveState::Lost {
         return match (end, status.and_then(|status| status.slurm.as_ref())) {
@@ -111,15 +110,8 @@ pub fn reason(effective: EffectiveState, status: Option<&Status>, end: Option<&J
     if let (EffectiveState::JobFailed, Some(end)) = (effective, end) {
         return job_reason(end, 1);
     }
-    let Some(error) = status.and_then(|status| status.error.as_ref()) else { return effective.word().to_owned() };
-    let message = printable::line(&error.message);
-    match last_lines(&error.stderr_tail, 1) {
-        // What ended without a process of its own tells its error itself.
-        last if last.is_empty() || status.is_some_and(|status| status.exit.is_none()) || message.contains(&last) => {
-            message
-        }
-        last => format!("{message}: {last}"),
-    }
+    let cause = status.and_then(|status| Some(cause(status.error.as_ref()?, status.exit)));
+    cause.unwrap_or_else(|| effective.word().to_owned())
 }
 
 /// What a script says last where one of `sh_lines` fails.
@@ -141,46 +133,6 @@ pub fn job_reason(end: &JobEnd, lines: usize) -> String {
         last if lines > 1 => format!("{head}\n{last}"),
         last => format!("{head}: {last}"),
     }
-}
-
-/// The last `count` lines that are not blank at the end and no backtrace of a Rust program; of a line that was drawn over (a
-/// progress bar), what was drawn last.
-pub fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<_> = without_backtrace(text).lines().rev().take(count).map(drawn_last).collect();
-    printable::escaped(&lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
-}
-
-/// What stands above a Rust program's backtrace at the end: the error itself.
-fn without_backtrace(text: &str) -> &str {
-    let mut rest = text.trim_end();
-    loop {
-        let (above, last) = rest.rsplit_once('\n').unwrap_or(("", rest));
-        if !is_of_backtrace(last) {
-            return rest;
-        }
-        // A text of nothing else still tells more than none.
-        if above.trim().is_empty() {
-            return text.trim_end();
-        }
-        rest = above.trim_end();
-    }
-}
-
-/// `  12: std::rt::lang_start`, `     at /rustc/…/rt.rs:1:2`, its heading, and the note below it.
-fn is_of_backtrace(line: &str) -> bool {
-    let frame = line.trim_start();
-    let number = frame.trim_start_matches(|c: char| c.is_ascii_digit());
-    let indented = frame.len() < line.len();
-    (indented && number.len() < frame.len() && number.starts_with(": "))
-        || (indented && frame.starts_with("at ") && frame.contains(".rs:"))
-        || frame.eq_ignore_ascii_case("stack backtrace:")
-        || frame.starts_with("note: run with `RUST_BACKTRACE")
-        || frame.starts_with("note: Some details are omitted, run with `RUST_BACKTRACE")
-}
-
-fn drawn_last(line: &str) -> &str {
-    let line = line.trim_end();
-    line.rsplit('\r').next().unwrap_or(line)
 }
 
 /// The text without what differs between failures that are alike: `own` texts, numbers, hexadecimal addresses and hashes, and how
@@ -268,12 +220,6 @@ mod tests {
         ] {
             assert_eq!(normal(text, &["out/e/log/rep_00", "e__a1", ""]), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn the_last_lines_are_those_a_person_saw() {
-        assert_eq!(last_lines("a\nb\r 10%\r 20%\r\nc\n\n", 2), " 20%\nc");
-        assert_eq!(last_lines("", 3), "");
     }
 
     #[test]

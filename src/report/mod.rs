@@ -11,6 +11,7 @@ pub mod next;
 pub mod planned;
 pub mod progress;
 pub mod reps_table;
+pub mod results;
 pub mod status;
 pub mod status_json;
 pub mod status_table;

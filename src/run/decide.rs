@@ -16,6 +16,15 @@ pub enum Decision {
         resume: bool,
         /// How the earlier ones ended.
         earlier: Vec<Attempt>,
+        /// How many workers of this plan died in a row while they ran it.
+        deaths: u32,
+    },
+    /// Too many workers died while they ran it: it crashed.
+    GiveUp {
+        /// How many.
+        deaths: u32,
+        /// What the last of them wrote.
+        last: Box<Status>,
     },
     /// It must not be touched; the text says why.
     Refuse(String),
@@ -34,6 +43,19 @@ pub struct ThisWorker<'a> {
     pub slurm: Option<&'a SlurmIds>,
     /// Its process.
     pub pid: u32,
+    /// How many workers may die while they run it; see [`deaths_allowed`].
+    pub deaths_allowed: u32,
+}
+
+/// How many workers of this plan died in a row while they ran it, by what the last one noted.
+pub fn deaths(last: &Status, plan: &str) -> u32 {
+    if last.state == State::Running && last.plan == plan { last.worker_deaths.saturating_add(1) } else { 0 }
+}
+
+/// How many workers may die while they run a repetition, until it is taken for the one that kills them: each death counts as a
+/// crash, but machines fail too.
+pub fn deaths_allowed(retries: u32) -> u32 {
+    retries.saturating_add(1).max(3)
 }
 
 /// Decides from what the status file says.
@@ -42,9 +64,10 @@ pub struct ThisWorker<'a> {
 ///   never taken for this one.
 /// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry. The
 ///   worker it did so in may do as its scheduler likes.
+/// - What killed its worker too often is given up.
 pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     let status = match found {
-        Found::Nothing => return Decision::Start { attempt: 1, resume: false, earlier: Vec::new() },
+        Found::Nothing => return Decision::Start { attempt: 1, resume: false, earlier: Vec::new(), deaths: 0 },
         Found::Unreadable(why) => return Decision::Refuse(why),
         Found::Status(status) => status,
     };
@@ -69,7 +92,12 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
         }
         _ => {}
     }
+    let deaths = deaths(&status, own.plan);
+    if deaths >= own.deaths_allowed {
+        return Decision::GiveUp { deaths, last: status };
+    }
     Decision::Start {
+        deaths,
         attempt: status.attempt.saturating_add(1),
         resume: status.is_resumed_with(own.params_sha256),
         earlier: status.into_earlier(),
@@ -104,6 +132,11 @@ fn same_worker(status: &Status, own: &ThisWorker<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::run::status::FORMAT;
+
+    #[test]
+    fn retries_bear_more_deaths() {
+        assert_eq!([0, 2, 3, u32::MAX].map(deaths_allowed), [3, 3, 4, u32::MAX]);
+    }
 
     #[test]
     fn overwriting_spares_its_own_and_later_work() {
@@ -146,13 +179,21 @@ mod tests {
         let (here, other) = (ids("8"), ids("9"));
         let own = |overwrite: bool, slurm| {
             let overwrites_before = overwrite.then_some("plans/002");
-            ThisWorker { params_sha256: "p", overwrites_before, plan: "plans/002", slurm: Some(slurm), pid: 2 }
+            ThisWorker {
+                params_sha256: "p",
+                overwrites_before,
+                plan: "plans/002",
+                slurm: Some(slurm),
+                pid: 2,
+                deaths_allowed: 3,
+            }
         };
         let word = |decision| match decision {
             Decision::Skip(..) => "skip",
             Decision::Start { resume: true, attempt: 3, .. } => "resume",
             Decision::Start { attempt: 3, .. } => "start",
             Decision::Start { .. } => "begin",
+            Decision::GiveUp { .. } => "give up",
             Decision::Refuse(_) => "refuse",
         };
         for (state, params, plan, overwrite, slurm, expected) in [
@@ -172,6 +213,15 @@ mod tests {
         ] {
             let decision = decide(found(state, params, plan), &own(overwrite, slurm));
             assert_eq!(word(decision), expected, "{state:?} {params} {plan} {overwrite}");
+        }
+        for (deaths, plan, expected) in
+            [(1, "plans/002", "resume"), (2, "plans/002", "give up"), (9, "plans/001", "resume")]
+        {
+            let mut found = found(State::Running, "p", plan);
+            if let Found::Status(status) = &mut found {
+                status.worker_deaths = deaths;
+            }
+            assert_eq!(word(decide(found, &own(false, &here))), expected, "{deaths} {plan}");
         }
         let requeued = SlurmIds { restart_count: 1, ..ids("8") };
         for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {

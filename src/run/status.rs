@@ -107,9 +107,18 @@ pub struct Status {
     /// its own, or what it began again was set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics_from: Option<u64>,
+    /// How many workers of this plan died in a row while they ran it, before this attempt; [`State::Crashed`] counts the last one
+    /// too, where it came of that.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub worker_deaths: u32,
     /// How earlier attempts ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Attempt>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Slurm's names for what runs the worker.

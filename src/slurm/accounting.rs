@@ -30,7 +30,7 @@ pub fn accounted(jobs: &BTreeSet<u64>) -> Result<Vec<Accounted>, SlurmError> {
     let jobs: Vec<_> = jobs.iter().map(u64::to_string).collect();
     let arguments = ["--allocations", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList"];
     let arguments = arguments.into_iter().map(str::to_owned).chain([format!("--jobs={}", jobs.join(","))]);
-    let (out, _) = call_soon("sacct", arguments.collect())?;
+    let out = call_soon("sacct", arguments.collect())?;
     Ok(out.lines().filter_map(line).collect())
 }
 

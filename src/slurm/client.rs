@@ -96,14 +96,6 @@ impl Cluster for Client {
     fn requeue(&self, job: &str) -> Result<(), SlurmError> {
         with_retries(|| call("scontrol", &["requeue", job])).map(drop)
     }
-
-    fn max_array_size(&self) -> Result<u32, SlurmError> {
-        // A planner does not wait for a cluster that is down.
-        let (out, _) = call("scontrol", &["show", "config"])?;
-        out.lines()
-            .find_map(|line| line.strip_prefix("MaxArraySize")?.trim_start().strip_prefix('=')?.trim().parse().ok())
-            .ok_or(SlurmError::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
-    }
 }
 
 /// The user's comment, and the token behind it.
@@ -115,18 +107,31 @@ impl Client {
     /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
     /// wait.
     pub fn glance(users: &[u32]) -> Result<Vec<Element>, SlurmError> {
-        let (out, _) = call_soon("squeue", queue_arguments(users).to_vec())?;
+        let out = call_soon("squeue", queue_arguments(users).to_vec())?;
         Ok(elements(&out))
+    }
+
+    /// The cluster's `MaxArraySize`, where it says so in time.
+    pub fn max_array_size(patience: Duration) -> Result<u32, SlurmError> {
+        let out = call_within(patience, "scontrol", vec!["show".to_owned(), "config".to_owned()])?;
+        out.lines()
+            .find_map(|line| line.strip_prefix("MaxArraySize")?.trim_start().strip_prefix('=')?.trim().parse().ok())
+            .ok_or(SlurmError::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
     }
 }
 
-/// Calls a program that only reads, and does not wait long for its answer: without its configuration it tries for a minute. Left
-/// alone, it ends by itself.
-pub(super) fn call_soon(program: &'static str, arguments: Vec<String>) -> Result<(String, String), SlurmError> {
+/// What a program that only reads writes to standard output, if it does so in time: where the controller is away, or their
+/// configuration is missing, Slurm's commands wait for a minute. Left alone, it ends by itself.
+fn call_within(patience: Duration, program: &'static str, arguments: Vec<String>) -> Result<String, SlurmError> {
     let (answer, answered) = std::sync::mpsc::channel();
     std::thread::spawn(move || drop(answer.send(call(program, &arguments))));
-    let late = |_| SlurmError::Busy { program, message: format!("no answer in {} s", GLANCE.as_secs()) };
-    answered.recv_timeout(GLANCE).map_err(late)?
+    let late = || SlurmError::Busy { program, message: format!("no answer in {} s", patience.as_secs()) };
+    Ok(answered.recv_timeout(patience).map_err(|_| late())??.0)
+}
+
+/// The same for someone who waits at a terminal.
+pub(super) fn call_soon(program: &'static str, arguments: Vec<String>) -> Result<String, SlurmError> {
+    call_within(GLANCE, program, arguments)
 }
 
 /// All of the users' jobs in one call: asked for ids it no longer knows, squeue fails as a whole.

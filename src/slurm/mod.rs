@@ -32,8 +32,6 @@ pub trait Cluster {
     fn cancel(&self, jobs: &[String]) -> Result<(), SlurmError>;
     /// Puts a running element back into the queue.
     fn requeue(&self, job: &str) -> Result<(), SlurmError>;
-    /// The cluster's `MaxArraySize`.
-    fn max_array_size(&self) -> Result<u32, SlurmError>;
 }
 
 /// What `cw2 submit` adds to a script's own options.

@@ -140,6 +140,11 @@ fn regular(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<Fil
     }
 }
 
+/// Whether a regular file is there.
+pub fn is_regular(folder: BorrowedFd<'_>, path: &Path) -> bool {
+    kind_of(folder, path) == Some(FileType::RegularFile)
+}
+
 fn kind_of(folder: BorrowedFd<'_>, path: &Path) -> Option<FileType> {
     statat(folder, path, AtFlags::empty()).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
 }

@@ -118,8 +118,10 @@ impl Gathered {
             let mut found = repetitions::below_with(&top, head)?;
             let debugging = leave_out_debugging(&top, &mut found);
             if debugging > 0 {
+                let are = if debugging == 1 { "repetition" } else { "repetitions" };
+                let left = if debugging == 1 { "is" } else { "are" };
                 gathered.remarks.push(format!(
-                    "{debugging} repetitions of `--debug` in `{0}` are left out; name `{0}` to see them",
+                    "{debugging} {are} of `--debug` in `{0}` {left} left out; name `{0}` to see them",
                     top.join("debug").display()
                 ));
             }
@@ -153,6 +155,29 @@ impl Gathered {
         Record { status, history: read.history, unread: read.unread, long_list: read.long_list, unreadable }
     }
 
+    /// Leaves out repetitions, and runs that are left with none.
+    pub fn retain(&mut self, keep: impl Fn(usize, &Run, &Rep) -> bool) {
+        let runs = &self.runs;
+        self.reps.retain(|rep| runs.get(rep.run).is_some_and(|run| keep(rep.run, run, rep)));
+        let mut places = vec![None; self.runs.len()];
+        for rep in &self.reps {
+            if let Some(place) = places.get_mut(rep.run) {
+                *place = Some(0);
+            }
+        }
+        for (place, number) in places.iter_mut().flatten().zip(0..) {
+            *place = number;
+        }
+        let mut number = 0;
+        self.runs.retain(|_| {
+            number += 1;
+            places.get(number - 1).is_some_and(Option::is_some)
+        });
+        for rep in &mut self.reps {
+            rep.run = places.get(rep.run).copied().flatten().unwrap_or(rep.run);
+        }
+    }
+
     fn arrange(&mut self, heads: Vec<Head>) {
         let mut kept: IndexMap<(String, String, u32), Head> = IndexMap::new();
         let mut twice: Vec<String> = Vec::new();
@@ -177,6 +202,17 @@ impl Gathered {
             let count = twice.len();
             let things = if count == 1 { "repetition is" } else { "repetitions are" };
             self.remarks.push(format!("{count} {things} there twice, and the finished or newer one counts: {first}"));
+        }
+        let mut hashes: HashMap<(&str, &str), &str> = HashMap::new();
+        let differs = kept.values().find(|head| {
+            let hash = &head.params_sha256;
+            *hashes.entry((&head.experiment, &head.run)).or_insert(hash) != hash
+        });
+        if let Some(head) = differs {
+            self.remarks.push(format!(
+                "repetitions of the run `{}` ran with different parameters, so they are rows of their own",
+                head.run
+            ));
         }
         let mut runs: IndexMap<(String, String, String), Vec<Head>> = IndexMap::new();
         for head in kept.into_values() {

@@ -64,13 +64,29 @@ impl Siblings {
                 return Found::Unreadable(StoreError::new("open", &self.log, error.kind().into()).to_string());
             }
         };
-        let below = layout::rep_dir(Path::new(""), rep);
-        let below = Path::new(below.file_name().unwrap_or_default()).join(names::STATUS);
+        let below = Self::below(rep, names::STATUS);
         self.buffer.clear();
         let file = files::open_at(folder.as_fd(), &below);
         let read = file.and_then(|file| files::read_into(&file, cap::RECORD, &mut self.buffer));
         found(read, &self.buffer, || self.log.join(below))
     }
+
+    /// As [`has_begun`], of one of these repetitions.
+    pub fn has_begun(&self, rep: u32) -> bool {
+        let folder = self.folder.as_ref().ok();
+        folder.is_some_and(|folder| files::is_regular(folder.as_fd(), &Self::below(rep, names::CONFIG_JSON)))
+    }
+
+    /// The path of a repetition's file below the folder.
+    fn below(rep: u32, name: &str) -> PathBuf {
+        let dir = layout::rep_dir(Path::new(""), rep);
+        Path::new(dir.file_name().unwrap_or_default()).join(name)
+    }
+}
+
+/// Whether a worker got as far as writing a repetition's configuration: what is started comes next.
+pub fn has_begun(dir: &Path) -> bool {
+    files::is_regular(rustix::fs::CWD, &dir.join(names::CONFIG_JSON))
 }
 
 /// The answer to a claim.
@@ -327,8 +343,10 @@ impl Owned {
         let Ok(read) = self.err.read_at(&mut bytes, start) else { return String::new() };
         bytes.truncate(read);
         let text = String::from_utf8_lossy(&bytes);
-        let whole = if start > from { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
-        whole.trim_end().to_owned()
+        let text = text.trim_end();
+        // The first line is not whole; where it is all there is, its end tells more than nothing.
+        let whole = if start > from { text.split_once('\n').map_or(text, |(_, rest)| rest) } else { text };
+        whole.to_owned()
     }
 
     /// The payload of a surrender, where the experiment left one: JSON, or its text as a JSON string.

@@ -365,12 +365,18 @@ impl Looker<'_> {
                 }
             };
             let known = status.as_deref();
-            let worker = match known {
-                Some(status) if status.state == State::Running => self.worker(status, &run_dir, place.rep),
-                _ => Worker::InElement,
+            let here = || {
+                let alive = self.locks.held(&layout::rep_dir(&run_dir, place.rep).join(names::ERR));
+                Worker::Here { alive }
             };
             let counts = known.filter(|status| self.survey.counts(first.plan, run, status));
-            let effective = effective(counts.map(|status| status.state), self.element(place, known), worker);
+            let (state, worker) = match known {
+                Some(status) if status.state == State::Running => (Some(State::Running), self.worker(status, here)),
+                // Begun, and not noted yet: its worker is at it just now, or died before.
+                None if siblings.has_begun(place.rep) => (Some(State::Running), here()),
+                _ => (counts.map(|status| status.state), Worker::InElement),
+            };
+            let effective = effective(state, self.element(place, known), worker);
             Seen { plan, last_plan, run: line, rep, job, element, effective, status }
         });
         (seen.collect(), unreadable)
@@ -387,15 +393,13 @@ impl Looker<'_> {
         Cluster::Says(place.element.and_then(|place| queue.get(place)).map(|element| element.state))
     }
 
-    fn worker(&self, status: &Status, run_dir: &Path, rep: u32) -> Worker {
+    fn worker(&self, status: &Status, here: impl Fn() -> Worker) -> Worker {
         match &status.slurm {
             Some(ids) => Worker::InOther(match &self.by_id {
                 None => Cluster::Silent,
                 Some(by_id) => Cluster::Says(by_id.get(&id_of(ids)).copied()),
             }),
-            None if status.host == self.host => {
-                Worker::Here { alive: self.locks.held(&layout::rep_dir(run_dir, rep).join(names::ERR)) }
-            }
+            None if status.host == self.host => here(),
             None => Worker::Elsewhere,
         }
     }

@@ -87,5 +87,6 @@ fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> 
     variables.set("CW2_ATTEMPT", attempt.to_string());
     variables.set("CW2_RESUME", if resume { "1" } else { "0" });
     variables.set("CW2_SEED", life.seed().to_string());
+    variables.set("CW2_CHECKPOINT_SIGNAL", life.experiment().checkpoint_signal.as_deref().unwrap_or("SIGTERM"));
     Ok(variables)
 }

@@ -4,7 +4,7 @@ use super::attempt::Attempt;
 use super::budget::Budget;
 use super::control::Control;
 use super::devices::Slot;
-use super::execution::{Execution, Outcome};
+use super::execution::{Execution, Outcome, TAIL_BYTES};
 use super::native::Native;
 use super::running_marker::RunningMarker;
 use super::why_stopped::why_stopped;
@@ -13,13 +13,15 @@ use crate::api::Factory;
 use crate::experiment::seed;
 use crate::plan::of_repetition;
 use crate::plan::record::{CommandRecord, ExperimentRecord};
-use crate::run::decide::{Decision, ThisWorker, decide};
-use crate::run::status::{self, FORMAT, Found, State, Status};
+use crate::run::decide::{Decision, ThisWorker, deaths_allowed, decide};
+use crate::run::failure::cause;
+use crate::run::status::{self, FORMAT, Failure, Found, State, Status};
 use crate::store::StoreError;
 use crate::store::committer::Committer;
 use crate::store::plan::{Plan, Rep};
 use crate::store::rep::{self, Claim, Owned, StagedStatus};
 use crate::value::Value;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,6 +96,7 @@ impl Life<'_> {
             plan: self.plan.name(),
             slurm: self.options.slurm.as_ref(),
             pid: std::process::id(),
+            deaths_allowed: deaths_allowed(self.experiment().retries),
         };
         decide(found, &own)
     }
@@ -110,21 +113,11 @@ impl Life<'_> {
             Decision::Skip(state, why) => return left_alone(End::Skipped(state, why)),
             Decision::Refuse(why) => return left_alone(End::Refused(why)),
             Decision::Start { .. } if !self.budget.allows_another() => return left_alone(End::NoTime),
-            Decision::Start { .. } => {}
+            Decision::Start { .. } | Decision::GiveUp { .. } => {}
         }
-        let owned = match rep::claim(&self.rep.dir)? {
-            Claim::Owned(owned) => owned,
-            Claim::Busy => return left_alone(End::Busy("another worker runs it".to_owned())),
-            Claim::Ghosts(owned) => {
-                let ended = ghosts::end_ghosts(&self.rep.dir, self.options.grace, || owned.try_alone());
-                if !owned.try_alone() {
-                    return left_alone(End::Busy(
-                        "processes of an earlier attempt still run, on another machine".to_owned(),
-                    ));
-                }
-                log::warn!("{}: ended {ended} processes that an earlier worker left", self.rep.dir.display());
-                owned
-            }
+        let owned = match own(&self.rep.dir, self.options)? {
+            Ok(owned) => owned,
+            Err(busy) => return left_alone(busy),
         };
         // Under the lock: what was read before may be old.
         let found = owned.status();
@@ -142,14 +135,15 @@ impl Life<'_> {
         // Only what both tell to be of these parameters is picked up: the state of an attempt is written before its
         // configuration, and the worker may have ended in between.
         let same = before.as_ref().is_none_or(|before| before.params_sha256.as_ref() == Some(own_params));
-        let (attempt, mut resume, earlier) = match (self.decide(found), before) {
+        let (attempt, mut resume, earlier, deaths) = match (self.decide(found), before) {
             (Decision::Skip(state, why), _) => return left_alone(End::Skipped(state, why)),
             (Decision::Refuse(why), _) => return left_alone(End::Refused(why)),
+            (Decision::GiveUp { deaths, last }, _) => return self.give_up(owned, *last, deaths),
             // Its worker died before it was noted that it runs; it may have run for long all the same.
             (Decision::Start { attempt: 1, .. }, Some(before)) => {
-                (2, same, vec![status::Attempt::unnoted(time(before.at))])
+                (2, same, vec![status::Attempt::unnoted(time(before.at))], 1)
             }
-            (Decision::Start { attempt, resume, earlier }, _) => (attempt, resume && same, earlier),
+            (Decision::Start { attempt, resume, earlier, deaths }, _) => (attempt, resume && same, earlier, deaths),
         };
         if died {
             // Processes that closed their output hold no lock.
@@ -161,7 +155,7 @@ impl Life<'_> {
         let _under_way = ghosts::UnderWay::enter();
         let mut retries = self.experiment().retries;
         let mut started = Instant::now();
-        let mut status = self.new_status(attempt, earlier);
+        let mut status = self.new_status(attempt, earlier, deaths);
         if resume {
             status.metrics_from = owned.resume_metrics(attempt - 1, unsettled)?;
         }
@@ -174,7 +168,7 @@ impl Life<'_> {
                 if self.tries_again(&owned, &status, &mut outcome) {
                     drop(run);
                     (retries, resume, started) = (retries - 1, false, Instant::now());
-                    status = self.new_status(crashed.attempt.saturating_add(1), crashed.into_earlier());
+                    status = self.new_status(crashed.attempt.saturating_add(1), crashed.into_earlier(), deaths);
                     begun = Self::begin_retry(&owned, &status);
                     continue;
                 }
@@ -193,8 +187,37 @@ impl Life<'_> {
             }
             // Before the next one starts, which may fill the disk; only the syncs are left to wait for.
             let last = Last { staged: owned.stage_status(&status)?, _locked: Arc::clone(&owned) };
-            return Ok((End::Ran(status.state, status.error.map(|error| error.message)), Some(last)));
+            let why = status.error.map(|error| match status.state {
+                State::Interrupted => error.message,
+                _ => cause(&error, status.exit),
+            });
+            return Ok((End::Ran(status.state, why), Some(last)));
         }
+    }
+
+    /// Writes that its last attempt crashed, as it killed its worker once more. It is not finalized: that may be what does it.
+    fn give_up(&self, owned: Owned, last: Status, deaths: u32) -> crate::store::Result<(End, Option<Last>)> {
+        ghosts::end_ghosts(&self.rep.dir, self.options.grace, || true);
+        let message = format!(
+            "{deaths} workers died while they ran it, so it is not started again (too little memory, a stack overflow and an \
+             abort are the usual reasons: look into Slurm's log)"
+        );
+        let failure = Failure {
+            phase: "run".to_owned(),
+            message: message.clone(),
+            stderr_tail: owned.stderr_tail(0, TAIL_BYTES),
+        };
+        let own = self.new_status(last.attempt, last.earlier, deaths);
+        let status = Status {
+            state: State::Crashed,
+            started: last.started,
+            ended: Some(now()),
+            error: Some(failure),
+            metrics_from: last.metrics_from,
+            ..own
+        };
+        let last = Last { staged: owned.stage_status(&status)?, _locked: Arc::new(owned) };
+        Ok((End::Ran(State::Crashed, Some(message)), Some(last)))
     }
 
     fn execution<'b>(
@@ -280,7 +303,7 @@ impl Life<'_> {
         Ok(begun)
     }
 
-    fn new_status(&self, attempt: u32, earlier: Vec<status::Attempt>) -> Status {
+    fn new_status(&self, attempt: u32, earlier: Vec<status::Attempt>, worker_deaths: u32) -> Status {
         Status {
             format: FORMAT,
             state: State::Running,
@@ -304,6 +327,7 @@ impl Life<'_> {
             stopped_by: None,
             payload: None,
             metrics_from: None,
+            worker_deaths,
             earlier,
         }
     }
@@ -317,6 +341,33 @@ impl Life<'_> {
 
     pub(super) fn seed(&self) -> u32 {
         seed(&self.experiment().name, &self.rep.run.record.run, self.rep.number)
+    }
+}
+
+/// Takes a repetition, and ends what a dead worker left of it; or says who is at it.
+fn own(dir: &Path, options: &Options) -> crate::store::Result<Result<Owned, End>> {
+    let owned = match rep::claim(dir)? {
+        Claim::Owned(owned) => owned,
+        Claim::Busy => return Ok(Err(End::Busy("another worker runs it".to_owned()))),
+        Claim::Ghosts(owned) => {
+            let ended = ghosts::end_ghosts(dir, options.grace, || owned.try_alone());
+            if !owned.try_alone() {
+                let why = "processes of an earlier attempt still run, on another machine";
+                return Ok(Err(End::Busy(why.to_owned())));
+            }
+            log::warn!("{}: ended {ended} processes that an earlier worker left", dir.display());
+            owned
+        }
+    };
+    Ok(Ok(owned))
+}
+
+/// Ends what a dead worker left of a repetition whose turn comes later; where another one is at it, nothing.
+pub(super) fn end_ghosts_of(dir: &Path, options: &Options) {
+    // What goes wrong is told when its turn comes.
+    if let Ok(Ok(_owned)) = own(dir, options) {
+        // Processes that closed their output hold no lock.
+        ghosts::end_ghosts(dir, options.grace, || true);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::run::status::State;
 use crate::store::plan::Rep;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// How one repetition ended, for this worker.
@@ -34,8 +33,21 @@ pub struct Tally {
     interrupted: usize,
     busy: usize,
     no_time: usize,
-    failed: Vec<(State, PathBuf, String)>,
-    refused: Vec<(PathBuf, String)>,
+    failed: Vec<FailedRep>,
+    refused: usize,
+}
+
+/// A repetition that failed.
+#[derive(Debug, Clone)]
+pub struct FailedRep {
+    /// Crashed or timed out.
+    pub state: State,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its run's name.
+    pub run: String,
+    /// Why it failed.
+    pub why: String,
 }
 
 impl Tally {
@@ -46,20 +58,21 @@ impl Tally {
             End::Ran(State::Surrendered, _) => self.surrendered += 1,
             End::Ran(State::Interrupted | State::Running, _) => self.interrupted += 1,
             End::Ran(state @ (State::Crashed | State::TimedOut), why) | End::Skipped(state, why @ Some(_)) => {
-                self.failed.push((state, rep.dir.clone(), why.unwrap_or_default()));
+                let (dir, run) = (rep.dir.clone(), rep.run.record.run.clone());
+                self.failed.push(FailedRep { state, dir, run, why: why.unwrap_or_default() });
             }
             End::Skipped(_, None) => self.skipped += 1,
             End::Busy(_) => self.busy += 1,
             End::NoTime => self.no_time += 1,
             End::Stopped => {}
-            End::Refused(why) => self.refused.push((rep.dir.clone(), why)),
+            End::Refused(_) => self.refused += 1,
         }
     }
 
     /// Repetitions that nothing was done about: the worker stopped before them.
     fn untouched(&self) -> usize {
         let touched = self.completed + self.surrendered + self.skipped + self.interrupted + self.busy + self.no_time;
-        self.total.saturating_sub(touched + self.failed.len() + self.refused.len())
+        self.total.saturating_sub(touched + self.failed.len() + self.refused)
     }
 
     /// Whether some repetitions have to be run again because the worker was stopped or others are at them.
@@ -74,12 +87,17 @@ impl Tally {
 
     /// Whether a repetition failed.
     pub fn any_failed(&self) -> bool {
-        !self.failed.is_empty() || !self.refused.is_empty()
+        !self.failed.is_empty() || self.refused > 0
     }
 
-    /// One line of counts, then a line for each failure (at most 20).
+    /// What failed, in the order it was counted.
+    pub fn failed(&self) -> &[FailedRep] {
+        &self.failed
+    }
+
+    /// One line of counts.
     pub fn summary(&self) -> String {
-        let count = |state| self.failed.iter().filter(|(s, ..)| *s == state).count();
+        let count = |state| self.failed.iter().filter(|failed| failed.state == state).count();
         let mut parts = Vec::new();
         for (n, word) in [
             (self.completed, "completed"),
@@ -91,22 +109,13 @@ impl Tally {
             (self.no_time, "not started for lack of time"),
             (self.skipped, "finished before"),
             (self.busy, "left to another worker"),
-            (self.refused.len(), "refused"),
+            (self.refused, "refused"),
         ] {
             if n > 0 {
                 parts.push(format!("{n} {word}"));
             }
         }
         let noun = if self.total == 1 { "repetition" } else { "repetitions" };
-        let mut text = format!("{} {noun}: {}", self.total, parts.join(", "));
-        let failures = self.failed.iter().map(|(state, dir, why)| (state.word(), dir, why));
-        let refused = self.refused.iter().map(|(dir, why)| ("refused", dir, why));
-        for (word, dir, why) in failures.chain(refused).take(20) {
-            let _ = write!(text, "\n  {word}: {}: {why}", dir.display());
-        }
-        if self.failed.len() + self.refused.len() > 20 {
-            let _ = write!(text, "\n  and {} more", self.failed.len() + self.refused.len() - 20);
-        }
-        text
+        format!("{} {noun}: {}", self.total, parts.join(", "))
     }
 }

@@ -4,11 +4,14 @@
 
 use super::budget::Budget;
 use super::devices::{self, Sharing, Slot};
-use super::life::Life;
+use super::life::{self, Life};
 use super::{Allowed, Control, End, Observer, Options, Tally, lock};
 use crate::api::Factory;
+use crate::run::decide;
+use crate::run::status::{Found, State};
 use crate::store::committer::Committer;
 use crate::store::plan::{self, Plan, Rep};
+use crate::store::rep;
 use crate::value::Value;
 use std::ops::Range;
 use std::path::Path;
@@ -293,6 +296,32 @@ impl Task<'_> {
     /// The repetition's directory, absolute.
     pub fn dir(&self) -> &Path {
         &self.rep.dir
+    }
+
+    /// How many workers died in a row while they ran it, where the last one that began it did; see [`super::queue`].
+    pub(super) fn worker_deaths(&self) -> Option<u32> {
+        match rep::status(&self.rep.dir) {
+            Found::Status(status) if status.state == State::Running => {
+                Some(decide::deaths(&status, self.job.jobs.setting.plan.name()))
+            }
+            Found::Nothing if rep::has_begun(&self.rep.dir) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Waits until the ends of all others are on the disk: if this one kills the worker, they are not run again.
+    pub(super) fn wait_for_others(&self) {
+        self.job.jobs.committer.finish();
+    }
+
+    /// Ends what a dead worker left of it.
+    pub(super) fn end_ghosts(&self) {
+        life::end_ghosts_of(&self.rep.dir, self.job.jobs.setting.options);
+    }
+
+    /// How many of them there may be.
+    pub(super) fn worker_deaths_allowed(&self) -> u32 {
+        decide::deaths_allowed(self.rep.run.experiment.record.retries)
     }
 
     /// Runs it to its end in a slot, when that is free, and writes how it ended; or finds out that it must be left alone:

@@ -207,6 +207,7 @@ fn every_variable_is_there() {
     let place = scene.path(&dir).display().to_string();
     let mut expected = vec![
         "CW2_ATTEMPT=1".to_owned(),
+        "CW2_CHECKPOINT_SIGNAL=SIGTERM".to_owned(),
         format!("CW2_CONFIG={place}/config.json"),
         "CW2_CPUS=1".to_owned(),
         "CW2_EXPERIMENT=a b".to_owned(),
@@ -318,6 +319,27 @@ fn run_runs_jobs_at_a_time() {
     let outcome = scene.cw2("run config.yml --jobs 2").expect(0);
     assert_eq!(outcome.stdout, "");
     wait_until("both", || scene.has("at.0") && scene.has("at.1"));
+}
+
+#[test]
+fn failures_of_a_kind_are_told_once_and_counted_with_their_cause() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 45\nreps_per_job: 45\ntimeout: 0.3\n\
+         command: 'echo no value for {{ rep }} >&2; [ {{ rep }} != 8 ] || sleep 9; exit 3'\n",
+    );
+    let outcome = scene.cw2("run config.yml").expect(1);
+    assert_eq!(
+        outcome.err(),
+        "1 experiment, 1 run, 45 repetitions to do in 1 job (1 array)
+warning: crashed: [HERE]/out/e/log/rep_00: `run` exited with status 3: no value for 0
+warning: timed out: [HERE]/out/e/log/rep_08: ended after its timeout of 0.3 s: no value for 8
+45 repetitions: 44 crashed, 1 timed out
+44 × crashed: `run` exited with status 3: no value for 0
+    e.g. out/e/log/rep_00
+1 × timed out: ended after its timeout of 0.3 s: no value for 8
+    e.g. out/e/log/rep_08
+"
+    );
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_plan_of_two_arrays_says_how_to_submit_them() {
     let scene = Scene::example("gpu-split");
     let outcome = scene.cw2("plan config.yml").expect(0);
     assert_eq!(outcome.stdout.lines().count(), 2);
-    assert!(outcome.err().contains("or all with `cw2 submit [HERE]/results/plans/001`"), "{}", outcome.stderr);
+    assert!(outcome.err().contains("or all with `cw2 submit results/plans/001`"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn two_hundred_kills_lose_nothing() {
     // Far more than are needed: how many bundles end between two kills depends on the machine.
     const RUNS: usize = 600;
     let scene = Scene::with(&format!(
-        "name: a\npath: out\nrepetitions: 6\nreps_per_job: 6\nreps_in_parallel: 2\ngrid: {{x: {:?}}}\ncommand: . ./repetition\n",
+        "name: a\npath: out\nrepetitions: 6\nreps_per_job: 6\nreps_in_parallel: 2\nretries: 1000\ngrid: {{x: {:?}}}\ncommand: . ./repetition\n",
         (0..RUNS).collect::<Vec<_>>()
     ));
     scene.write("repetition", REPETITION);
@@ -274,6 +274,83 @@ exec sleep 1000 > /dev/null 2>&1
         assert!(scene.has(&format!("{dir}/metrics.jsonl")), "what is resumed goes on with its metrics");
     }
     assert!(noted < 10, "no worker died soon enough for this test");
+}
+
+#[test]
+fn what_kills_its_worker_runs_last_and_crashes_at_last() {
+    // Only when the ends of those before it are on the disk: what they did not get told would be done again.
+    const REPETITION: &str = r"
+echo $CW2_REP >> ran
+[ $CW2_REP = 1 ] || exit 0
+others=4; [ $CW2_ATTEMPT != 1 ] || others=1
+until [ $(grep -l completed out/a/log/rep_*/status.json | wc -l) = $others ]; do sleep 0.01; done
+echo too much >&2
+kill -KILL $PPID
+exec sleep 1000
+";
+    for (retries, deaths) in [(0, 3), (3, 4)] {
+        let scene = Scene::with(&format!(
+            "name: a\npath: out\nrepetitions: 5\nreps_per_job: 5\nretries: {retries}\ncommand: . ./repetition\n"
+        ));
+        scene.write("repetition", REPETITION);
+        scene.plan();
+        let counts = || scene.cluster("status --json").expect(0).json_lines().remove(0)["total"].clone();
+
+        assert_eq!(call(&scene, 0).run().signal, Some(9));
+        assert_eq!(scene.lines("ran"), ["0", "1"]);
+        assert_eq!((&counts()["lost"], &counts()["pending"]), (&json!(1), &json!(3)), "{}", counts());
+
+        for _ in 1..deaths {
+            assert_eq!(call(&scene, 0).run().signal, Some(9));
+        }
+        let ran = [vec!["0", "1", "2", "3", "4"], vec!["1"; deaths - 1]].concat();
+        assert_eq!(scene.lines("ran"), ran);
+
+        let message = format!("{deaths} workers died while they ran it, so it is not started again");
+        call(&scene, 0).run().expect(1).says(["5 repetitions: 1 crashed, 4 finished before", &message]);
+        let status = scene.status("out/a/log/rep_01");
+        assert_eq!((&status["state"], &status["attempt"]), (&json!("crashed"), &json!(deaths)));
+        assert!(status["error"]["stderr_tail"].as_str().is_some_and(|tail| tail.contains("too much")), "{status}");
+        assert_eq!((&counts()["crashed"], &counts()["completed"]), (&json!(1), &json!(4)));
+
+        // Asked for anew, it has all its chances again.
+        scene.cluster("retry out").expect(0);
+        let retry = |_| scene.cw2("worker --plan out/plans/002 --index 0").signal;
+        assert_eq!((0..deaths).map(retry).collect::<Vec<_>>(), vec![Some(9); deaths]);
+        scene.cw2("worker --plan out/plans/002 --index 0").expect(1).says(["1 crashed"]);
+    }
+}
+
+#[test]
+fn what_ran_beside_the_one_that_kills_the_worker_has_its_last_chance_alone() {
+    const REPETITION: &str = r#"
+echo $CW2_REP $CW2_ATTEMPT >> ran
+if [ $CW2_REP = 0 ]; then
+    # Alone it waits in vain.
+    patience=3000; [ $CW2_ATTEMPT != 3 ] || patience=50
+    until grep -qx "1 $CW2_ATTEMPT" ran || [ $patience = 0 ]; do sleep 0.01; patience=$((patience - 1)); done
+    kill -KILL $PPID
+    exec sleep 1000
+fi
+[ $CW2_ATTEMPT = 3 ] || exec sleep 1000
+sleep 1
+"#;
+    let scene = Scene::with(
+        "name: a\npath: out\nrepetitions: 2\nreps_per_job: 2\nreps_in_parallel: 2\noversubscribe: true
+command: . ./repetition\n",
+    );
+    scene.write("repetition", REPETITION);
+    scene.plan();
+    let death = || call(&scene, 0).run().signal;
+    assert_eq!([death(), death()], [Some(9); 2]);
+    let mut ran = scene.lines("ran");
+    ran.sort();
+    assert_eq!(ran, ["0 1", "0 2", "1 1", "1 2"]);
+
+    assert_eq!(death(), Some(9));
+    call(&scene, 0).run().expect(1).says(["1 crashed"]);
+    let status = scene.status("out/a/log/rep_01");
+    assert_eq!((&status["state"], &status["attempt"]), (&json!("completed"), &json!(3)));
 }
 
 #[test]

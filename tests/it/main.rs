@@ -34,5 +34,6 @@ mod srun;
 mod status;
 mod stop;
 mod support;
+mod table;
 mod testbed;
 mod worker;

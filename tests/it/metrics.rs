@@ -108,3 +108,37 @@ fn metrics_that_the_program_writes_anew_are_its_own() {
     assert_eq!(loaded(&scene), steps(&[(0, 2)]));
     assert!(!scene.has(&format!("{REP}/metrics.attempt-1.jsonl")));
 }
+
+#[test]
+fn steps_of_earlier_attempts_count_once_and_can_be_seen() {
+    let scene = scene("\\\"step\\\": ");
+    scene.write("save", "");
+    interrupt(&scene, 4, Signal::SIGTERM);
+    interrupt(&scene, 6, Signal::SIGKILL);
+    let history = |words: &str| {
+        let words = format!("results out --history --format csv --last attempt {words}");
+        let table = scene.cw2(&words).expect(0).stdout;
+        let cells = |line: &str| line.split(',').skip(3).map(str::to_owned).collect::<Vec<_>>().join(",");
+        table.lines().map(cells).collect::<Vec<_>>()
+    };
+    // While nobody tidied up; the third column is what the program calls its attempt.
+    let counts = [
+        "state,attempt,step,metrics.attempt",
+        "running,2,0,1.0",
+        "running,2,1,1.0",
+        "running,2,2,2.0",
+        "running,2,3,2.0",
+    ];
+    assert_eq!(history(""), counts);
+    scene.write("go3", "");
+    scene.worker("out/plans/001", 0).expect(0);
+    let done: Vec<String> =
+        ["0,1.0", "1,1.0", "2,3.0", "3,3.0", "4,3.0", "5,3.0"].map(|row| format!("completed,3,{row}")).to_vec();
+    assert_eq!(history("")[1..], done);
+    let all = history("--all-attempts");
+    assert_eq!(all[0], "state,attempt,counts,step,metrics.attempt");
+    let before =
+        ["1,false,2,1.0", "1,false,3,1.0", "2,false,2,2.0", "2,false,3,2.0"].map(|row| format!("completed,{row}"));
+    assert_eq!((&all[1..5], all.len()), (&before[..], 11));
+    assert_eq!(all[5], "completed,3,true,0,1.0");
+}

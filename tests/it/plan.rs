@@ -36,8 +36,46 @@ fn a_pattern_that_excludes_nothing_is_told_of() {
     assert_eq!(
         scene.cw2("plan config.yml").expect(0).err(),
         "1 experiment, 1 run, 2 repetitions to do in 2 jobs (1 array)\n\
-         note: experiment `a`: no run matches `exclude: {\"x\":\"1\"}` (a parameter's name and type count)\n"
+         note: experiment `a`: no run matches `exclude: {\"x\":\"1\"}` (a parameter's name and type count)\n\
+         submit it with `cw2 submit out/plans/001`\n"
     );
+}
+
+#[test]
+fn a_job_that_cannot_end_in_time_is_warned_of() {
+    let config = |slurm: &str, more: &str| {
+        format!(
+            "name: SLURM\ntime: 10\n{slurm}---\nname: e\npath: out\nrepetitions: 8\nrep_time: 5m\ncommand: 'true'\n{more}"
+        )
+    };
+    let scene = Scene::with(&config("", "reps_per_job: 8\nreps_in_parallel: 2\noversubscribe: true\n"));
+    assert_eq!(
+        scene.cw2("plan -n config.yml").expect(0).err(),
+        "warning: experiment `e`: a job runs its repetitions in 4 rounds of 300 s (`rep_time`), but its time limit is 600 s (`time`): what has not ended by then stays undone
+ --> config.yml:7:1
+  |
+7 | rep_time: 5m
+  | ^^^^^^^^
+  |
+  = help: raise `time`, lower `reps_per_job`, or let jobs requeue themselves: `requeue: true`
+1 experiment, 1 run, 8 repetitions to do in 1 job (1 array)
+dry run: nothing was written
+"
+    );
+    scene.write("config.yml", config("", "").replace("5m", "11m"));
+    scene.cw2("plan -n config.yml").expect(0).says([
+        "a repetition takes 660 s (`rep_time`), but its time limit is 600 s (`time`)",
+        "help: raise `time`, or let jobs requeue themselves",
+    ]);
+    for fits in [
+        config("", "reps_per_job: 2\n"),
+        // There are only 8.
+        config("", "reps_per_job: 99\nreps_in_parallel: 4\noversubscribe: true\n"),
+        config("requeue: true\n", "reps_per_job: 8\n"),
+    ] {
+        scene.write("config.yml", fits);
+        assert!(!scene.cw2("plan -n config.yml").expect(0).stderr.contains("warning"));
+    }
 }
 
 #[test]
@@ -45,7 +83,10 @@ fn paths_go_to_standard_output_and_the_summary_to_standard_error() {
     let scene = Scene::with(SIMPLE);
     let outcome = scene.cw2("plan config.yml").expect(0);
     assert_eq!(outcome.out(), "[HERE]/out/plans/001/sbatch.sh\n");
-    assert_eq!(outcome.err(), "1 experiment, 2 runs, 4 repetitions to do in 4 jobs (1 array)\n");
+    assert_eq!(
+        outcome.err(),
+        "1 experiment, 2 runs, 4 repetitions to do in 4 jobs (1 array)\nsubmit it with `cw2 submit out/plans/001`\n"
+    );
     let outcome = scene.cw2("plan config.yml --quiet").expect(0);
     assert_eq!((outcome.out().as_str(), outcome.stderr.as_str()), ("[HERE]/out/plans/002/sbatch.sh\n", ""));
     let names: Vec<_> = scene.tree().into_iter().filter(|name| name.starts_with("out/plans/001/")).collect();

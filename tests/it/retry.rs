@@ -46,7 +46,8 @@ fn what_crashed_is_run_again_as_it_was() {
     assert_eq!(
         outcome.err(),
         "to retry: 3 crashed\nleft out: 4 completed\n\
-         2 experiments, 3 runs, 3 repetitions to do in 2 jobs (1 array)\n"
+         2 experiments, 3 runs, 3 repetitions to do in 2 jobs (1 array)\n\
+         submit it with `cw2 submit out/plans/002`\n"
     );
     assert_eq!(scene.jobs("out/plans/002"), [vec!["e__l1 1", "e__l2 1"], vec!["f 0"]]);
     let manifest: serde_json::Value = serde_json::from_str(&scene.read("out/plans/002/plan.json")).expect("JSON");
@@ -192,6 +193,15 @@ fn resources_change_for_one_attempt_only() {
 }
 
 #[test]
+fn the_next_command_can_be_pasted() {
+    let scene = Scene::with("name: e\npath: my out\nrepetitions: 1\ncommand: 'false'\n");
+    scene.queue(&[]);
+    scene.cluster("plan config.yml").expect(0).says(["\nsubmit it with `cw2 submit 'my out/plans/001'`\n"]);
+    let outcome = scene.on_cluster(&["retry", "my out"]).run().expect(0);
+    assert!(outcome.err().ends_with("\nsubmit it with `cw2 submit 'my out/plans/002'`\n"), "{}", outcome.err());
+}
+
+#[test]
 fn slots_must_fit_the_new_resources() {
     let scene = Scene::with(
         "name: SLURM\ncpus-per-task: 4\n---\nname: e\npath: out\nrepetitions: 4\nreps_per_job: 4\nreps_in_parallel: 4\ncommand: 'false'\n",
@@ -292,6 +302,25 @@ fn arrays_are_as_long_as_the_cluster_allows() {
         assert_eq!(cut, [Some("0-100".to_owned()), Some("0-18".to_owned())], "{plan}");
     }
     assert_eq!(elements("003/sbatch.sh").as_deref(), Some("0-59"));
+}
+
+#[test]
+fn a_short_plan_fits_the_cluster_too_and_does_not_wait_for_it() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 20\ncommand: 'true'\n");
+    scene.queue(&[]);
+    scene.write_program("bin/scontrol", "#!/bin/sh\necho 'MaxArraySize            = 11'\n");
+    scene.cluster("plan config.yml").expect(0);
+    let array = |script: &str| {
+        let script = scene.read(format!("out/plans/{script}"));
+        script.lines().find_map(|line| line.strip_prefix("#SBATCH --array=")).map(str::to_owned)
+    };
+    assert_eq!(["001/sbatch_1.sh", "001/sbatch_2.sh"].map(array), ["0-10", "0-8"].map(|it| Some(it.to_owned())));
+
+    let hangs = "#!/bin/sh\nwhile [ -e \"$HOME/queue\" ]; do sleep 0.1; done; echo >\"$HOME/answered\"\n";
+    scene.write_program("bin/scontrol", hangs);
+    scene.cluster("plan config.yml").expect(0);
+    assert!(!scene.has("answered"));
+    assert_eq!(array("002/sbatch.sh").as_deref(), Some("0-19"));
 }
 
 #[test]

@@ -101,6 +101,15 @@ fn the_tail_of_a_long_traceback_is_kept_and_its_end_is_whole() {
 }
 
 #[test]
+fn the_end_of_a_line_that_is_longer_than_the_tail_is_kept() {
+    let scene =
+        bundle(1, "command: |\n  printf '\\r%05d' $(seq 1 99999) >&2; printf '\\rno memory left\\n' >&2; exit 1\n");
+    scene.worker(PLAN, 0).expect(1).says(["exited with status 1: no memory left\n"]);
+    let status = scene.status(rep(0));
+    assert!(status["error"]["stderr_tail"].as_str().is_some_and(|tail| tail.ends_with("99999\rno memory left")));
+}
+
+#[test]
 fn output_that_is_no_text_harms_nothing() {
     let scene = bundle(1, "command: head -c 100000 /dev/urandom >&2; printf '\\377\\376\\0' >&2; exit 1\n");
     scene.worker(PLAN, 0).expect(1);

@@ -29,7 +29,7 @@ fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Config, Report
 }
 
 fn request() -> Request {
-    Request { hostname: "node17.example".to_owned(), ..Request::default() }
+    Request { hostname: "node17.example".to_owned(), for_slurm: true, ..Request::default() }
 }
 
 /// The messages of a configuration that must fail.

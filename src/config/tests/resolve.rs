@@ -208,11 +208,11 @@ fn slurm_is_chosen_by_the_host() {
         "{GOOD}---\nname: SLURM\npartition: any\ntime: 90\n---\nname: Slurm_NODE1\npartition: special\n---\nname: SLURM_other\n"
     );
     let at = |hostname: &str| one(&text, &Request { hostname: hostname.to_owned(), ..request() }).slurm;
-    assert_eq!(at("Node17.example").partition.as_deref(), Some("special"));
-    assert_eq!(at("Node17.example").time, None);
-    assert_eq!(at("laptop").partition.as_deref(), Some("any"));
-    assert_eq!(at("laptop").time.as_deref(), Some("1:30:00"));
-    assert_eq!(at("another").partition, None);
+    assert_eq!(at("Node17.example").options.text("partition"), Some("special"));
+    assert_eq!(at("Node17.example").options.text("time"), None);
+    assert_eq!(at("laptop").options.text("partition"), Some("any"));
+    assert_eq!(at("laptop").options.text("time"), Some("1:30:00"));
+    assert_eq!(at("another").options.text("partition"), None);
 }
 
 #[test]
@@ -221,10 +221,11 @@ fn an_experiment_has_slurm_keys_of_its_own() {
         "{GOOD}cpus_per_rep: 2\nslurm: {{time: 2-0, sbatch_args: {{gres: gpu:2}}, gpus_per_rep: 0.5}}\n---\nname: SLURM\ntime: 10\npartition: p\nsbatch_args: {{qos: high, gres: null}}\ncpus_per_rep: 9\n"
     );
     let experiment = one(&text, &request());
-    assert_eq!(experiment.slurm.time.as_deref(), Some("2-0"));
-    assert_eq!(experiment.slurm.partition.as_deref(), Some("p"));
-    let value = |text: &str| SbatchArg::Values(vec![text.to_owned()]);
-    assert_eq!(experiment.slurm.sbatch_args, [("qos".to_owned(), value("high")), ("gres".to_owned(), value("gpu:2"))]);
+    assert_eq!(experiment.slurm.options.text("time"), Some("2-0"));
+    assert_eq!(experiment.slurm.options.text("partition"), Some("p"));
+    let written: Vec<_> = experiment.slurm.options.written().map(|(key, _)| key).collect();
+    assert_eq!(written, ["qos", "gres"]);
+    assert_eq!(["qos", "gres"].map(|option| experiment.slurm.options.text(option)), [Some("high"), Some("gpu:2")]);
     assert_eq!((experiment.cpus_per_rep, experiment.gpus_per_rep), (Some(2), Some(0.5)));
 }
 
@@ -249,7 +250,7 @@ fn the_command_line_wins() {
     let request = Request { set: set.map(str::to_owned).to_vec(), ..request() };
     let experiment = one(&text, &request);
     assert_eq!(params(&experiment), r#"{"net":{"width":64},"new":{"deep":[0.001,"x"]}}"#);
-    assert_eq!(experiment.slurm.time.as_deref(), Some("1-0"));
+    assert_eq!(experiment.slurm.options.text("time"), Some("1-0"));
     assert_eq!(experiment.repetitions, 5);
     assert_eq!(experiment.sweeps[0].axes[0].values.len(), 1);
     assert_eq!(experiment.workdir, None);
@@ -272,7 +273,7 @@ fn debug_is_one_repetition() {
 #[test]
 fn settings_for_other_hosts_only() {
     let text = format!("{GOOD}---\nname: SLURM_node1\npartition: a\n---\nname: SLURM_horeka\npartition: b\n");
-    assert_eq!(one(&text, &request()).slurm.partition.as_deref(), Some("a"));
+    assert_eq!(one(&text, &request()).slurm.options.text("partition"), Some("a"));
     let elsewhere = Request { hostname: "laptop".to_owned(), ..request() };
     let rendered = "no SLURM document is for this host, `laptop`: there are only `SLURM_node1` and `SLURM_horeka`
  --> c.yml:6:7
@@ -282,6 +283,6 @@ fn settings_for_other_hosts_only() {
   |
   = help: name one of them after this host, or add a document `SLURM` for all others";
     assert_eq!(errors(&text, &elsewhere), format!("error: {rendered}"));
-    let looking = Request { command_optional: true, ..elsewhere };
+    let looking = Request { for_slurm: false, ..elsewhere };
     assert_eq!(warnings(&text, &looking), format!("warning: {rendered}"));
 }

@@ -106,20 +106,19 @@ fn slurm_values() {
   my-own: {a: 1}"#,
     )
     .slurm;
-    assert_eq!(slurm.partition.as_deref(), Some("007"));
-    assert_eq!(slurm.job_name.as_deref(), Some("my job"));
-    assert_eq!(slurm.account, None);
-    assert_eq!(slurm.time.as_deref(), Some("1:30:00"));
-    assert_eq!(slurm.mem_per_cpu.as_deref(), Some("4000"));
-    let args: Vec<_> = slurm
-        .sbatch_args
-        .iter()
-        .map(|(key, arg)| match arg {
-            SbatchArg::Flag => key.clone(),
-            SbatchArg::Values(values) => format!("{key}={}", values.join("+")),
-        })
-        .collect();
-    assert_eq!(args, ["gres=gpu:1", "exclusive", "hold", "nice=-5", "mail-type=END+FAIL", "constraint=1.10"]);
+    let asked = [
+        "job-name=my job",
+        "partition=007",
+        "mem-per-cpu=4000",
+        "time=1:30:00",
+        ":gres=gpu:1",
+        ":exclusive",
+        ":hold",
+        ":nice=-5",
+        ":mail-type=END+FAIL",
+        ":constraint=1.10",
+    ];
+    assert_eq!(slurm.options, super::super::option::asked(&asked));
     assert_eq!(slurm.sh_lines, ["module load x", "export A=1"]);
     assert_eq!((slurm.num_parallel_jobs, slurm.requeue, slurm.grace), (Some(20), Some(true), Some(120.0)));
     assert_eq!(slurm.extra.keys().collect::<Vec<_>>(), ["my-own"]);
@@ -135,7 +134,7 @@ fn slurm_times_are_written_in_slurms_form() {
         ("2-12", "2-12"),
         ("UNLIMITED", "UNLIMITED"),
     ] {
-        assert_eq!(with(&format!("slurm: {{time: {written}}}")).slurm.time.as_deref(), Some(time));
+        assert_eq!(with(&format!("slurm: {{time: {written}}}")).slurm.options.text("time"), Some(time));
     }
 }
 

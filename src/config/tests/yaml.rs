@@ -243,8 +243,9 @@ params:
   day: 2024-01-31
   id: 007
 ";
+    let original = Request { original: true, ..request() };
     assert_eq!(
-        warnings(text, &request()),
+        warnings(text, &original),
         r#"note: `1e-3` is read as a number; the original cw2 read it as text; so are 2 more places
  --> c.yml:6:7
   |
@@ -277,6 +278,13 @@ note: `007` is read as text, for its leading zero; other readers take it for a d
    |
    = help: write "007" to make that plain, or leave the zero out if a number is meant"#
     );
+    // Nobody else cares how the original reads a file.
+    assert_eq!(warnings(text, &request()), "");
+    assert_eq!(warnings(text, &Request { for_slurm: false, ..original }), "");
+    for of_original in ["_basic_path: x\n", "slurm: {scheduler: mp}\n", "---\nname: SLURM\nscheduler: mp\n"] {
+        let told = warnings(&format!("{text}{of_original}"), &request());
+        assert!(told.contains("note: `1e-3` is read as a number"), "{of_original}: {told}");
+    }
 }
 /// The documents of a text, as JSON.
 fn documents(text: &str) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::plan::bundle::PlannedArray;
 
 /// The dependencies that the configuration gives the jobs of an array, which its script asks for.
 fn configured(slurm: &Slurm) -> Option<&str> {
-    slurm.sbatch_value("dependency")
+    slurm.options.text("dependency")
 }
 
 /// The option for an array that begins after the job `previous`; `given` is that of the command line, which takes the place

@@ -158,8 +158,8 @@ impl std::error::Error for SnapshotError {}
 pub fn size(bytes: u64) -> String {
     let (unit, name) = match bytes {
         1 => return "1 byte".to_owned(),
-        ..1_000 => return format!("{bytes} bytes"),
-        ..1_000_000 => (1_000, "kB"),
+        0..1_000 => return format!("{bytes} bytes"),
+        1_000..1_000_000 => (1_000, "kB"),
         _ => (1_000_000, "MB"),
     };
     let tenths = bytes.div_ceil(unit / 10);

@@ -42,7 +42,7 @@ fn place(plan: usize, run: u32, rep: u32) -> MissingRep {
 fn what_is_alike_in_two_plans_is_bundled_together() {
     let (first, second) = (vec![run(0, "a1"), run(0, "a2"), run(1, "b")], vec![run(0, "a2"), run(1, "b")]);
     let mut other = record("b", 2);
-    other.slurm.time = Some("5".to_owned());
+    other.slurm.options.set_key("time", "5");
     let originals = [
         original(0, vec![record("a", 2), record("b", 2)], first),
         original(1, vec![record("a", 2), other.clone()], second),

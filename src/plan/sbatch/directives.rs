@@ -6,7 +6,8 @@
 //! Its options are then read by `getopt_long`, which takes any unambiguous beginning of a name for the name.
 
 use super::{Script, ScriptError, limit, text};
-use crate::config::{SbatchArg, Slurm, option};
+use crate::config::Slurm;
+use crate::config::option::{self, SbatchArg};
 use crate::plan::bundle::PlannedArray;
 
 /// Options that are cw2's to set, or would keep sbatch from submitting, and what to do instead.
@@ -47,21 +48,19 @@ impl Directive {
 
 /// Every `#SBATCH` line of a script. An entry of `sbatch_args` replaces the line that cw2 would write for the same option.
 pub(super) fn lines(script: &Script<'_>) -> Result<Vec<String>, ScriptError> {
-    let users = users(script)?;
     let mut own = basic(script)?;
-    own.extend(resources(script)?);
-    own.extend(behaviour(script));
-    own.retain(|directive| !users.iter().any(|user| user.key == directive.key));
-    Ok(own.iter().chain(&users).map(Directive::line).collect())
+    own.extend(keys(script, &option::KEYS)?);
+    joined(script, own)
 }
 
 /// The lines a template of the original's kind cannot name one by one: `%%sbatch_args%%`.
 pub(super) fn remaining_lines(script: &Script<'_>) -> Result<Vec<String>, ScriptError> {
+    joined(script, keys(script, &["mem-per-cpu"])?)
+}
+
+/// With how an element ends and starts again, and the user's.
+fn joined(script: &Script<'_>, mut own: Vec<Directive>) -> Result<Vec<String>, ScriptError> {
     let users = users(script)?;
-    let mut own = Vec::new();
-    if let Some(memory) = &script.slurm().mem_per_cpu {
-        own.push(with_value("mem-per-cpu", memory)?);
-    }
     own.extend(behaviour(script));
     own.retain(|directive| !users.iter().any(|user| user.key == directive.key));
     Ok(own.iter().chain(&users).map(Directive::line).collect())
@@ -78,18 +77,14 @@ fn basic(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     ])
 }
 
-/// What the SLURM document asks of the cluster.
-fn resources(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
-    let slurm = script.slurm();
-    let keys = [
-        ("partition", slurm.partition.clone()),
-        ("account", slurm.account.clone()),
-        ("ntasks", slurm.ntasks.map(|n| n.to_string())),
-        ("cpus-per-task", slurm.cpus_per_task.map(|n| n.to_string())),
-        ("mem-per-cpu", slurm.mem_per_cpu.clone()),
-        ("time", slurm.time.clone()),
-    ];
-    keys.iter().filter_map(|(key, value)| value.as_ref().map(|value| with_value(key, value))).collect()
+/// What keys of SLURM ask of the cluster.
+fn keys(script: &Script<'_>, keys: &[&str]) -> Result<Vec<Directive>, ScriptError> {
+    let options = &script.slurm().options;
+    // Every script has a name.
+    let asked = keys.iter().filter(|key| **key != "job-name").filter_map(|key| options.get(key));
+    let texts =
+        asked.filter(|asked| asked.written.is_none()).filter_map(|asked| options.text(&asked.option).zip(Some(asked)));
+    texts.map(|(text, asked)| with_value(&asked.option, text)).collect()
 }
 
 /// How an element ends and starts again.
@@ -110,9 +105,9 @@ fn behaviour(script: &Script<'_>) -> Vec<Directive> {
 /// The entries of `sbatch_args`, in their order.
 fn users(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     let mut directives = Vec::new();
-    for (key, arg) in &script.slurm().sbatch_args {
+    for (key, asked) in script.slurm().options.written() {
         let long = long_name(key)?;
-        match arg {
+        match &asked.value {
             SbatchArg::Flag => directives.push(Directive { key: long.to_owned(), value: None }),
             SbatchArg::Values(values) => {
                 for value in values {
@@ -187,8 +182,8 @@ fn check_log_folder(folder: &str) -> Result<(), ScriptError> {
 /// What no script can hold of the keys of SLURM, each with the way to it.
 pub fn unfit(slurm: &Slurm) -> Vec<(Vec<&str>, ScriptError)> {
     let options =
-        slurm.sbatch_args.iter().filter_map(|(key, _)| Some((vec!["sbatch_args", key], long_name(key).err()?)));
-    let requeue = (limit::requeues(slurm) > 0).then(|| slurm.given_as("no-requeue")).flatten();
+        slurm.options.written().filter_map(|(key, _)| Some((vec!["sbatch_args", key], long_name(key).err()?)));
+    let requeue = (limit::requeues(slurm) > 0).then(|| slurm.options.get("no-requeue")?.written.as_deref()).flatten();
     let requeue = requeue.map(|key| {
         let problem = "`requeue` asks for the opposite; remove one of them".to_owned();
         (vec!["sbatch_args", key], ScriptError::Key { key: key.to_owned(), problem })
@@ -201,12 +196,12 @@ pub fn unfit(slurm: &Slurm) -> Vec<(Vec<&str>, ScriptError)> {
 
 /// The option of `sbatch_args` that asks for memory in a second way.
 fn memory(slurm: &Slurm) -> Option<(&str, String)> {
-    let given = |name: &&str| slurm.given_as(name).is_some();
-    let key = slurm.mem_per_cpu.as_ref().map(|_| "mem-per-cpu");
-    let first = key.into_iter().chain(option::MEMORY.into_iter().filter(given)).next()?;
-    let second = option::MEMORY.into_iter().find(|name| *name != first && given(name))?;
-    let problem = format!("`{first}` is given too, and sbatch takes only one of them; remove one of them");
-    Some((slurm.given_as(second)?, problem))
+    let asked = || option::MEMORY.into_iter().filter_map(|option| slurm.options.get(option));
+    let key = asked().find(|asked| asked.written.is_none());
+    let first = key.into_iter().chain(asked()).next()?;
+    let second = asked().find(|asked| asked.option != first.option)?;
+    let problem = format!("`{}` is given too, and sbatch takes only one of them; remove one of them", first.option);
+    Some((second.written.as_deref()?, problem))
 }
 
 /// Writes a value so that sbatch reads exactly that value from an `#SBATCH` line.

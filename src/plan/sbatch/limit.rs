@@ -9,7 +9,7 @@ const DEFAULT_GRACE: f64 = 120.0;
 const DEFAULT_REQUEUES: u32 = 10;
 
 /// How often an element may requeue itself; 0 for never.
-pub(super) fn requeues(slurm: &Slurm) -> u32 {
+pub(in crate::plan) fn requeues(slurm: &Slurm) -> u32 {
     match slurm.requeue {
         Some(false) => 0,
         Some(true) => slurm.max_requeues.unwrap_or(DEFAULT_REQUEUES),
@@ -19,7 +19,7 @@ pub(super) fn requeues(slurm: &Slurm) -> u32 {
 
 /// The time limit in seconds, where the configuration says.
 pub(in crate::plan) fn seconds(slurm: &Slurm) -> Option<f64> {
-    match slurm_time(slurm.effective_time()?)? {
+    match slurm_time(slurm.options.text("time")?)? {
         #[expect(clippy::cast_precision_loss, reason = "time limits are far below 2^52 seconds")]
         SlurmTime::Seconds(seconds) => Some(seconds as f64),
         SlurmTime::Unlimited => None,

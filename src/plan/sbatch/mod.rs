@@ -34,7 +34,7 @@ pub use directives::unfit;
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
 use super::layout;
-use crate::config::Slurm;
+use crate::config::{Slurm, option};
 use crate::experiment::component;
 use crate::run::jinja::to_jinja;
 use crate::run::{quote, render};
@@ -168,13 +168,18 @@ pub fn log_folder(slurm: &Slurm, workdir: &Path, plan: &Path) -> PathBuf {
 pub fn render(script: &Script<'_>, template: Option<&UserTemplate<'_>>) -> Result<String, ScriptError> {
     let Some(template) = template else {
         let default = UserTemplate { path: Path::new("sbatch.sh.j2"), text: DEFAULT_TEMPLATE };
-        return jinja(script, &default);
+        return jinja(script, &default, None);
     };
     // sbatch refuses a script with DOS line breaks.
     let text = template.text.replace("\r\n", "\n");
     let template = UserTemplate { path: template.path, text: &text };
-    let rendered =
-        if percent::is_template(&text) { percent::render(script, &template)? } else { jinja(script, &template)? };
+    let rendered = if percent::is_template(&text) {
+        let known = slurm_keys(script);
+        let rewritten = percent::rewrite(&template, |key| known.contains_key(key))?;
+        jinja(script, &UserTemplate { text: &rewritten, ..template }, Some(percent::context(script)?))?
+    } else {
+        jinja(script, &template, None)?
+    };
     check::check(script, &template, &rendered)?;
     Ok(rendered)
 }
@@ -198,7 +203,8 @@ const NAMES: [&str; 15] = [
     "slurm",
 ];
 
-fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, ScriptError> {
+/// Renders a template. `original` is what one of the original's kind sees besides.
+fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinja>) -> Result<String, ScriptError> {
     crate::run::size::check(template.text).map_err(|problem| ScriptError::Template {
         template: template.path.to_owned(),
         line: None,
@@ -220,6 +226,9 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Scr
         quote::word(&text)
             .map_err(|_| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no shell can hold this value"))
     });
+    if original.is_some() {
+        percent::add_filters(&mut environment);
+    }
     let mut syntax = minijinja::syntax::SyntaxConfig::builder();
     syntax.keep_trailing_newline(true);
     environment.set_syntax(syntax.build().map_err(failed)?);
@@ -240,7 +249,8 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>) -> Result<String, Scr
         log_folder => text(&script.log_folder())?,
         cw2 => text(script.binary)?,
         config => script.config,
-        slurm => slurm_keys(script),
+        slurm => Jinja::from(slurm_keys(script)),
+        original,
     };
     environment.render_named_str(&template.path.to_string_lossy(), template.text, context).map_err(failed)
 }
@@ -262,8 +272,8 @@ impl Script<'_> {
 
     /// `job-name`, or the experiments' names.
     fn job_name(&self) -> String {
-        match &self.slurm().job_name {
-            Some(name) => name.clone(),
+        match self.slurm().options.text("job-name") {
+            Some(name) => name.to_owned(),
             None => component(&self.array.experiments.join("+")),
         }
     }
@@ -277,21 +287,22 @@ fn title(script: &Script<'_>) -> String {
 }
 
 /// The keys of the SLURM document for a template.
-fn slurm_keys(script: &Script<'_>) -> Jinja {
+fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
     let slurm = script.slurm();
     let mut keys: BTreeMap<String, Jinja> = BTreeMap::new();
     for (key, value) in &slurm.extra {
         keys.insert(key.clone(), to_jinja(value));
         keys.insert(key.replace('-', "_"), to_jinja(value));
     }
+    for key in option::KEYS {
+        let value = match slurm.options.number(key) {
+            Some(number) if matches!(key, "ntasks" | "cpus-per-task") => Jinja::from(number),
+            _ => Jinja::from(slurm.options.text(key)),
+        };
+        keys.insert(key.replace('-', "_"), value);
+    }
     let known = [
         ("job_name", Jinja::from(script.job_name())),
-        ("partition", Jinja::from(slurm.partition.clone())),
-        ("account", Jinja::from(slurm.account.clone())),
-        ("ntasks", Jinja::from(slurm.ntasks)),
-        ("cpus_per_task", Jinja::from(slurm.cpus_per_task)),
-        ("mem_per_cpu", Jinja::from(slurm.mem_per_cpu.clone())),
-        ("time", Jinja::from(slurm.time.clone())),
         ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
         ("venv", Jinja::from(slurm.venv.clone())),
         ("sh_lines", slurm.sh_lines.iter().map(String::as_str).collect()),
@@ -303,7 +314,7 @@ fn slurm_keys(script: &Script<'_>) -> Jinja {
         ("slurm_log", Jinja::from(slurm.slurm_log.clone())),
     ];
     keys.extend(known.map(|(key, value)| (key.to_owned(), value)));
-    Jinja::from(keys)
+    keys
 }
 
 /// A path as text that fits on one line.

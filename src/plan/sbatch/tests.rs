@@ -1,7 +1,7 @@
 //! Whole scripts. Their texts are in `snapshots/`; each passes `bash -n` and shellcheck.
 
 use super::*;
-use crate::config::SbatchArg;
+use crate::config::option::asked;
 use crate::plan::record::ArrayRecord;
 use crate::value::Value;
 
@@ -25,22 +25,21 @@ fn array(slurm: Slurm) -> PlannedArray {
 
 fn full() -> Slurm {
     Slurm {
-        partition: Some("gpu".to_owned()),
-        job_name: Some("sweep #1".to_owned()),
-        account: Some("hpc-prf-x".to_owned()),
-        ntasks: Some(1),
-        cpus_per_task: Some(8),
-        mem_per_cpu: Some("4000".to_owned()),
-        time: Some("1-00:00:00".to_owned()),
+        options: asked(&[
+            "job-name=sweep #1",
+            "partition=gpu",
+            "account=hpc-prf-x",
+            "ntasks=1",
+            "cpus-per-task=8",
+            "mem-per-cpu=4000",
+            ":gres=gpu:a100:1",
+            ":C=skylake&ib|[rack1]",
+            ":exclusive",
+            ":mail-type=END+FAIL",
+            ":time=30",
+            ":comment=it's a \"test\"",
+        ]),
         num_parallel_jobs: Some(4),
-        sbatch_args: vec![
-            ("gres".to_owned(), SbatchArg::Values(vec!["gpu:a100:1".to_owned()])),
-            ("C".to_owned(), SbatchArg::Values(vec!["skylake&ib|[rack1]".to_owned()])),
-            ("exclusive".to_owned(), SbatchArg::Flag),
-            ("mail-type".to_owned(), SbatchArg::Values(vec!["END".to_owned(), "FAIL".to_owned()])),
-            ("time".to_owned(), SbatchArg::Values(vec!["30".to_owned()])),
-            ("comment".to_owned(), SbatchArg::Values(vec!["it's a \"test\"".to_owned()])),
-        ],
         sh_lines: vec!["module load cuda".to_owned(), "export X=\"$HOME/x y\"".to_owned()],
         venv: Some("~/venvs/my env".to_owned()),
         requeue: Some(true),
@@ -121,7 +120,7 @@ fn paths_that_fit_no_line_are_refused() {
     );
     let case = Case::new(Slurm { slurm_log: Some("a\\b".to_owned()), ..Slurm::default() });
     assert!(case.render(None).is_err());
-    let case = Case::new(Slurm { partition: Some("a\nb".to_owned()), ..Slurm::default() });
+    let case = Case::new(Slurm { options: asked(&["partition=a\nb"]), ..Slurm::default() });
     assert_eq!(
         case.render(None).unwrap_err().to_string(),
         "the value of `partition` cannot be handed to Slurm: it holds a line break or another control character"
@@ -139,7 +138,8 @@ fn logs_lie_where_the_document_says() {
 #[test]
 fn a_short_job_is_not_warned_from_its_start() {
     for (time, expected) in [(Some("0:01:00"), 30), (Some("5"), 120), (Some("UNLIMITED"), 120), (None, 120)] {
-        let slurm = Slurm { requeue: Some(true), time: time.map(str::to_owned), ..Slurm::default() };
+        let mut slurm = Slurm { requeue: Some(true), ..Slurm::default() };
+        time.into_iter().for_each(|time| slurm.options.set_key("time", time));
         let script = Case::new(slurm).render(None).unwrap();
         assert!(script.contains(&format!("#SBATCH --signal=B:USR1@{expected}\n")), "{time:?}: {script}");
         assert!(script.contains(&format!("--warning {expected} ")), "{time:?}: {script}");
@@ -263,7 +263,8 @@ fn a_template_of_the_originals_kind_may_be_anyhow_written() {
     let template = "#!/bin/bash\r\n#SBATCH -a 0-%%last_job_idx%%%%%num_parallel_jobs%%\r\n#SBATCH -D \"%%experiment_execution_dir%%\"\r\n\
                     #SBATCH -p %%partition%% -t %%time%%\r\n# %%venv%%\r\nif true; then cd \"%%experiment_execution_dir%%\"; fi\r\n\
                     srun --unbuffered \\\r\n    python3 %%python_script%% \\\r\n    -j 3\r\necho after\r\n";
-    let mut case = Case::new(Slurm { venv: Some("x".to_owned()), partition: Some("p".to_owned()), ..Slurm::default() });
+    let mut case =
+        Case::new(Slurm { venv: Some("x".to_owned()), options: asked(&["partition=p"]), ..Slurm::default() });
     case.workdir = "/a \"$b\"";
     insta::assert_snapshot!("original_odd", case.render(Some(template)).unwrap());
 }

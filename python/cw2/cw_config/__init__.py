@@ -1,0 +1,1 @@
+"""Configurations: files in, one dictionary a repetition out."""

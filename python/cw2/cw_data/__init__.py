@@ -1,0 +1,1 @@
+"""Loggers, and what reads their files back."""
