@@ -18,7 +18,7 @@ pub(super) struct RetryArgs {
     plans: PlanArgs,
     #[command(flatten)]
     select: RepArgs,
-    /// Only what stands so: `crashed`, `timed_out`, `interrupted`, `lost`, `pending`
+    /// Only what stands so: `crashed`, `timed_out`, `interrupted`, `lost`, `job_failed`, `pending`
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STANDING", value_parser = missing)]
     only: Vec<EffectiveState>,
     /// Another time limit, as the configuration's `time`

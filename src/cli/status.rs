@@ -115,7 +115,8 @@ fn print(report: &Report, args: &StatusArgs, quiet: bool) -> Result<(), Failure>
     }
     if !quiet {
         notes(report).iter().for_each(|note| tell!("{note}"));
-        if let (Some(line), false) = (next::line(&report.next), args.json) {
+        // Whoever watches waits.
+        if let (Some(line), false) = (next::line(&report.next), args.json || args.watch.is_some()) {
             tell!("{line}");
         }
     }

@@ -213,6 +213,9 @@ pub fn exec(options: &Options, chosen: &Chosen, program: &Program, tell: Tell<'_
     let by_hand = ByHand::new(setting, chosen.job, &rep)?;
     let (attempt, resume) = if options.in_place || resume { (attempt, resume) } else { (1, false) };
     let prepared = |command| by_hand.prepare(attempt, resume, command, !options.in_place).map_err(Failure::from);
+    if options.in_place && options.wish == Wish::Run {
+        work::begin(&chosen.plan);
+    }
     let done = match options.wish {
         Wish::Run => ran(by_hand.run(), &rep)?,
         Wish::Print => {
@@ -359,7 +362,7 @@ fn shell(surroundings: &Surroundings) -> Result<u8, Failure> {
 ///
 /// # Errors
 /// Where it cannot be started.
-pub fn become_(mut command: Command) -> Failure {
+pub fn replace_by(mut command: Command) -> Failure {
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
     Failure::Environment(format!("cannot start `{}`: {error}", printable::line(&program)))

@@ -172,7 +172,8 @@ echo 'squeue: fatal: Could not establish a configuration source' >&2; exit 1";
     );
     scene.cw2("run config.yml").expect(1);
     let ran = status();
-    assert_eq!(ran.err(), "");
+    let next = "next: `cw2 logs --failed out` (why it failed), `cw2 retry out` (the one that is missing)\n";
+    assert_eq!(ran.err(), next);
     assert!(ran.stdout.contains("stopped"), "{}", ran.stdout);
 }
 
@@ -285,7 +286,13 @@ fn each_repetition_is_told_with_where_it_is_and_what_it_says() {
 fn the_next_command_is_told_and_works() {
     let scene = Scene::with("name: e\npath: out\nrepetitions: 3\ncommand: 'test {{ rep }} != 1'\n");
     scene.plan();
-    scene.cw2("status").expect(0).says(["next: `cw2 submit out/plans/001` (it was never submitted)"]);
+    let path = path_with_squeue(&scene, "");
+    scene
+        .call(["status"])
+        .env("PATH", path)
+        .run()
+        .expect(0)
+        .says(["next: `cw2 submit out/plans/001` (it was never submitted)"]);
     scene.cw2("run config.yml").expect(1);
     let next = "next: `cw2 logs --failed out` (why it failed), `cw2 retry out` (the one that is missing)";
     scene.cw2("status").expect(0).says([next]);
