@@ -230,7 +230,7 @@ impl ClusterWork {
     pub fn call(self, args: impl IntoIterator<Item = OsString>) -> u8 {
         want_backtraces();
         let ClusterWork { factory, scheduler, version, own_args } = self;
-        cli::call(args, &Program { factory: Some(factory), scheduler, version, own_args })
+        cli::call(args, &Program { factory: Some(factory), scheduler, version, own_args, python: None })
     }
 
     /// All commands, to be shown in the help of a program with a command line of its own. What such a program takes for one

@@ -12,6 +12,8 @@ __all__ = ["parse"]
 #: What reads the results of a configuration, or the configuration itself.
 ON_RESULTS = ("status", "logs", "retry", "cancel", "results", "report", "forget")
 ON_CONFIG = ("list", "show")
+#: Freezes a plan, as `-s` does, and prints its scripts.
+PLAN = "plan"
 
 Command = tuple[str, list[str]]
 
@@ -20,9 +22,10 @@ def parse(argv: Sequence[str] | None = None) -> tuple[dict[str, Any], Command | 
     """The arguments by the names of the original, and the command with its own arguments, where there is one."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = None
-    if len(words) > 1 and not words[0].startswith("-") and words[1] in ON_RESULTS + ON_CONFIG:
+    if len(words) > 1 and not words[0].startswith("-") and words[1] in (*ON_RESULTS, *ON_CONFIG, PLAN):
         command = (words[1], words[2:])
-        words = words[:1]
+        # What is planned is chosen as what is run.
+        words = words[:1] if words[1] != PLAN else [words[0], *words[2:]]
     parser = _parser()
     args = vars(parser.parse_args(words))
     if args["slurm"] and args["prefix_with_timestamp"]:
@@ -34,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Behind the configuration there may be a command of cw2, with its own options:\n  "
-        + ", ".join(ON_RESULTS + ON_CONFIG)
+        + ", ".join((PLAN, *ON_RESULTS, *ON_CONFIG))
         + "\nWithout one, and without -s, all repetitions run on this machine.",
     )
     add = parser.add_argument

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
@@ -55,7 +57,8 @@ class ClusterWork:
             _give_up(error.__cause__ or error)
         except _engine.EngineError as error:
             _give_up(error)
-        if command is not None:
+        self._only_plan = command is not None and command[0] == _arguments.PLAN
+        if command is not None and not self._only_plan:
             raise SystemExit(self._call(*command))
         self.logArray = cw_logging.LoggerArray()
         if not self.args["noconsolelog"]:
@@ -107,11 +110,15 @@ class ClusterWork:
             cw_logging.getLogger().warning("no logger was added: results go to metrics.jsonl alone")
         user = _engine.role().kind == "user"
         if user:
-            self._write_yaml()
+            self._prepare(root_dir)
         expansion, configs, options = self.config._expansion, self.config.exp_configs, self._options(root_dir)
         own = None if sch is None or type(sch) in (*BUILT_IN, SlurmScheduler) else sch
+        if user and self._only_plan:
+            plan = _engine.plan(expansion, configs, options=options, scheduler=own is not None)
+            _print_scripts(plan, root_dir)
+            return 0
         if user and (self.args["slurm"] or type(sch) is SlurmScheduler):
-            return _engine.submit(expansion, configs, options=options)
+            return _engine.submit(expansion, configs, options=options, scheduler=own is not None)
         if own is None:
             return _engine.run(expansion, configs, Runner(self.exp_cls, self.logArray), options=options)
         plan = _engine.plan(expansion, configs, options=options)
@@ -123,9 +130,12 @@ class ClusterWork:
         scheduler.assign(jobs)
         return scheduler.run(overwrite=self.args["overwrite"])
 
-    def _write_yaml(self) -> None:
+    def _prepare(self, root_dir: str) -> None:
         try:
-            self.config.to_yaml(relpath=True)
+            if root_dir:
+                os.makedirs(root_dir, exist_ok=True)
+            if self.config.exp_configs:
+                self.config.to_yaml(os.path.join(root_dir, self.config.exp_configs[0][KEYS.i_BASIC_PATH]))
         except OSError as error:
             _give_up(_engine.EngineError(f"cannot write the expanded configuration: {error}"))
 
@@ -147,6 +157,15 @@ class ClusterWork:
             return _engine.call([command, self.args["config"], *words])
         folders = dict.fromkeys(str(config[KEYS.i_BASIC_PATH]) for config in self.config.exp_configs)
         return _engine.call([command, *folders, *words])
+
+
+def _print_scripts(plan: list[list[_engine.Task]], root_dir: str) -> None:
+    """Prints what to hand to `sbatch`, a line each, as `cw2 plan` does."""
+    for folder in dict.fromkeys(task.plan for tasks in plan for task in tasks):
+        for script in sorted(
+            glob.glob(os.path.join(glob.escape(os.path.abspath(os.path.join(root_dir, folder))), "sbatch*.sh"))
+        ):
+            print(script)
 
 
 def _give_up(error: BaseException) -> NoReturn:

@@ -18,7 +18,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def pytest_configure(config: pytest.Config) -> None:
     # A test is no repetition, whoever runs it.
-    for name in [name for name in os.environ if name.startswith("CW2_") and name not in ("CW2_BINARY", "CW2_TESTBED")]:
+    kept = ("CW2_BINARY", "CW2_ORIGINAL_PYTHON")
+    for name in [name for name in os.environ if name.startswith("CW2_") and name not in kept]:
         del os.environ[name]
 
 
@@ -174,7 +175,9 @@ class Project:
     def states(self) -> dict[str, str]:
         """How each repetition stands."""
         found = self.root.glob("results/**/log/rep_*/status.json")
-        return {str(path.parent.relative_to(self.root)): json.loads(path.read_text())["state"] for path in sorted(found)}
+        return {
+            str(path.parent.relative_to(self.root)): json.loads(path.read_text())["state"] for path in sorted(found)
+        }
 
     def status(self, rep: str) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.read(f"{rep}/status.json"))

@@ -6,7 +6,7 @@ import re
 import pytest
 
 # Notes what it is called with, types included, in the directories that it is given.
-PROGRAM = '''
+PROGRAM = """
 import json, os, sys
 from cw2 import cluster_work, cw_error, experiment
 from cw2.cw_config import cw_conf_keys
@@ -23,7 +23,7 @@ def typed(value):
 
 def note(config, *what):
     with open(os.path.join(config[cw_conf_keys.i_REP_LOG_PATH], "notes"), "a") as file:
-        print(json.dumps(what), file=file)
+        print(json.dumps(what, default=str), file=file)
 
 
 class Noting(cw_logging.AbstractLogger):
@@ -106,7 +106,7 @@ if __name__ == "__main__":
         table = cw.load()
         print(json.dumps([list(table.index), list(table.columns), list(table["noted"]), [list(t["loss"]) for t in table["PandasLogger"]]]))
         print(json.dumps(list(table.cw2.filter({"lr": 0.1}).index)))
-'''
+"""
 
 PLAIN = """
     name: plain
@@ -141,7 +141,7 @@ TYPES = """
         small: 1.0e-3
         inf: .inf
         minus: -.inf
-        yes: yes
+        really: yes
         none: ~
         text: "1"
         alias: *shared
@@ -152,6 +152,8 @@ TYPES = """
         octal: 0o14
         hex: 0x1F
         under: 1_000
+        date: 2001-02-03
+        moment: 2001-02-03 04:05:06
     ---
     name: swept
     grid:
@@ -184,11 +186,30 @@ def both(original, project, config, *words, main=PROGRAM, code=0, **environment)
 
 
 def notes(project):
-    return {rep: [json.loads(line) for line in project.read(f"{rep}/notes").splitlines()] for rep in project.reps()}
+    """What was noted, by repetition. Those of `--debug` have a folder of their own here."""
+
+    def plain(text):
+        return text.replace("results/deep/debug", "results/deep")
+
+    return {
+        plain(rep): [json.loads(plain(line)) for line in project.read(f"{rep}/notes").splitlines()]
+        for rep in project.reps()
+    }
 
 
 def tables(project):
-    return {name: project.read(name) for name in project.tree() if name.endswith(".csv")}
+    """The tables of the PandasLogger. The original's numbers are whole or not as a row's other ones are."""
+
+    def cell(text):
+        return float(text) if re.fullmatch(r"-?[0-9.]+", text) else text
+
+    csv = [name for name in project.tree() if name.endswith(".csv")]
+    return {
+        name.replace("/debug/", "/"): [
+            [cell(text) for text in line.split(",")] for line in project.read(name).splitlines()
+        ]
+        for name in csv
+    }
 
 
 def same(original, project):
@@ -225,7 +246,14 @@ def test_every_ending(original, project, how, whole):
 
 @pytest.mark.parametrize(
     "words",
-    [["-e", "swept", "child"], ["--debug"], ["--debugall"], ["-j", "1"], ["-o", "-e", "ablated"], ["--noconsolelog", "-e", "swept"]],
+    [
+        ["-e", "swept", "child"],
+        ["--debug"],
+        ["--debugall"],
+        ["-j", "1"],
+        ["-o", "-e", "ablated"],
+        ["--noconsolelog", "-e", "swept"],
+    ],
     ids=" ".join,
 )
 def test_the_command_line(original, project, words):
@@ -279,7 +307,11 @@ def test_results_of_the_original_are_loaded(original, project):
 def test_an_expanded_configuration_is_read_back(original, project):
     both(original, project, TYPES)
     for one in (original, project):
-        one.write(main=PROGRAM.replace("        cw.run()\n", "        print(json.dumps([typed(c) for c in cw.config.exp_configs]))\n"))
+        one.write(
+            main=PROGRAM.replace(
+                "        cw.run()\n", "        print(json.dumps([typed(c) for c in cw.config.exp_configs]))\n"
+            )
+        )
     name = "results/deep/relative_config.yml"
     outputs = []
     # Each reads its own, and that of the other one.

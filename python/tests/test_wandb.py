@@ -57,7 +57,10 @@ def test_loading_starts_no_run(repetition):
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["local", "mod.enc.tid", "mod.hea.nhl5", "mod.hea.io", "mod.enc.hd64"], "local,mod_[enc_[hd64,tid],hea_[io,nhl5]]"),
+        (
+            ["local", "mod.enc.tid", "mod.hea.nhl5", "mod.hea.io", "mod.enc.hd64"],
+            "local,mod_[enc_[hd64,tid],hea_[io,nhl5]]",
+        ),
         (["exp", "l0.1", "l0.2"], "exp,l0_[1,2]"),
         (["exp"], "exp"),
     ],

@@ -12,6 +12,7 @@ macro_rules! tell {
 
 mod cancel;
 mod choose;
+mod echo;
 mod exec;
 mod failure;
 mod forget;
@@ -20,6 +21,7 @@ mod logger;
 mod logs;
 mod plan;
 mod print;
+mod python;
 mod results;
 mod retry;
 mod run;
@@ -94,6 +96,9 @@ enum Command {
     Forget(forget::ForgetArgs),
     /// End the repetition this is called from early, on purpose
     Surrender(surrender::SurrenderArgs),
+    /// What the Python package calls
+    #[command(hide = true)]
+    Python(python::PythonArgs),
 }
 
 impl ConfigArgs {
@@ -112,6 +117,7 @@ impl SelectArgs {
             strict: self.strict,
             debug: self.debug,
             debug_all: self.debugall,
+            prefix: None,
             original: false,
         }
     }
@@ -189,7 +195,8 @@ struct SelectArgs {
 
 /// Runs the program `cw2`: parses `args`, does what they say, reports what went wrong. Returns the exit code.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
-    call(args, &Program { factory: None, scheduler: Box::new(Planned), version: None, own_args: Vec::new() })
+    let (scheduler, own_args) = (Box::new(Planned), Vec::new());
+    call(args, &Program { factory: None, scheduler, version: None, own_args, python: None })
 }
 
 /// All commands.
@@ -232,6 +239,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Python(args) => python::python(args, cli.verbosity.quiet),
     };
     match result {
         Ok(exit) => exit.code(),

@@ -47,7 +47,12 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
     // What it prints goes to the terminal.
     let hidden = quiet || options.reading.debug;
     let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;
-    let ran = ops::run::run(&options, program, &mut |notice| tell(&notice, quiet), bar)?;
+    let ran = ops::run::run(&options, program, None, &mut |notice| tell(&notice, quiet), bar)?;
+    exit_of(ran, quiet)
+}
+
+/// Tells what became of the repetitions, and what that ends with.
+pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
     let Some(Ran { tally, result }) = ran else {
         if !quiet {
             tell!("nothing is left to do");
@@ -62,13 +67,13 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
 }
 
 /// Progress on a terminal; anywhere, the first failure of each kind as it comes.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
     told: Mutex<HashSet<String>>,
 }
 
 impl Bar {
-    fn new(repetitions: u64, quiet: bool) -> Self {
+    pub(super) fn new(repetitions: u64, quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(repetitions), target);

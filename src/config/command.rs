@@ -5,7 +5,7 @@
 use super::error::Diagnostic;
 use super::node::{At, Node, NodeKind};
 use super::reader::{Reader, unknown_key};
-use super::{Argv, Command, Template};
+use super::{Argv, Command, Experiment, Template};
 
 const PARTS: [&str; 3] = ["initialize", "run", "finalize"];
 
@@ -69,6 +69,35 @@ fn argv(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Argv> {
             }
             Some(Argv::Shell(text))
         }
+    }
+}
+
+/// The value of `warm_imports`: modules' names.
+pub(super) fn warm_imports(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Template>> {
+    let names = reader.texts_of(node, "warm_imports")?;
+    let is_name = |name: &str| {
+        name.split('.').all(|part| {
+            !part.starts_with(|c: char| c.is_ascii_digit())
+                && !part.is_empty()
+                && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+        })
+    };
+    let wrong: Vec<_> = names.iter().filter(|name| !is_name(&name.text)).collect();
+    for name in &wrong {
+        let message = format!("`{}` is not the name of a Python module", super::node::brief(&name.text));
+        reader
+            .report
+            .push(Diagnostic::error(message).at(name.at).help("write names as after `import`, such as `torch.optim`"));
+    }
+    wrong.is_empty().then_some(names)
+}
+
+/// Whether what is to start warm can: a Python script, called without a shell.
+pub(super) fn check_warm(reader: &mut Reader<'_>, experiment: &Experiment) {
+    let (Some(first), Some(command)) = (experiment.warm_imports.first(), &experiment.command) else { return };
+    if !matches!(command.run, Argv::Exec(_)) {
+        let diagnostic = Diagnostic::error("`warm_imports` is for a `command` that is a list").at(first.at);
+        reader.report.push(diagnostic.help("write it so: `command: [python, train.py, …]`"));
     }
 }
 

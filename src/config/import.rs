@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// More parents than this are refused: links in the file system could make a chain without end.
 const MAX_CHAIN: usize = 64;
 
+/// Where the original keeps what named an experiment's parent; taken out again by [`super::typed`].
+pub(super) const ARCHIVED: [&str; 2] = ["_import_path_archive", "_import_exp_archive"];
+
 /// The files read so far.
 pub(super) struct Loader<'a> {
     source: &'a dyn Source,
@@ -129,8 +132,14 @@ impl<'a> Loader<'a> {
     /// Takes the import keys out of a node and says which parent they name.
     fn parent_of(&mut self, node: &mut Node, chain: &[Link]) -> Import {
         let NodeKind::Map(map) = &mut node.kind else { return Import::None };
-        let path = map.shift_remove("import_path").map(|(_, path)| path).filter(|path| !path.is_null());
-        let name = map.shift_remove("import_exp").map(|(_, name)| name).filter(|name| !name.is_null());
+        let mut take = |key: &str, archived: &str| {
+            let (at, node) = map.shift_remove(key)?;
+            map.insert(archived.to_owned(), (at, node.clone()));
+            Some(node).filter(|node| !node.is_null())
+        };
+        let [archived_path, archived_name] = ARCHIVED;
+        let path = take("import_path", archived_path);
+        let name = take("import_exp", archived_name);
         for (key, value) in [("import_path", &path), ("import_exp", &name)] {
             let Some(value) = value else { continue };
             if value.as_str().is_none_or(str::is_empty) {

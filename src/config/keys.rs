@@ -109,6 +109,18 @@ pub const KEYS: &[Key] = &[
     exp("oversubscribe", "true or false", "false", "more slots than CPUs are wanted"),
     exp("checkpoint_signal", "signal name", "SIGTERM", "what tells a repetition to save its state when time runs out"),
     exp(
+        "warm_start",
+        "true or false",
+        "true",
+        "start what runs in Python as a copy of a process that has imported all it needs",
+    ),
+    exp(
+        "warm_imports",
+        "text or list of texts",
+        "none",
+        "modules that are imported once a job for a `command` that is a Python script, given as a list",
+    ),
+    exp(
         "metrics",
         "mapping, or list of mappings",
         "what is appended to `CW2_METRICS`",

@@ -5,11 +5,12 @@
 use super::error::{Diagnostic, Report, names, no_experiment};
 use super::import::Loader;
 use super::merge::{Documents, Named, slurm_for};
-use super::node::brief;
+use super::node::{NodeKind, brief};
 use super::positions::start_of;
 use super::set::{self, Assignment};
 use super::typed::{Shared, experiment, selected};
 use super::{Config, Request, Source};
+use crate::value::Value;
 use std::path::Path;
 
 /// Reads a configuration, its imports included, and decides every key. The report of a success holds warnings and notes.
@@ -17,11 +18,13 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
     let mut loader = Loader::new(source, Report::new(request.set.clone()));
     let assignments = assignments(request, &mut loader.report);
     let mut experiments = Vec::new();
+    let mut own_slurm = None;
     if let Some((file, documents)) = loader.main(path) {
         check_selection(&documents, file, request, &mut loader.report);
         let mut merged = Vec::new();
-        for named in documents.experiments.iter().filter(|named| selected(request, &named.name)) {
-            let Some(mut node) = loader.resolve(file, named) else { continue };
+        let chosen = documents.experiments.iter().filter(|named| selected(request, &named.name));
+        for named in chosen.map(|named| prefixed(named, request.prefix.as_deref())) {
+            let Some(mut node) = loader.resolve(file, &named) else { continue };
             for assignment in &assignments {
                 if let Err(diagnostic) = set::apply(assignment, &mut node) {
                     loader.report.push(*diagnostic);
@@ -34,8 +37,9 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
         check_host(&documents.slurm, slurm, request, &mut report);
         let shared = Shared { request, slurm, set: &assignments, readable: &|path| loader.exists(path) };
         for (named, node) in merged {
-            experiments.extend(experiment(&shared, named, node, &mut report));
+            experiments.extend(experiment(&shared, &named, node, &mut report));
         }
+        own_slurm = slurm.map(|named| named.node.clone());
         loader.report = report;
     }
     // Who only looks has read them when the plan was made.
@@ -47,7 +51,21 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
     if report.has_errors() {
         return Err(report);
     }
-    Ok((Config { experiments, files: report.files.clone() }, report))
+    Ok((Config { experiments, slurm: own_slurm, files: report.files.clone() }, report))
+}
+
+/// The experiment with a name that begins with the prefix.
+fn prefixed(named: &Named, prefix: Option<&str>) -> Named {
+    let mut named = named.clone();
+    if let Some(prefix) = prefix {
+        named.name = format!("{prefix}_{}", named.name);
+        if let NodeKind::Map(map) = &mut named.node.kind
+            && let Some((_, node)) = map.get_mut("name")
+        {
+            node.kind = NodeKind::Scalar(Value::from(named.name.as_str()));
+        }
+    }
+    named
 }
 
 fn assignments(request: &Request, report: &mut Report) -> Vec<Assignment> {

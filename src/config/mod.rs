@@ -16,6 +16,7 @@ pub mod metrics;
 mod node;
 pub mod option;
 mod positions;
+mod python;
 mod reader;
 mod scalar;
 mod set;
@@ -36,6 +37,7 @@ pub use load::load;
 #[cfg(test)]
 pub use node::NodeKind;
 pub use node::{At, Node};
+pub use python::{Typed, plain, slurm as typed_slurm};
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};
@@ -43,6 +45,7 @@ use option::Options;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +74,8 @@ pub struct Request {
     pub hostname: String,
     /// `command` may be missing: whoever only looks needs none, nor does a program that is the experiment itself.
     pub command_optional: bool,
+    /// What every experiment's name begins with, and a `_`.
+    pub prefix: Option<String>,
     /// Something is to be asked of the cluster, so that its settings must not get lost.
     pub for_slurm: bool,
     /// The files were written for the original: say where it reads them otherwise.
@@ -82,6 +87,8 @@ pub struct Request {
 pub struct Config {
     /// The experiments, in file order.
     pub experiments: Vec<Experiment>,
+    /// The SLURM document for this host, as it is written.
+    pub slurm: Option<Node>,
     /// Every file that was read, the configuration itself first; [`At::file`] indexes it.
     pub files: Vec<SourceFile>,
 }
@@ -134,6 +141,10 @@ pub struct Experiment {
     pub oversubscribe: bool,
     /// What tells a repetition to save its state: a signal's full name, such as `SIGTERM`.
     pub checkpoint_signal: String,
+    /// What runs in Python starts as a copy of a process that has imported all it needs.
+    pub warm_start: bool,
+    /// What a process imports whose copies run a `command` that is a Python script; empty where each starts by itself.
+    pub warm_imports: Vec<Template>,
     /// The parameters before any combination; a mapping.
     pub params: Node,
     /// The combinations, in document order.
@@ -150,6 +161,10 @@ pub struct Experiment {
     pub slurm_origin: Node,
     /// `--debug`: only the first run.
     pub first_run_only: bool,
+    /// What named its parent, as the original keeps it.
+    pub archived: Vec<(String, Node)>,
+    /// The same experiment with the types that Python's reader of YAML gives it, for a program in Python.
+    pub typed: Option<Arc<Typed>>,
 }
 
 impl Experiment {

@@ -247,7 +247,7 @@ fn base_60(body: &str) -> Option<f64> {
 }
 
 /// Whether `PyYAML` reads this as a date or a time stamp.
-fn is_timestamp(text: &str) -> bool {
+pub(super) fn is_timestamp(text: &str) -> bool {
     let mut scan = Scan(text);
     if !(scan.digits(4, 4) && scan.char('-')) {
         return false;

@@ -10,7 +10,7 @@ use super::merge::{Named, merge};
 use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
 use super::set::Assignment;
-use super::{Experiment, Request, Slurm, Sweep, command, metrics, slurm, sweep};
+use super::{Experiment, Request, Slurm, Sweep, command, import, metrics, slurm, sweep};
 use crate::value::Map;
 use std::path::Path;
 
@@ -29,6 +29,8 @@ pub(super) struct Shared<'a> {
 pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, report: &mut Report) -> Option<Experiment> {
     let request = shared.request;
     let errors = report.error_count();
+    let mut origin = origin;
+    let archived = take_archived(&mut origin);
     let map = origin.as_map()?.clone();
     // What is missing is missing in the document itself, whatever it was merged over.
     let first_line = named.node.as_map().and_then(|map| map.values().next()).map_or(named.node.at, |(at, _)| *at);
@@ -81,6 +83,11 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         gpus_per_rep: reader.read("gpus_per_rep", fields::gpus),
         oversubscribe: reader.read("oversubscribe", fields::switch).unwrap_or_default(),
         checkpoint_signal: signal(&mut reader),
+        warm_start: reader.read("warm_start", fields::switch).unwrap_or(true),
+        warm_imports: reader
+            .node("warm_imports")
+            .and_then(|node| command::warm_imports(&mut reader, node))
+            .unwrap_or_default(),
         params,
         sweeps,
         exclude: reader.node("exclude").map(|node| sweep::exclude(&mut reader, node)).unwrap_or_default(),
@@ -89,7 +96,10 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         slurm: Slurm::default(),
         slurm_origin: Node::empty_map(At::default()),
         first_run_only: request.debug,
+        archived,
+        typed: None,
     };
+    command::check_warm(&mut reader, &experiment);
     let own_slurm = map.get("slurm").map(|(_, node)| node).filter(|node| !node.is_null());
     slurm_for(&mut experiment, shared, own_slurm, report);
     if request.debug || request.debug_all {
@@ -101,6 +111,13 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         experiment.reps_per_job = 1;
     }
     (report.error_count() == errors).then_some(experiment)
+}
+
+/// What [`super::import`] noted of an experiment's parent.
+fn take_archived(origin: &mut Node) -> Vec<(String, Node)> {
+    let NodeKind::Map(map) = &mut origin.kind else { return Vec::new() };
+    let taken = import::ARCHIVED.into_iter().filter_map(|key| Some((key.to_owned(), map.shift_remove(key)?.1)));
+    taken.collect()
 }
 
 /// Why a name cannot be one: it names a folder beside the plans.

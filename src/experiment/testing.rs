@@ -66,6 +66,8 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         gpus_per_rep: None,
         oversubscribe: false,
         checkpoint_signal: "SIGTERM".to_owned(),
+        warm_start: true,
+        warm_imports: Vec::new(),
         params: node(&value(params)),
         sweeps,
         exclude: Vec::new(),
@@ -74,5 +76,7 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         slurm: Slurm::default(),
         slurm_origin: node(&Value::Map(Map::new())),
         first_run_only: false,
+        archived: Vec::new(),
+        typed: None,
     }
 }

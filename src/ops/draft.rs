@@ -93,7 +93,7 @@ impl Draft {
             store::create_folder(&self.root.join(folder))?;
         }
         writer.number_above(self.above);
-        let counts = plan.counts();
+        let counts = (plan.counts(), plan.has_python());
         let head = |name: &str| Ok((self.manifest(counts, &arrays, name), self.scripts(&arrays, name)?));
         let folder = writer.finish::<Failure>(head)?;
         let notes = taken.keep();
@@ -102,7 +102,7 @@ impl Draft {
     }
 
     /// The head of a plan with this name.
-    fn manifest(&self, counts: Counts, arrays: &[PlannedArray], name: &str) -> Manifest {
+    fn manifest(&self, (counts, python): (Counts, bool), arrays: &[PlannedArray], name: &str) -> Manifest {
         let now = jiff::Timestamp::now();
         Manifest {
             format: FORMAT,
@@ -116,6 +116,7 @@ impl Draft {
             retry_of: self.retry_of.clone(),
             counts,
             arrays: arrays.iter().map(|array| array.record.clone()).collect(),
+            python,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::store::plan::{Experiment, Plan, Rep, Run};
 use crate::store::scratch::Scratch;
 use crate::store::survey::Survey;
 use crate::store::{self, rep, submissions};
-use crate::worker::{self, Allowed, ByHand, Control, End, Observer, Setting, Surroundings};
+use crate::worker::{self, Allowed, ByHand, Control, End, Observer, Setting, Surroundings, WarmHost};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -203,12 +203,14 @@ pub fn exec(options: &Options, chosen: &Chosen, program: &Program, tell: Tell<'_
     if let Some(scratch) = &scratch {
         scratch.path().clone_into(&mut rep.dir);
     }
+    let warm = WarmHost::default();
     let setting = Setting {
         plan: &chosen.plan,
         options: &here,
         control: &control,
         observer: Arc::new(Quiet),
         factory: program.factory.as_ref(),
+        warm: &warm,
     };
     let by_hand = ByHand::new(setting, chosen.job, &rep)?;
     let (attempt, resume) = if options.in_place || resume { (attempt, resume) } else { (1, false) };
@@ -274,7 +276,7 @@ fn next(found: &Found, params_sha256: &str) -> (u32, bool) {
 
 /// The repetition as it is called by hand: once, and with the words that were asked for.
 fn altered(options: &Options, rep: &Rep) -> Result<Rep, Failure> {
-    let Run { experiment, record: run, params } = &*rep.run;
+    let Run { experiment, record: run, params, python } = &*rep.run;
     let mut record = experiment.record.clone();
     record.retries = 0;
     if let Some(launcher) = &options.launcher {
@@ -287,7 +289,7 @@ fn altered(options: &Options, rep: &Rep) -> Result<Rep, Failure> {
         }
     }
     let experiment = Arc::new(Experiment { record, settings: experiment.settings.clone() });
-    let run = Run { experiment, record: run.clone(), params: params.clone() };
+    let run = Run { experiment, record: run.clone(), params: params.clone(), python: python.clone() };
     Ok(Rep { run: Arc::new(run), number: rep.number, dir: rep.dir.clone() })
 }
 

@@ -123,7 +123,7 @@ fn configured(reading: &Reading, tell: Tell<'_>) -> Result<HashMap<(String, Stri
 }
 
 fn run_dir(survey: &Survey, seen: &Seen) -> String {
-    let dir = survey.plans.get(seen.plan).zip(survey.run(seen)).map(|(plan, run)| plan.root.join(&run.dir));
+    let dir = survey.plans.get(seen.plan).zip(survey.run(seen)).map(|(plan, run)| plan.root.join(run.place()));
     dir.map(|dir| shown(&dir)).unwrap_or_default()
 }
 

@@ -4,11 +4,13 @@ use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
 use super::notice::{Notice, Tell};
 use super::program::Program;
+use super::python;
 use super::snapshot::Code;
 use super::work::hostname;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
 use crate::plan::code::SnapshotFlags;
+use crate::plan::record::PythonRecord;
 use crate::plan::runs::{self, Resolved, Runs};
 use crate::plan::template::Template;
 use crate::plan::{Plan, PlannedRun, Reps, check, layout};
@@ -34,6 +36,8 @@ pub struct Reading {
     pub debug: bool,
     /// The same, of every run.
     pub debug_all: bool,
+    /// What every experiment's name begins with, and a `_`.
+    pub prefix: Option<String>,
     /// The configuration was written for the original cw2: tell where that one reads it otherwise.
     pub original: bool,
 }
@@ -67,6 +71,7 @@ pub fn load(reading: &Reading, purpose: Purpose, tell: Tell<'_>) -> Result<Confi
         command_optional: purpose.command_optional,
         for_slurm: purpose.for_slurm,
         original: reading.original,
+        prefix: reading.prefix.clone(),
     };
     let (config, report) = config::load(&Files { main: &reading.config }, &reading.config, &request)
         .map_err(|report| Failure::Config(Box::new(report)))?;
@@ -80,6 +85,7 @@ pub struct Prepared {
     draft: Draft,
     runs: Runs,
     for_slurm: bool,
+    python: Option<PythonRecord>,
 }
 
 /// Freezes a configuration. Without `code` no snapshot of the code is taken.
@@ -112,8 +118,12 @@ pub fn prepare(
 ) -> Result<Prepared, Failure> {
     // `run` alone takes no snapshot: its jobs are no array's elements.
     let for_slurm = code.is_some();
-    let config = load(reading, Purpose { command_optional: program.command_optional(), for_slurm }, tell)?;
+    let mut config = load(reading, Purpose { command_optional: program.command_optional(), for_slurm }, tell)?;
     let root = working_directory()?;
+    if let Some(handed) = &program.python {
+        python::add_types(&mut config, reading);
+        python::bundle(&mut config, &handed.changes.bundles);
+    }
     let mut report = report_for(&config, reading);
     config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
     if program.iterative() {
@@ -123,10 +133,14 @@ pub fn prepare(
         return Err(Failure::Config(Box::new(report)));
     }
     let check_params = program.check_params();
-    let runs = resolve(&config, reading, &root, |run| {
+    let mut runs = resolve(&config, reading, &root, |run| {
         check::run(&root, run)?;
         check_params.iter().try_for_each(|check_params| check::params(run, |params| check_params(params)))
     })?;
+    if let Some(handed) = &program.python {
+        python::complete(&config, reading, &mut runs);
+        runs = python::change(runs, handed, &root)?;
+    }
     let path = config.experiments.first().map_or("", |experiment| experiment.path.as_str());
     if for_slurm {
         tell(Notice::Config(&too_short(&config, reading, &runs)));
@@ -143,7 +157,8 @@ pub fn prepare(
         own_args: program.own_args.clone(),
         root,
     };
-    Ok(Prepared { config, draft, runs, for_slurm })
+    let python = program.python.as_ref().map(|handed| handed.program.clone());
+    Ok(Prepared { config, draft, runs, for_slurm, python })
 }
 
 /// Warnings of jobs that do not end in time.
@@ -191,7 +206,10 @@ impl Prepared {
     pub fn plan(mut self) -> Result<(Plan, Draft), Failure> {
         let finished = self.finished()?;
         let limit = |jobs| if self.for_slurm { array_size_for(jobs) } else { u32::MAX };
-        let plan = build(&self.config.experiments, self.runs, &finished, &self.draft.templates, limit);
+        let mut plan = build(&self.config.experiments, self.runs, &finished, &self.draft.templates, limit);
+        for experiment in plan.experiments.iter_mut().filter(|experiment| experiment.record.command.is_none()) {
+            experiment.record.python.clone_from(&self.python);
+        }
         Ok((plan, self.draft))
     }
 

@@ -5,7 +5,7 @@ use super::freeze::{self, Purpose, Reading};
 use super::notice::Tell;
 use super::select::check_experiments;
 use crate::plan::build::build;
-use crate::plan::{Plan, PlannedRun, layout};
+use crate::plan::{Plan, PlannedRun};
 use crate::store;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ pub struct Listed<'a> {
 impl Listed<'_> {
     /// Its directory.
     pub fn dir(&self) -> PathBuf {
-        layout::rep_dir(Path::new(&self.run.record.dir), self.rep)
+        self.run.record.rep_dir(Path::new(""), self.rep)
     }
 }
 

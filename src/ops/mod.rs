@@ -16,6 +16,7 @@ pub mod logs;
 pub mod notice;
 pub mod plan;
 pub mod program;
+pub mod python;
 pub mod results;
 pub mod retry;
 pub mod run;

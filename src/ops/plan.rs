@@ -43,7 +43,8 @@ mod tests {
         let results = folder.path().join("out");
         let text = format!("name: e\npath: {}\nrepetitions: 3\nreps_per_job: 2\ncommand: 'true'\n", results.display());
         std::fs::write(&config, text).unwrap();
-        let program = Program { factory: None, scheduler: Box::new(Planned), version: None, own_args: Vec::new() };
+        let program =
+            Program { factory: None, scheduler: Box::new(Planned), version: None, own_args: Vec::new(), python: None };
         let mut options =
             Options { reading: Reading { config, ..Reading::default() }, dry_run: true, ..Options::default() };
         let mut odd = 0;

@@ -1,5 +1,6 @@
 //! What a program brings along besides the use cases, and what it is called by.
 
+use super::python::HandOver;
 use crate::api::{CheckParams, Factory, panic_text};
 use crate::scheduler::Scheduler;
 use crate::worker::{self, Jobs, Tally};
@@ -26,12 +27,14 @@ pub struct Program {
     pub version: Option<&'static str>,
     /// What its jobs call it with, before `worker`.
     pub own_args: Vec<String>,
+    /// A program in Python that handed itself over.
+    pub python: Option<HandOver>,
 }
 
 impl Program {
     /// Whether this program knows what to run where the configuration does not say.
     pub fn command_optional(&self) -> bool {
-        self.factory.is_some()
+        self.factory.is_some() || self.python.is_some()
     }
 
     /// Whether what it runs then needs `iterations`.

@@ -80,7 +80,9 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
         job_ends::look(&mut survey, queue.as_deref().ok());
     }
     let mut experiments = survey.reps.iter().filter_map(|seen| survey.experiment(seen));
-    if !program.command_optional() && experiments.any(|experiment| experiment.command.is_none()) {
+    if !program.command_optional()
+        && experiments.any(|experiment| experiment.command.is_none() && experiment.python.is_none())
+    {
         return Err(Failure::Usage(
             "these plans run the experiment of the program that made them: call `retry` of that program".to_owned(),
         ));

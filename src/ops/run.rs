@@ -7,8 +7,10 @@ use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::work;
 use crate::store::plan::Plan;
-use crate::worker::{self, Jobs, Observer, Setting, Tally};
+use crate::worker::{self, Control, Jobs, Observer, Setting, Tally, WarmHost};
+use nix::unistd::Pid;
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,24 @@ pub struct Options {
     pub jobs: NonZeroUsize,
     /// Between a polite signal to a repetition and SIGKILL.
     pub grace: Duration,
+}
+
+/// A warm process that is there: the other end of a socket, and its number.
+#[derive(Debug)]
+pub struct Given {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// The process, a child of this one.
+    pub pid: Pid,
+}
+
+impl Given {
+    /// All warm processes that this worker will have.
+    pub fn host(given: Option<Self>, control: &Control) -> Result<WarmHost, Failure> {
+        let Some(Given { socket, pid }) = given else { return Ok(WarmHost::default()) };
+        let failed = |error| Failure::Environment(format!("cannot listen to a warm process: {error}"));
+        WarmHost::given(socket, pid, control).map_err(failed)
+    }
 }
 
 /// What became of the repetitions.
@@ -42,11 +62,13 @@ pub struct Ran {
 pub fn run(
     options: &Options,
     program: &Program,
+    given: Option<Given>,
     tell: Tell<'_>,
     observer: impl FnOnce(u64) -> Arc<dyn Observer>,
 ) -> Result<Option<Ran>, Failure> {
     // Before anything starts a thread.
     let control = work::start()?;
+    let warm = Given::host(given, &control)?;
     let (planned, frozen) = freeze(&options.reading, program, options.overwrite, Mode::Write, None, tell)?;
     tell(Notice::Planned(&planned, &frozen));
     let Some(folder) = frozen.folder else { return Ok(None) };
@@ -59,8 +81,14 @@ pub fn run(
     tell_of_fewer_slots(&plan, at_a_time, &options);
     let repetitions = plan.manifest.counts.repetitions;
     let observer = observer(repetitions);
-    let setting =
-        Setting { plan: &plan, options: &options, control: &control, observer, factory: program.factory.as_ref() };
+    let setting = Setting {
+        plan: &plan,
+        options: &options,
+        control: &control,
+        observer,
+        factory: program.factory.as_ref(),
+        warm: &warm,
+    };
     let (mut tally, result) = program.schedule(Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time));
     tally.total = usize::try_from(repetitions).unwrap_or(usize::MAX);
     Ok(Some(Ran { tally, result }))

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::program::Program;
+use super::python;
 use super::run::Ran;
 use super::work;
 use crate::report::human::counted;
@@ -9,7 +10,7 @@ use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _};
 use crate::store::plan::Plan;
 use crate::store::requeues;
-use crate::worker::{Jobs, Observer, Setting, TimeLimit};
+use crate::worker::{Jobs, Observer, Setting, TimeLimit, WarmHost};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,8 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
         )));
     }
     // A share that is damaged is refused before anything is noted or begun.
-    let repetitions = plan.job(number)?.reps.len();
+    let job = plan.job(number)?;
+    let repetitions = job.reps.len();
     work::begin(&plan);
     let mut here = work::options(options.grace)?;
     if here.slurm.is_some() {
@@ -59,9 +61,12 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
     }
     let count = counted(repetitions as u64, "repetition");
     log::info!("plan {}, job {number}: {count} on {}", plan.name(), here.host);
-    let setting =
-        Setting { plan: &plan, options: &here, control: &control, observer, factory: program.factory.as_ref() };
-    let (mut tally, result) = program.schedule(Jobs::in_turn(setting, number..number + 1));
+    let (warm, factory) = (WarmHost::default(), program.factory.as_ref());
+    let setting = Setting { plan: &plan, options: &here, control: &control, observer, factory, warm: &warm };
+    let (mut tally, result) = match python::of_scheduler(&job) {
+        Some(record) => python::schedule(record, &plan, &job, &here, &control),
+        None => program.schedule(Jobs::in_turn(setting, number..number + 1)),
+    };
     // Also where the worker was told to stop before the job was given out.
     tally.total = repetitions;
     log::info!("{}", work::summary(&tally));

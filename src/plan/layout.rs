@@ -28,10 +28,13 @@ pub mod rep {
         [CONFIG_YAML, CONFIG_JSON, OUT, ERR, STATUS, METRICS, METRICS_CSV, SURRENDER].contains(&name)
             || name.starts_with("metrics.attempt-")
             || name.strip_prefix('.').is_some_and(|name| name.starts_with(STATUS))
+            || name.starts_with(REPORT)
     }
 
     /// What a Rust experiment saved to be resumed from.
     pub const CHECKPOINT: &str = "saved-state.json";
+    /// What a program in Python tells of its crash, until its worker has read it.
+    pub const REPORT: &str = ".report.json";
     /// The payload of a surrender.
     pub const SURRENDER: &str = "surrender.json";
 }
@@ -48,6 +51,8 @@ pub mod plan {
     pub const RUNS: &str = "runs.jsonl";
     /// Parameters, line for line with the runs.
     pub const PARAMS: &str = "params.jsonl";
+    /// What a program in Python is given, line for line with the runs; see [`crate::config::Typed`].
+    pub const PYTHON: &str = "python.jsonl";
     /// See [`crate::plan::record::JobRecord`].
     pub const JOBS: &str = "jobs.jsonl";
     /// Verbatim copies of every YAML file read.

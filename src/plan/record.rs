@@ -4,9 +4,11 @@
 //! Free values (parameters, a user's own keys) lie beside them as JSON texts: `settings.jsonl` line for line with
 //! `experiments.jsonl`, `params.jsonl` line for line with `runs.jsonl`.
 
+use super::layout;
 use crate::config::Slurm;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// The version of the plan format this program writes. It reads all from 1 to this one.
 pub const FORMAT: u32 = 1;
@@ -37,6 +39,9 @@ pub struct Manifest {
     pub counts: Counts,
     /// The arrays, in submission order.
     pub arrays: Vec<ArrayRecord>,
+    /// Whether it is of a program in Python: the configuration of each run lies beside its parameters.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub python: bool,
 }
 
 /// What a plan holds.
@@ -140,6 +145,15 @@ pub struct ExperimentRecord {
     /// What to run; `None` where it is the experiment of the Rust program that made the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandRecord>,
+    /// The program in Python that made the plan, where its class is what runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<PythonRecord>,
+    /// Whether what runs in Python starts as a copy of a process that has imported all it needs.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub warm_start: bool,
+    /// What such a process imports for a `command` that is a Python script; empty where each starts by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm_imports: Vec<String>,
     /// Environment; values are templates.
     pub env: IndexMap<String, String>,
     /// Working directory, a template, relative to the code snapshot (or the plan's root, without one); that itself where `None`.
@@ -179,6 +193,27 @@ pub struct ExperimentRecord {
     /// What the configuration says, where `cw2 retry` changed it for this attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configured: Option<Box<Configured>>,
+}
+
+/// A program in Python whose class is an experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonRecord {
+    /// The interpreter with its options, and the script (or `-m` and a module).
+    pub program: Vec<String>,
+    /// What the script is called with; the number of the job comes behind.
+    pub args: Vec<String>,
+    /// Whether the program hands its repetitions out itself (a scheduler of its own).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scheduler: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What `cw2 retry` can change for one attempt, as it was configured.
@@ -246,6 +281,24 @@ pub struct RunRecord {
     pub dir: String,
     /// SHA-256 of the parameters' canonical JSON, in hexadecimal.
     pub params_sha256: String,
+    /// The directory of its only repetition, where a program put that elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rep_dir: Option<String>,
+}
+
+impl RunRecord {
+    /// What tells its repetitions from those of any other run, besides their numbers: a folder as written.
+    pub fn place(&self) -> &str {
+        self.rep_dir.as_deref().unwrap_or(&self.dir)
+    }
+
+    /// The directory of one of its repetitions; `root` is where relative paths start.
+    pub fn rep_dir(&self, root: &Path, rep: u32) -> PathBuf {
+        match &self.rep_dir {
+            Some(dir) => root.join(dir),
+            None => layout::rep_dir(&root.join(&self.dir), rep),
+        }
+    }
 }
 
 /// A line of `jobs.jsonl`: the repetitions of one array element, in order.

@@ -129,7 +129,7 @@ pub fn build(originals: &[Original<'_>], missing: &[MissingRep], max_array_size:
     let mut groups: Vec<Group<'_>> = Vec::new();
     // Where an experiment of an earlier plan, and a run, went.
     let mut homes: HashMap<(usize, u32), Option<usize>> = HashMap::new();
-    let mut known: HashMap<(usize, &str, &str), usize> = HashMap::new();
+    let mut known: HashMap<(usize, &str, &str, Option<&str>), usize> = HashMap::new();
     for place in missing {
         let Some(original) = originals.get(place.plan) else { continue };
         let Some(run) = original.plan.runs.get(place.run as usize) else { continue };
@@ -144,7 +144,8 @@ pub fn build(originals: &[Original<'_>], missing: &[MissingRep], max_array_size:
             }))
         });
         let Some((home, group)) = home.and_then(|home| Some((home, groups.get_mut(home)?))) else { continue };
-        let line = *known.entry((home, &run.record.dir, &run.record.params_sha256)).or_insert_with(|| {
+        let same = (home, &*run.record.dir, &*run.record.params_sha256, run.python.as_deref());
+        let line = *known.entry(same).or_insert_with(|| {
             group.runs.push((run, Vec::new()));
             group.runs.len() - 1
         });
@@ -159,7 +160,8 @@ pub fn build(originals: &[Original<'_>], missing: &[MissingRep], max_array_size:
             reps.sort_unstable();
             reps.dedup();
             let record = RunRecord { experiment, ..run.record.clone() };
-            plan.runs.push(PlannedRun { record, params: run.params.clone(), reps: reps.into_iter().collect() });
+            let (params, python) = (run.params.clone(), run.python.clone());
+            plan.runs.push(PlannedRun { record, params, python, reps: reps.into_iter().collect() });
         }
     }
     plan.cut(max_array_size);

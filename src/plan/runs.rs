@@ -159,9 +159,15 @@ impl<'e> Placed<'e> {
             dir: self.dir(&name),
             run: name,
             params_sha256: params_sha256(&run.params),
+            rep_dir: None,
         };
         check(Resolved { experiment: self.experiment, record: &record, params: &run.params, first })?;
-        Ok(PlannedRun { params: run.params.to_json(), record, reps: Reps::all(self.experiment.repetitions) })
+        let python = self.experiment.typed.as_ref().map(|typed| {
+            let assignments = run.assignments.iter().map(|assigned| (assigned.path, assigned.value, assigned.at));
+            Value::Map(typed.run(assignments)).to_json()
+        });
+        let reps = Reps::all(self.experiment.repetitions);
+        Ok(PlannedRun { params: run.params.to_json(), python, record, reps })
     }
 
     /// A run's folder by its name: the experiment's own where nothing is combined.

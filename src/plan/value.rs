@@ -37,6 +37,8 @@ pub struct PlannedRun {
     pub record: RunRecord,
     /// Its parameters, as JSON.
     pub params: String,
+    /// What a program in Python is given, as JSON; see [`crate::config::Typed`].
+    pub python: Option<String>,
     /// Its repetitions that are to do.
     pub reps: Reps,
 }
@@ -118,6 +120,11 @@ impl Plan {
             let stretches = runs.flat_map(|(line, run)| run.reps.stretches().iter().map(move |&(a, n)| (line, a, n)));
             bundle::jobs(experiment.record.reps_per_job, stretches)
         })
+    }
+
+    /// Whether a program in Python runs any of it.
+    pub fn has_python(&self) -> bool {
+        self.runs.iter().any(|run| run.python.is_some())
     }
 
     /// How many there are of everything.

@@ -227,7 +227,12 @@ mod tests {
         let mut status = super::super::progress::tests::status("crashed", 1.0);
         assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "crashed");
         let failure = |message: &str, tail: &str| {
-            Some(Failure { phase: "run".to_owned(), message: message.to_owned(), stderr_tail: tail.to_owned() })
+            Some(Failure {
+                phase: "run".to_owned(),
+                message: message.to_owned(),
+                stderr_tail: tail.to_owned(),
+                ..Failure::default()
+            })
         };
         status.exit = Some(Exit::Code(1));
         status.error = failure("exit status 1", "Traceback\nValueError: no\n");

@@ -212,6 +212,9 @@ pub struct Failure {
     /// The last lines of this attempt's `err.log`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr_tail: String,
+    /// The whole traceback of a crash in Python.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub traceback: String,
 }
 
 impl Failure {

@@ -1,7 +1,7 @@
 //! Which repetitions of a run are finished, for the planner: all runs side by side.
 
 use super::{Result, files, rep};
-use crate::plan::{PlannedRun, Reps, layout};
+use crate::plan::{PlannedRun, Reps};
 use crate::run::status::Found;
 use crate::value::Value;
 use rayon::prelude::*;
@@ -35,6 +35,7 @@ pub fn look(runs: &[PlannedRun], root: &Path) -> std::result::Result<Vec<Reps>, 
         // All runs of an experiment lie in one folder: where that is not there, neither are they.
         let missing = runs
             .first()
+            .filter(|_| runs.iter().all(|run| run.record.rep_dir.is_none()))
             .and_then(above)
             .is_some_and(|folder| std::fs::symlink_metadata(folder).is_err_and(|error| files::is_missing(&error)));
         if missing {
@@ -61,9 +62,8 @@ enum OnDisk {
 
 /// Looks at the repetitions of one run. One name is looked up where nothing was run yet.
 fn look_at(run: &PlannedRun, root: &Path) -> Result<OnDisk> {
-    let run_dir = root.join(&run.record.dir);
     let mut finished = Reps::default();
-    let Some(log) = layout::rep_dir(&run_dir, 0).parent().map(Path::to_owned) else {
+    let Some(log) = run.record.rep_dir(root, 0).parent().map(Path::to_owned) else {
         return Ok(OnDisk::Finished(finished));
     };
     match std::fs::symlink_metadata(&log) {
@@ -75,7 +75,7 @@ fn look_at(run: &PlannedRun, root: &Path) -> Result<OnDisk> {
     }
     let mut unreadable = Vec::new();
     for number in run.reps.iter() {
-        let dir = layout::rep_dir(&run_dir, number);
+        let dir = run.record.rep_dir(root, number);
         match rep::status(&dir) {
             // It may be finished, so no worker will run it as long as that is so; nor is it lost, as the plan holds it.
             Found::Unreadable(why) => unreadable.push(why),
@@ -102,11 +102,10 @@ fn look_at(run: &PlannedRun, root: &Path) -> Result<OnDisk> {
 /// folder of plans `plans` (as states name it); also of plans that are gone. 0 where there is none.
 pub fn newest_plan(runs: &[PlannedRun], root: &Path, plans: &Path) -> u32 {
     let newest = |run: &PlannedRun| {
-        let run_dir = root.join(&run.record.dir);
-        if !super::exists(&run_dir) {
+        if run.record.rep_dir.is_none() && !super::exists(&root.join(&run.record.dir)) {
             return 0;
         }
-        let numbers = run.reps.iter().filter_map(|number| match rep::status(&layout::rep_dir(&run_dir, number)) {
+        let numbers = run.reps.iter().filter_map(|number| match rep::status(&run.record.rep_dir(root, number)) {
             Found::Status(status) if status.state.is_finished() => number_in(Path::new(&status.plan), plans),
             _ => None,
         });

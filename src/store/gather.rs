@@ -8,6 +8,7 @@ use super::history::{self, Unread};
 use super::{Result, rep, repetitions};
 use crate::config::metrics::{MetricSource, Objective, stored_objective, stored_sources};
 use crate::experiment::params_sha256;
+use crate::plan::PlannedRun;
 use crate::plan::layout::{self, plan as plan_names};
 use crate::plan::record::GitRecord;
 use crate::run::history::History;
@@ -316,10 +317,8 @@ fn leave_out_debugging(top: &Path, heads: &mut Vec<Head>) -> usize {
 fn planned(folder: &Path) -> Option<std::collections::HashSet<PathBuf>> {
     let plan = super::plan::Plan::open(folder).ok()?;
     let value = plan.read().ok()?;
-    let dirs = value.runs.iter().flat_map(|run| {
-        let dir = plan.root.join(&run.record.dir);
-        run.reps.iter().map(|rep| layout::rep_dir(&dir, rep)).collect::<Vec<_>>()
-    });
+    let of = |run: &PlannedRun| run.reps.iter().map(|rep| run.record.rep_dir(&plan.root, rep)).collect::<Vec<_>>();
+    let dirs = value.runs.iter().flat_map(of);
     let there: std::collections::HashSet<_> = dirs.filter_map(|dir| super::canonical(&dir).ok()).collect();
     (!there.is_empty()).then_some(there)
 }

@@ -104,8 +104,18 @@ impl Reader {
         Ok(Reader { path: path.to_owned(), seed: seed(path, id), lines: open(path)?, index: open(&index_path(path))? })
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The `n`th line, from 0, without its line break.
     pub fn line(&self, n: u64) -> Result<String> {
+        Ok(self.line_at(n)?.1)
+    }
+
+    /// The same, and where it begins.
+    pub fn line_at(&self, n: u64) -> Result<(u64, String)> {
         let mut entries = [0; 2 * ENTRY];
         // The first line begins where the file does.
         let known = if n == 0 { &mut entries[ENTRY..] } else { &mut entries[..] };
@@ -119,7 +129,7 @@ impl Reader {
         let length = length.and_then(|length| usize::try_from(length).ok()).ok_or_else(|| self.damaged(n))?;
         let mut line = vec![0; length];
         self.lines.read_exact_at(&mut line, start).map_err(|source| self.failed(n, source))?;
-        self.proven(n, &line, proof).map(str::to_owned)
+        Ok((start, self.proven(n, &line, proof)?.to_owned()))
     }
 
     /// Every line, read by `read`, which says what is wrong with one; there must be `count` of them.

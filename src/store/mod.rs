@@ -63,6 +63,19 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     files::read(path, files::cap::RECORD).map_err(|source| StoreError::new("read", path, source))
 }
 
+/// Reads a whole file of any length, which another program wrote for this one.
+pub fn read_large(path: &Path) -> Result<Vec<u8>> {
+    files::read(path, files::cap::NONE).map_err(|source| StoreError::new("read", path, source))
+}
+
+/// Reads a part of a file.
+pub fn read_range(path: &Path, start: u64, length: usize) -> Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt as _;
+    let mut bytes = vec![0; length];
+    let read = files::open(path).and_then(|file| file.read_exact_at(&mut bytes, start));
+    read.map(|()| bytes).map_err(|source| StoreError::new("read", path, source))
+}
+
 /// The path without symbolic links and dots, where it exists.
 pub fn canonical(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(|source| StoreError::new("open", path, source))

@@ -35,6 +35,8 @@ pub struct Plan {
     settings: Reader,
     runs: Reader,
     params: Reader,
+    /// There for programs in Python.
+    python: Option<Reader>,
     jobs: Reader,
 }
 
@@ -67,6 +69,19 @@ pub struct Run {
     pub record: RunRecord,
     /// Its parameters.
     pub params: Value,
+    /// What a program in Python is given.
+    pub python: Option<PythonLine>,
+}
+
+/// Where the configuration of a run lies, as a program in Python is given it: a line of a file that was found whole.
+#[derive(Debug, Clone)]
+pub struct PythonLine {
+    /// The file.
+    pub file: PathBuf,
+    /// The line's first byte.
+    pub start: u64,
+    /// Its length in bytes.
+    pub length: usize,
 }
 
 /// An experiment of a plan.
@@ -112,6 +127,7 @@ impl Plan {
             settings: open(names::SETTINGS)?,
             runs: open(names::RUNS)?,
             params: open(names::PARAMS)?,
+            python: manifest.python.then(|| open(names::PYTHON)).transpose()?,
             jobs: open(names::JOBS)?,
             folder,
             manifest,
@@ -196,7 +212,7 @@ impl Plan {
         for (line, first, count) in record.reps {
             let Some(run) = runs.get(&line) else { continue };
             for number in first..first.saturating_add(count) {
-                let dir = layout::rep_dir(&self.root.join(&run.record.dir), number);
+                let dir = run.record.rep_dir(&self.root, number);
                 reps.push(Rep { run: Arc::clone(run), number, dir });
             }
         }
@@ -225,9 +241,12 @@ impl Plan {
         let experiments = self.experiments.all(counts.experiments, |line| {
             Ok(PlannedExperiment { record: parse(line)?, settings: settings.next().unwrap_or_default() })
         })?;
-        let mut params = self.params.all(counts.runs, |line| Ok(line.to_owned()))?.into_iter();
+        let texts = |reader: &Reader| reader.all(counts.runs, |line| Ok(line.to_owned()));
+        let mut params = texts(&self.params)?.into_iter();
+        let mut python = self.python.as_ref().map(texts).transpose()?.unwrap_or_default().into_iter();
         let mut runs = self.runs.all(counts.runs, |line| {
-            Ok(PlannedRun { record: parse(line)?, params: params.next().unwrap_or_default(), reps: Reps::default() })
+            let (params, python) = (params.next().unwrap_or_default(), python.next().filter(|line| !line.is_empty()));
+            Ok(PlannedRun { record: parse(line)?, params, python, reps: Reps::default() })
         })?;
         let jobs: Vec<JobRecord> = self.jobs.all(counts.jobs, |line| {
             let job: JobRecord = parse(line)?;
@@ -270,8 +289,15 @@ impl Plan {
         if params_sha256(&params) != record.params_sha256 {
             return Err(self.params.wrong(number.into(), "the parameters are not those of their run"));
         }
-        Ok(Run { experiment, record, params })
+        let python = self.python.as_ref().map(|reader| python_line(reader, number)).transpose()?.flatten();
+        Ok(Run { experiment, record, params, python })
     }
+}
+
+fn python_line(reader: &Reader, number: u32) -> Result<Option<PythonLine>> {
+    let (start, line) = reader.line_at(number.into())?;
+    let file = reader.path().to_owned();
+    Ok((!line.is_empty()).then_some(PythonLine { file, start, length: line.len() }))
 }
 
 fn value(reader: &Reader, line: u32) -> Result<Value> {

@@ -9,7 +9,7 @@ use super::atomic::{self, Durable};
 use super::files::{self, cap};
 use super::{Result, StoreError, begun_again, metrics};
 use crate::experiment::params_sha256;
-use crate::plan::layout::{self, rep as names};
+use crate::plan::layout::rep as names;
 use crate::run::status::{self, Found, Status};
 use crate::value::Value;
 use std::fs::{self, File, TryLockError};
@@ -48,14 +48,14 @@ pub struct Siblings {
 }
 
 impl Siblings {
-    /// Opens the folder of the run in `run_dir`. Where it does not exist, no repetition has a status.
-    pub fn open(run_dir: &Path) -> Self {
-        let log = layout::rep_dir(run_dir, 0).parent().map(Path::to_owned).unwrap_or_default();
+    /// Opens the folder that a repetition's directory lies in. Where it does not exist, no repetition has a status.
+    pub fn open(rep_dir: &Path) -> Self {
+        let log = rep_dir.parent().map(Path::to_owned).unwrap_or_default();
         Siblings { folder: files::open_folder(&log), log, buffer: Vec::with_capacity(8192) }
     }
 
-    /// What the status file of a repetition says.
-    pub fn status(&mut self, rep: u32) -> Found {
+    /// What the status file of a repetition says, by its directory's path.
+    pub fn status(&mut self, rep_dir: &Path) -> Found {
         let folder = match &self.folder {
             Ok(folder) => folder,
             Err(error) if files::is_missing(error) => return Found::Nothing,
@@ -64,7 +64,7 @@ impl Siblings {
                 return Found::Unreadable(StoreError::new("open", &self.log, error.kind().into()).to_string());
             }
         };
-        let below = Self::below(rep, names::STATUS);
+        let below = Self::below(rep_dir, names::STATUS);
         self.buffer.clear();
         let file = files::open_at(folder.as_fd(), &below);
         let read = file.and_then(|file| files::read_into(&file, cap::RECORD, &mut self.buffer));
@@ -72,15 +72,14 @@ impl Siblings {
     }
 
     /// As [`has_begun`], of one of these repetitions.
-    pub fn has_begun(&self, rep: u32) -> bool {
+    pub fn has_begun(&self, rep_dir: &Path) -> bool {
         let folder = self.folder.as_ref().ok();
-        folder.is_some_and(|folder| files::is_regular(folder.as_fd(), &Self::below(rep, names::CONFIG_JSON)))
+        folder.is_some_and(|folder| files::is_regular(folder.as_fd(), &Self::below(rep_dir, names::CONFIG_JSON)))
     }
 
     /// The path of a repetition's file below the folder.
-    fn below(rep: u32, name: &str) -> PathBuf {
-        let dir = layout::rep_dir(Path::new(""), rep);
-        Path::new(dir.file_name().unwrap_or_default()).join(name)
+    fn below(rep_dir: &Path, name: &str) -> PathBuf {
+        Path::new(rep_dir.file_name().unwrap_or_default()).join(name)
     }
 }
 
@@ -107,6 +106,17 @@ pub struct Owned {
     out: File,
     err: File,
     _owner: File,
+}
+
+/// What a program in Python tells of its crash.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Report {
+    /// What failed.
+    pub phase: String,
+    /// One line.
+    pub message: String,
+    /// The whole traceback.
+    pub traceback: String,
 }
 
 /// What the configuration in a repetition's directory tells of an earlier start.
@@ -225,6 +235,20 @@ impl Owned {
     /// Removes the payload an earlier attempt left: it would count as this one's.
     pub fn clear_surrender(&self) -> Result<()> {
         files::remove_if_there(&self.dir.join(names::SURRENDER))
+    }
+
+    /// Removes the report that an earlier attempt left.
+    pub fn clear_report(&self) -> Result<()> {
+        files::remove_if_there(&self.dir.join(names::REPORT))
+    }
+
+    /// Takes what a program in Python left of its crash, where it could.
+    pub fn take_report(&self) -> Option<Report> {
+        let path = self.dir.join(names::REPORT);
+        let bytes = files::read_if_there(&path, cap::RECORD).ok()??;
+        // It is told in the status; what stays here is cleared before the next attempt.
+        let _ = files::remove_if_there(&path);
+        serde_json::from_slice(&bytes).ok()
     }
 
     /// The traces of a worker that got as far as writing the configuration, if one did.

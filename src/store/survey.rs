@@ -11,7 +11,7 @@ use super::plans;
 use super::rep::Siblings;
 use super::{Result, submissions};
 use crate::plan;
-use crate::plan::layout::{self, rep as names};
+use crate::plan::layout::rep as names;
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::run::decide::counts_as_finished;
 use crate::run::effective_state::{Cluster, EffectiveState, Worker, effective};
@@ -103,7 +103,7 @@ impl Survey {
     /// A repetition's directory.
     pub fn dir(&self, seen: &Seen) -> PathBuf {
         match (self.plans.get(seen.plan), self.run(seen)) {
-            (Some(plan), Some(run)) => layout::rep_dir(&plan.root.join(&run.dir), seen.rep),
+            (Some(plan), Some(run)) => run.rep_dir(&plan.root, seen.rep),
             _ => PathBuf::new(),
         }
     }
@@ -267,7 +267,7 @@ fn arrange(
                 let is = forgotten.as_ref().is_some_and(|known| known.has(number, &experiment.name, &run.run, rep));
                 if is {
                     let mut left_out = left_out.lock().unwrap_or_else(PoisonError::into_inner);
-                    left_out.insert((plan.root.join(&run.dir), rep));
+                    left_out.insert((plan.root.join(run.place()), rep));
                 }
                 !is && wanted(experiment, run, rep)
             };
@@ -286,7 +286,7 @@ fn arrange(
         // What a later plan has again is not forgotten.
         let dir = |place: &PlannedRep| {
             let run = survey.values.get(place.plan)?.runs.get(place.run as usize)?;
-            Some((survey.plans.get(place.plan)?.root.join(&run.record.dir), place.rep))
+            Some((survey.plans.get(place.plan)?.root.join(run.record.place()), place.rep))
         };
         let there: HashSet<_> = places.iter().filter_map(dir).collect();
         survey.forgotten = left_out.difference(&there).count() as u64;
@@ -351,11 +351,12 @@ impl Looker<'_> {
         let run = self.survey.values.get(first.plan).and_then(|value| value.runs.get(first.run as usize));
         let (Some(plan), Some(run)) = (self.survey.plans.get(first.plan), run) else { return (Vec::new(), unreadable) };
         let run = &run.record;
-        let run_dir = plan.root.join(&run.dir);
-        let mut siblings = Siblings::open(&run_dir);
+        let root = &plan.root;
+        let mut siblings = Siblings::open(&run.rep_dir(root, first.rep));
         let seen = places.iter().map(|place| {
             let PlannedRep { plan, last_plan, run: line, rep, job, element } = *place;
-            let status = match siblings.status(place.rep) {
+            let rep_dir = run.rep_dir(Path::new(""), rep);
+            let status = match siblings.status(&rep_dir) {
                 Found::Nothing => None,
                 Found::Status(status) => Some(status),
                 Found::Unreadable(why) => {
@@ -366,14 +367,14 @@ impl Looker<'_> {
             };
             let known = status.as_deref();
             let here = || {
-                let alive = self.locks.held(&layout::rep_dir(&run_dir, place.rep).join(names::ERR));
+                let alive = self.locks.held(&root.join(&rep_dir).join(names::ERR));
                 Worker::Here { alive }
             };
             let counts = known.filter(|status| self.survey.counts(first.plan, run, status));
             let (state, worker) = match known {
                 Some(status) if status.state == State::Running => (Some(State::Running), self.worker(status, here)),
                 // Begun, and not noted yet: its worker is at it just now, or died before.
-                None if siblings.has_begun(place.rep) => (Some(State::Running), here()),
+                None if siblings.has_begun(&rep_dir) => (Some(State::Running), here()),
                 _ => (counts.map(|status| status.state), Worker::InElement),
             };
             let effective = effective(state, self.element(place, known), worker);

@@ -2,16 +2,22 @@
 
 use super::calls::{Call, Calls};
 use super::child::{self, Ended};
+use super::devices::Slot;
+use super::environment::{self, Variables};
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
 use super::terminal::Terminal;
+use super::warm::{self, Recipe, Request};
 use crate::plan::record::{ArgvRecord, CommandRecord, ExperimentRecord};
 use crate::run::status::{Exit, State};
 use crate::store::rep::Owned;
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -44,7 +50,7 @@ impl Execution for Attempt<'_> {
         };
         let command = self.command;
         if let Some(initialize) = &command.initialize {
-            let result = self.execute(initialize, limits, None);
+            let result = self.execute("initialize", initialize, limits, None);
             self.judge(&mut outcome, "initialize", result);
             // Left on purpose, it is done; only what would go on with `run` is interrupted.
             self.look_for_surrender(&mut outcome);
@@ -53,7 +59,7 @@ impl Execution for Attempt<'_> {
             }
         }
         if outcome.state == State::Completed {
-            let result = self.execute(&command.run, limits, None);
+            let result = self.execute("run", &command.run, limits, None);
             self.judge(&mut outcome, "run", result);
             self.look_for_surrender(&mut outcome);
         }
@@ -68,7 +74,7 @@ impl Execution for Attempt<'_> {
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,
         };
-        let result = self.execute(argv, limits, Some(outcome.state));
+        let result = self.execute("finalize", argv, limits, Some(outcome.state));
         let ended = match result {
             Ok(ended) => {
                 outcome.account(&ended);
@@ -126,7 +132,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs one phase's command to its end, with all it started.
-    fn execute(&self, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
+    fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
         let Call { words, dir, variables } = self.calls.call(argv)?;
         let (program, arguments) = words.split_first().ok_or("the command is empty")?;
         let mut command = Command::new(variables.find(program));
@@ -142,9 +148,41 @@ impl<'a> Attempt<'a> {
             command.env("CW2_OUTCOME", outcome.word().replace(' ', "_"));
         }
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
-        let result = child::run(&mut command, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
-        ghosts::end_orphans(&self.life.rep.dir);
-        result.map_err(|error| cannot_start(program, &dir, &error))
+        let started = match self.copy(phase, &words, &dir, variables) {
+            Some(pid) => Ok(pid),
+            None => child::start(&mut command, self.life.control),
+        };
+        let ended = started.and_then(|pid| {
+            let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
+            ghosts::end_orphans(&self.life.rep.dir);
+            result
+        });
+        ended.map_err(|error| cannot_start(program, &dir, &error))
+    }
+
+    /// A copy of a process that has imported what a script needs, where there is one.
+    fn copy(&self, phase: &str, words: &[String], dir: &Path, variables: &Variables) -> Option<Pid> {
+        let experiment = self.life.experiment();
+        if phase != "run" || experiment.warm_imports.is_empty() || !experiment.warm_start || self.life.options.terminal
+        {
+            return None;
+        }
+        let (interpreter, argv) = warm::script(words)?;
+        let server = ["-c", warm::SCRIPT_SERVER].map(str::to_owned);
+        let program = variables.find(interpreter.first()?).to_string_lossy().into_owned();
+        let options = interpreter.iter().skip(1).cloned();
+        let words =
+            std::iter::once(program).chain(options).chain(server).chain(experiment.warm_imports.iter().cloned());
+        let start = self.life.plan.start_dir(self.life.job);
+        let recipe = Recipe { words: words.collect(), dir: start, env: server_env(self.life.slot) };
+        let warm = self.life.warm.get(&recipe, false, self.life.control)?;
+        let rep = self.life.rep;
+        let mut request = Request::new(phase, rep.number, rep.dir.clone(), dir.to_owned());
+        request.argv = argv.to_vec();
+        request.env = warm::texts(&variables.pairs());
+        request.cpus = own_cpus();
+        let (out, err) = self.owned.streams().ok()?;
+        warm.copy(&mut request, &[out, err]).ok()
     }
 
     /// Turns a phase's end into the outcome.
@@ -172,7 +210,19 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn describe(phase: &str, exit: Exit) -> String {
+/// The CPUs that the calling thread is bound to.
+pub(super) fn own_cpus() -> Vec<usize> {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
+    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
+}
+
+/// What a warm process is told of the slots that its copies run in: libraries look at it when they are imported.
+pub(super) fn server_env(slot: &Slot) -> Vec<(String, OsString)> {
+    let threads = environment::threads(slot.threads);
+    threads.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+pub(super) fn describe(phase: &str, exit: Exit) -> String {
     match exit {
         Exit::Code(127) => format!("`{phase}` exited with status 127 (the shell did not find a command)"),
         Exit::Code(code) => format!("`{phase}` exited with status {code}"),
@@ -188,13 +238,13 @@ fn describe(phase: &str, exit: Exit) -> String {
     }
 }
 
-fn cannot_start(program: &str, workdir: &Path, error: &std::io::Error) -> String {
+pub(super) fn cannot_start(program: &str, workdir: &Path, error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::NotFound && !crate::store::exists(workdir) {
         return format!("cannot start `{program}`: its working directory `{}` does not exist", workdir.display());
     }
     format!("cannot start `{program}`: {error}")
 }
 
-fn checkpoint_signal(experiment: &ExperimentRecord) -> Signal {
+pub(super) fn checkpoint_signal(experiment: &ExperimentRecord) -> Signal {
     experiment.checkpoint_signal.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Signal::SIGTERM)
 }

@@ -16,6 +16,8 @@ pub(crate) struct ByHand<'a> {
     job: u64,
     rep: &'a Rep,
     slot: Slot,
+    /// Its place in the job.
+    index: usize,
 }
 
 /// Where and with what a command of a repetition is called.
@@ -38,7 +40,9 @@ impl<'a> ByHand<'a> {
         let slots = devices::slots(&rep.run.experiment.record, 1, setting.options, Sharing::Planned)?;
         let mut slot = slots.into_iter().next().ok_or_else(|| anyhow::anyhow!("the job has no slot"))?;
         slot.pinned = setting.options.allowed.bound;
-        Ok(ByHand { setting, job, rep, slot })
+        let same = |other: &Rep| other.number == rep.number && other.run.record == rep.run.record;
+        let index = setting.plan.job(job)?.reps.iter().position(same).unwrap_or(0);
+        Ok(ByHand { setting, job, rep, slot, index })
     }
 
     /// Runs it as a worker would.
@@ -88,8 +92,20 @@ impl<'a> ByHand<'a> {
     }
 
     fn life<'b>(&'b self, budget: &'b Budget<'b>) -> Life<'b> {
-        let Setting { plan, options, control, ref observer, factory } = self.setting;
-        let observer = &**observer;
-        Life { plan, job: self.job, rep: self.rep, slot: &self.slot, options, control, observer, budget, factory }
+        let Setting { plan, options, control, ref observer, factory, warm } = self.setting;
+        let (observer, index) = (&**observer, self.index);
+        Life {
+            plan,
+            job: self.job,
+            rep: self.rep,
+            slot: &self.slot,
+            options,
+            control,
+            observer,
+            budget,
+            factory,
+            warm,
+            index,
+        }
     }
 }

@@ -56,6 +56,11 @@ impl<'a> Calls<'a> {
         Ok(Call { words, dir, variables })
     }
 
+    /// What stands before a command.
+    pub(super) fn launcher(&self) -> Result<Vec<String>, String> {
+        call::words(&self.life.experiment().launcher, &ArgvRecord::Exec(Vec::new()), &self.context)
+    }
+
     /// Where a command starts, and what is added to its environment.
     pub(super) fn surroundings(&self) -> Result<(PathBuf, &Variables), String> {
         let variables = self.variables.as_ref().map_err(Clone::clone)?;

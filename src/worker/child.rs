@@ -42,22 +42,29 @@ pub(super) struct Ended {
     pub max_rss: u64,
 }
 
-/// Starts a command of the repetition in `dir` in a process group of its own and waits for its end. A terminal is lent to it
-/// meanwhile.
+/// Starts a command in a process group of its own.
 ///
 /// # Errors
-/// Where the command cannot be started.
+/// Where it cannot be started.
+pub(super) fn start(command: &mut Command, control: &Control) -> std::io::Result<Pid> {
+    let child = control.spawn(command.process_group(0))?;
+    // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
+    Ok(Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?))
+}
+
+/// Waits for the end of a child that leads a process group of its own and belongs to the repetition in `dir`. A terminal is
+/// lent to it meanwhile.
+///
+/// # Errors
+/// Where it is no child.
 pub(super) fn run(
-    command: &mut Command,
+    pid: Pid,
     dir: &Path,
     limits: Limits,
     control: &Control,
     begun: &RunningMarker<'_>,
     terminal: Option<Terminal>,
 ) -> std::io::Result<Ended> {
-    let child = control.spawn(command.process_group(0))?;
-    // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
-    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?);
     if let Some(terminal) = &terminal {
         terminal.lend(pid);
     }
@@ -80,7 +87,9 @@ pub(super) fn run(
         limits::wait(&group, limits, control, begun);
     }
     group.clear(control);
-    let (exit, cpu_seconds, max_rss) = reap(pid)?;
+    let reaped = reap(pid);
+    ghosts::reaped(pid);
+    let (exit, cpu_seconds, max_rss) = reaped?;
     Ok(Ended { exit, cause, cpu_seconds, max_rss })
 }
 
@@ -218,7 +227,7 @@ fn ended(pid: Pid) -> Option<WaitStatus> {
 
 /// Reaps the ended child: exit, CPU seconds, largest resident size in bytes.
 #[expect(unsafe_code, reason = "no safe wrapper of wait4, the only call that tells one child's resources")]
-fn reap(pid: Pid) -> nix::Result<(Exit, f64, u64)> {
+pub(super) fn reap(pid: Pid) -> nix::Result<(Exit, f64, u64)> {
     let mut status: libc::c_int = 0;
     // SAFETY: rusage is a plain C struct of integers, for which all zeroes is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };

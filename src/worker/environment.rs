@@ -14,6 +14,12 @@ use tempfile::TempDir;
 const THREADS: [&str; 5] =
     ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"];
 
+/// The variables that tell libraries how many threads to start, as far as the user did not set them.
+pub(super) fn threads(number: usize) -> impl Iterator<Item = (&'static str, OsString)> {
+    let unset = THREADS.into_iter().filter(|name| std::env::var_os(name).is_none());
+    unset.map(move |name| (name, number.to_string().into()))
+}
+
 /// The variables of one attempt.
 #[derive(Debug)]
 pub(super) struct Variables(Vec<(OsString, OsString)>);
@@ -26,10 +32,8 @@ impl Variables {
         variables.set("CW2_SLOT", slot.number.to_string());
         variables.set("CW2_CPUS", &cpus);
         variables.set("CW2_GPUS", &slot.gpus);
-        for name in THREADS {
-            if std::env::var_os(name).is_none() {
-                variables.set(name, &cpus);
-            }
+        for (name, value) in threads(slot.threads) {
+            variables.set(name, value);
         }
         for (name, value) in &slot.gpu_variables {
             variables.set(name, value);

@@ -39,8 +39,12 @@ impl Outcome {
 
     pub(super) fn fail(&mut self, state: State, phase: &str, message: impl AsRef<str>, stderr_tail: String) {
         self.state = state;
-        self.failure =
-            Some(Failure { phase: phase.to_owned(), message: printable::line(message.as_ref()), stderr_tail });
+        self.failure = Some(Failure {
+            phase: phase.to_owned(),
+            message: printable::line(message.as_ref()),
+            stderr_tail,
+            ..Failure::default()
+        });
     }
 
     /// Makes a crash with a retry to come an interruption: the next start of the element makes up for it.

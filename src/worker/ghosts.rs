@@ -6,25 +6,30 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpgid};
 use std::cell::LazyCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::process::Child;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Where the environment tells the repetition's directory.
 const VARIABLE: &[u8] = b"CW2_REP_DIR=";
 
-/// The children that this process had before it was a worker (`sh_lines` start helpers), and their groups, for what they
-/// start later: a repetition's processes have groups of their own. None of them is reaped here, so its numbers stay its own.
-static HELPERS: OnceLock<HashSet<Pid>> = OnceLock::new();
+/// The children that this process had before it was a worker (`sh_lines` start helpers), and those that it starts for itself
+/// (warm processes), with their groups, for what they start later: a repetition's processes have groups of their own. None of
+/// them is reaped here, so its numbers stay its own.
+static HELPERS: Mutex<Option<HashSet<Pid>>> = Mutex::new(None);
+
+/// The repetitions that were started by a helper, until they are reaped: adopted, and no orphans.
+static COPIES: Mutex<BTreeSet<Pid>> = Mutex::new(BTreeSet::new());
 
 /// Makes this process the parent of every orphan below it, so that none escapes by `setsid` or a double fork. The children
 /// it has now are left alone.
 pub fn adopt_orphans() {
-    HELPERS.get_or_init(|| {
+    super::lock(&HELPERS).get_or_insert_with(|| {
         let children = children();
         if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
             log::warn!("cannot adopt orphaned processes: {errno}");
@@ -34,14 +39,42 @@ pub fn adopt_orphans() {
     });
 }
 
+/// Makes a child a helper: it leads a group of its own.
+pub(super) fn leave_alone(pid: Pid) {
+    super::lock(&HELPERS).get_or_insert_default().insert(pid);
+}
+
+/// Starts a helper, which leads a group of its own; it is never taken for an orphan.
+pub(super) fn starting_helper(start: impl FnOnce() -> std::io::Result<Child>) -> std::io::Result<Child> {
+    // While this is held nobody looks at orphans.
+    let _brood = super::lock(&BROOD);
+    let child = start()?;
+    leave_alone(Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?));
+    Ok(child)
+}
+
+/// Starts a repetition's process through a helper: it is adopted before its number is known, and never taken for an orphan.
+pub(super) fn adopting<E>(start: impl FnOnce() -> Result<Pid, E>) -> Result<Pid, E> {
+    let _brood = super::lock(&BROOD);
+    let pid = start()?;
+    super::lock(&COPIES).insert(pid);
+    Ok(pid)
+}
+
+/// Notes that a repetition's process was reaped: its number may become another's.
+pub(super) fn reaped(pid: Pid) {
+    super::lock(&COPIES).remove(&pid);
+}
+
 /// Whether it is one of [`HELPERS`], or was started by one.
 fn helps(pid: Pid) -> bool {
-    let known = |pid: &Pid| HELPERS.get().is_some_and(|helpers| helpers.contains(pid));
+    let helpers = super::lock(&HELPERS);
+    let known = |pid: &Pid| helpers.as_ref().is_some_and(|helpers| helpers.contains(pid));
     known(&pid) || getpgid(Some(pid)).is_ok_and(|group| known(&group))
 }
 
 /// What this process has under way, and has adopted. Held while orphans are looked at, so that no repetition starts meanwhile;
-/// never while something is waited for.
+/// never while something is waited for, but the moment in which a warm process makes a copy of itself.
 #[derive(Default)]
 struct Brood {
     /// Repetitions under way.
@@ -154,7 +187,7 @@ fn lives(pid: Pid) -> bool {
 
 /// The adopted children of this process.
 fn orphans() -> Vec<Pid> {
-    children().into_iter().filter(|pid| !helps(*pid)).collect()
+    children().into_iter().filter(|pid| !super::lock(&COPIES).contains(pid) && !helps(*pid)).collect()
 }
 
 /// The children of the main thread, which starts nothing itself: the kernel gives orphans to the first living one. A

@@ -6,13 +6,14 @@ use super::control::Control;
 use super::devices::Slot;
 use super::execution::{Execution, Outcome, TAIL_BYTES};
 use super::native::Native;
+use super::python::Python;
 use super::running_marker::RunningMarker;
 use super::why_stopped::why_stopped;
-use super::{End, Observer, Options, ghosts};
+use super::{End, Observer, Options, WarmHost, ghosts};
 use crate::api::Factory;
 use crate::experiment::seed;
 use crate::plan::of_repetition;
-use crate::plan::record::{CommandRecord, ExperimentRecord};
+use crate::plan::record::{CommandRecord, ExperimentRecord, PythonRecord};
 use crate::run::decide::{Decision, ThisWorker, deaths_allowed, decide};
 use crate::run::failure::cause;
 use crate::run::status::{self, FORMAT, Failure, Found, State, Status};
@@ -41,12 +42,17 @@ pub(super) struct Life<'a> {
     pub budget: &'a Budget<'a>,
     /// Makes what a repetition without `command` runs.
     pub factory: Option<&'a Factory>,
+    /// Warm processes.
+    pub warm: &'a WarmHost,
+    /// Its place in its job.
+    pub index: usize,
 }
 
 /// What a repetition consists of.
 #[derive(Clone, Copy)]
 enum Content<'a> {
     Command(&'a CommandRecord),
+    Python(&'a PythonRecord),
     Experiment(&'a Factory),
 }
 
@@ -103,10 +109,11 @@ impl Life<'_> {
 
     fn try_live(&self) -> crate::store::Result<(End, Option<Last>)> {
         let left_alone = |end| Ok((end, None));
-        let content = match (&self.experiment().command, self.factory) {
-            (Some(command), _) => Content::Command(command),
-            (None, Some(factory)) => Content::Experiment(factory),
-            (None, None) => return left_alone(End::Refused(OTHER_PROGRAM.to_owned())),
+        let content = match (&self.experiment().command, &self.experiment().python, self.factory) {
+            (Some(command), ..) => Content::Command(command),
+            (None, Some(python), _) => Content::Python(python),
+            (None, None, Some(factory)) => Content::Experiment(factory),
+            (None, None, None) => return left_alone(End::Refused(OTHER_PROGRAM.to_owned())),
         };
         // Looked at without the lock first: a finished repetition costs one read.
         match self.decide(rep::status(&self.rep.dir)) {
@@ -206,6 +213,7 @@ impl Life<'_> {
             phase: "run".to_owned(),
             message: message.clone(),
             stderr_tail: owned.stderr_tail(0, TAIL_BYTES),
+            ..Failure::default()
         };
         let own = self.new_status(last.attempt, last.earlier, deaths);
         let status = Status {
@@ -230,6 +238,7 @@ impl Life<'_> {
     ) -> Box<dyn Execution + 'b> {
         match content {
             Content::Command(command) => Box::new(Attempt::new(self, owned, begun, command, attempt, resume)),
+            Content::Python(python) => Box::new(Python::new(self, owned, begun, python, attempt, resume)),
             Content::Experiment(factory) => Box::new(Native::start(self, owned, begun, factory, attempt, resume)),
         }
     }

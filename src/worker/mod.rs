@@ -16,11 +16,14 @@ mod ghosts;
 mod life;
 mod limits;
 mod native;
+mod overseer;
+mod python;
 mod queue;
 mod running_marker;
 mod srun;
 mod tally;
 mod terminal;
+mod warm;
 mod why_stopped;
 mod work;
 
@@ -30,8 +33,10 @@ pub use control::Control;
 pub use devices::{Allowed, Sharing, Slot, allowed_cpus};
 pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
+pub use overseer::oversee;
 pub(crate) use queue::Queue;
 pub use tally::{End, Tally};
+pub use warm::WarmHost;
 pub(crate) use work::Setting;
 pub use work::{Job, Jobs, Lane, Task};
 

@@ -5,7 +5,7 @@
 use super::budget::Budget;
 use super::devices::{self, Sharing, Slot};
 use super::life::{self, Life};
-use super::{Allowed, Control, End, Observer, Options, Tally, lock};
+use super::{Allowed, Control, End, Observer, Options, Tally, WarmHost, lock};
 use crate::api::Factory;
 use crate::run::decide;
 use crate::run::status::{Found, State};
@@ -28,6 +28,8 @@ pub(crate) struct Setting<'a> {
     pub observer: Arc<dyn Observer>,
     /// Makes what a repetition without `command` runs.
     pub factory: Option<&'a Factory>,
+    /// The warm processes of this worker.
+    pub warm: &'a WarmHost,
 }
 
 /// The jobs to be run, one after another or several at a time.
@@ -331,7 +333,7 @@ impl Task<'_> {
     pub fn execute(&self, slot: &Slot) -> End {
         let _occupied = slot.occupy();
         let Job { jobs, bundle, budget } = self.job;
-        let Setting { plan, options, control, ref observer, factory } = jobs.setting;
+        let Setting { plan, options, control, ref observer, factory, warm } = jobs.setting;
         if control.stopping() {
             return End::Stopped;
         }
@@ -350,6 +352,8 @@ impl Task<'_> {
             observer: &**observer,
             budget,
             factory,
+            warm,
+            index: self.index,
         };
         jobs.executing.fetch_add(1, Ordering::SeqCst);
         let (end, last) = life.live();

@@ -1,12 +1,13 @@
 //! Every folder of `slurm-examples` is planned, and run, here or on the test bed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::project::{counts, example};
 use crate::slurm::{SOON, last_states};
-use crate::support::Scene;
+use crate::support::{CW2, Call, Scene};
 use crate::testbed::testbed;
 
 /// The folders, and how `cw2 run` is called for them; nothing for what needs Slurm.
@@ -22,6 +23,13 @@ const EXAMPLES: [(&str, Option<&str>); 8] = [
     ("surrender-finalize", Some("")),
 ];
 
+/// Those that are Python programs of classes, and how their repetitions end.
+const CLASSES: [(&str, [(&str, usize); 2]); 3] = [
+    ("python-experiment", [("completed", 0), ("surrendered", 6)]),
+    ("python-iterative", [("completed", 2), ("surrendered", 6)]),
+    ("python-scheduler", [("completed", 8), ("surrendered", 0)]),
+];
+
 #[test]
 fn every_folder_is_tested() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("slurm-examples");
@@ -30,7 +38,9 @@ fn every_folder_is_tested() {
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
         .collect();
     names.sort();
-    assert_eq!(names, EXAMPLES.map(|(name, _)| name));
+    let mut tested: Vec<_> = EXAMPLES.map(|(name, _)| name).into_iter().chain(CLASSES.map(|(name, _)| name)).collect();
+    tested.sort_unstable();
+    assert_eq!(names, tested);
 }
 
 #[test]
@@ -139,4 +149,72 @@ fn a_surrender_is_a_success_on_slurm_too() {
         ]
     );
     assert_eq!(scene.status(&reps[1])["payload"]["epoch"], 11);
+}
+
+/// `python3 main.py config.yml` with these words, in an example of a Python class.
+fn python(scene: &Scene, words: &str) -> Call {
+    let call = Call::new("python3", scene.root()).args(["main.py", "config.yml"]).args(words.split_whitespace());
+    call.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("python")).env("CW2_BINARY", CW2)
+}
+
+#[test]
+fn every_python_class_is_planned() {
+    for (name, _) in CLASSES {
+        let scene = Scene::example(name);
+        assert!(scene.read("README.md").starts_with("# "), "{name}");
+        let planned = python(&scene, "plan").run().expect(0);
+        assert!(!planned.stderr.contains("warning"), "{name}: {}", planned.stderr);
+        assert_eq!(planned.stdout.lines().count(), 1, "{name}: {}", planned.stdout);
+        let checked = Command::new("bash").arg("-n").arg(planned.stdout.trim()).status().expect("bash starts");
+        assert!(checked.success(), "{name}");
+    }
+}
+
+#[test]
+fn every_python_class_runs_here() {
+    for (name, ends) in CLASSES {
+        let scene = Scene::example(name);
+        python(&scene, "").run().expect(0);
+        assert_eq!(ends_of(&scene), ends, "{name}");
+        for entry in fs::read_dir(scene.path("")).expect("the scene's folder") {
+            let left = entry.expect("an entry").file_name();
+            assert!(left == "results" || example(name).join(&left).exists(), "{name} leaves {}", left.display());
+        }
+        let files =
+            reps(&scene).into_iter().flat_map(|rep| ["out.log", "summary.txt"].map(|file| format!("{rep}/{file}")));
+        let printed: String = files.filter(|file| scene.has(file)).map(|file| scene.read(file)).collect();
+        let readme = scene.read("README.md");
+        let shown = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
+        let strange: Vec<_> = shown.filter(|line| !printed.lines().any(|other| other == *line)).collect();
+        assert!(strange.is_empty(), "{name}: {strange:#?} is not in\n{printed}");
+    }
+}
+
+#[test]
+fn the_python_classes_run_on_slurm() {
+    let Some(bed) = testbed() else { return };
+    for (name, ends) in CLASSES {
+        let scene = Scene::example(name);
+        let submitted = python(&scene, "-s").env("SLURM_CONF", bed.conf()).run().expect(0);
+        for job in submitted.stdout.lines() {
+            let states = last_states(bed.wait(job.parse().expect("a job id"), SOON));
+            assert!(states.iter().all(|state| state == "COMPLETED"), "{name}: {states:?}");
+        }
+        assert_eq!(ends_of(&scene), ends, "{name}");
+        if name == "python-scheduler" {
+            let said: BTreeSet<_> = reps(&scene).iter().map(|rep| scene.read(format!("{rep}/metrics.jsonl"))).collect();
+            let gpus: BTreeSet<_> = said.iter().filter_map(|line| line.split("\"gpu\": ").nth(1)).collect();
+            assert_eq!(gpus.len(), 2, "{said:?}");
+        }
+    }
+}
+
+/// The directories of repetitions that were begun.
+fn reps(scene: &Scene) -> Vec<String> {
+    let begun = scene.tree().into_iter().filter_map(|file| Some(file.strip_suffix("/status.json")?.to_owned()));
+    begun.collect()
+}
+
+fn ends_of(scene: &Scene) -> [(&'static str, usize); 2] {
+    ["completed", "surrendered"].map(|end| (end, reps(scene).iter().filter(|rep| scene.state(rep) == end).count()))
 }

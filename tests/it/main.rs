@@ -25,6 +25,7 @@ mod native;
 mod plan;
 mod programs;
 mod project;
+mod python;
 mod results;
 mod retry;
 mod slurm;

@@ -74,7 +74,8 @@ class Config:
         self.config_path = config_path
         self.f_name = os.path.basename(config_path)
         self.exp_selections = experiment_selections
-        self.exp_configs = expansion.configs
+        # A list of the program's own, to change as it likes.
+        self.exp_configs = list(expansion.configs)
         self.slurm_config = expansion.slurm
         self._expansion = expansion
 

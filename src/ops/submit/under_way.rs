@@ -42,7 +42,7 @@ impl UnderWay {
             survey.reps.iter().filter(|seen| matches!(seen.effective, EffectiveState::Queued | EffectiveState::Running))
         {
             if let Some((plan, run)) = survey.plans.get(seen.plan).zip(survey.run(seen)) {
-                found.reps.entry(plan.root.join(&run.dir)).or_default().insert(seen.rep);
+                found.reps.entry(plan.root.join(run.place())).or_default().insert(seen.rep);
             }
         }
         Ok(found)
@@ -51,7 +51,7 @@ impl UnderWay {
     /// What of a plan is under way, in words, where its paths start at `root`; `None` where that is nothing.
     pub(super) fn of(&self, plan: &plan::Plan, root: &Path) -> Option<String> {
         let busy = plan.runs.iter().map(|run| {
-            let under_way = self.reps.get(&root.join(&run.record.dir));
+            let under_way = self.reps.get(&root.join(run.record.place()));
             under_way.map_or(0, |reps| run.reps.iter().filter(|rep| reps.contains(rep)).count() as u64)
         });
         let busy = if self.reps.is_empty() { 0 } else { busy.sum() };

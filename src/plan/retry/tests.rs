@@ -14,8 +14,8 @@ fn record(name: &str, reps_per_job: u32) -> ExperimentRecord {
 
 fn run(experiment: u32, name: &str) -> PlannedRun {
     let (dir, params_sha256) = (format!("out/{name}"), format!("hash of {name}"));
-    let record = RunRecord { experiment, run: name.to_owned(), dir, params_sha256 };
-    PlannedRun { record, params: String::new(), reps: Reps::default() }
+    let record = RunRecord { experiment, run: name.to_owned(), dir, params_sha256, rep_dir: None };
+    PlannedRun { record, params: String::new(), python: None, reps: Reps::default() }
 }
 
 /// A plan whose parameters say where they are from.

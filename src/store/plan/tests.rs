@@ -29,6 +29,7 @@ fn written(root: &Path) -> PathBuf {
         retry_of: Vec::new(),
         counts: plan.counts(),
         arrays: plan.arrays.iter().map(|array| array.record.clone()).collect(),
+        python: false,
     };
     let folder = writer.finish::<StoreError>(|_| Ok((manifest.clone(), Vec::new()))).unwrap();
     assert_eq!(Plan::open(&folder).unwrap().read().unwrap(), plan, "what was written is read");

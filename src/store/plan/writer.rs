@@ -83,7 +83,11 @@ impl PlanWriter {
         self.lines(names::SETTINGS, experiments.iter().map(|experiment| &experiment.settings))?;
         let of_runs = || {
             self.lines(names::RUNS, runs.iter().map(|run| json(&run.record)))?;
-            self.lines(names::PARAMS, runs.iter().map(|run| &run.params))
+            self.lines(names::PARAMS, runs.iter().map(|run| &run.params))?;
+            if plan.has_python() {
+                self.lines(names::PYTHON, runs.iter().map(|run| run.python.as_deref().unwrap_or_default()))?;
+            }
+            Ok(())
         };
         let (jobs, of_runs) = rayon::join(|| self.lines(names::JOBS, plan.jobs().map(|job| json(&job))), of_runs);
         jobs.and(of_runs)

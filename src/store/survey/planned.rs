@@ -71,7 +71,7 @@ impl Planned {
                     continue;
                 }
                 let next = self.folders.len();
-                let folder = *self.folders.entry(whole.plan.root.join(&run.dir)).or_insert(next);
+                let folder = *self.folders.entry(whole.plan.root.join(run.place())).or_insert(next);
                 for rep in reps {
                     match (self.known.entry((folder, rep)), number) {
                         (Entry::Occupied(known), _) => {

@@ -1,0 +1,259 @@
+//! One attempt at a repetition that is a class of a program in Python: a copy of a warm process, or the program started anew.
+//!
+//! `initialize`, `run` and `finalize` are one process here, as they share an object. How it ended it says by its exit code: any
+//! other one, 0 too, is a process that did not come to its end. A crash leaves a report beside it.
+
+use super::attempt::{self, FINALIZE_ON_STOP};
+use super::calls::Calls;
+use super::child::{self, Ended};
+use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::ghosts;
+use super::life::Life;
+use super::limits::{Cause, Limits, OnStop};
+use super::running_marker::RunningMarker;
+use super::terminal::Terminal;
+use super::warm::{Place, Recipe, Request, texts};
+use crate::plan::layout::rep as names;
+use crate::plan::record::PythonRecord;
+use crate::run::status::{Exit, State};
+use crate::store::rep::Owned;
+use nix::unistd::Pid;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The exit codes of a repetition that came to its end, and of one that stopped when it was told to; `_warm.py` has them too.
+const DONE: i32 = 97;
+const STOPPED: i32 = 98;
+
+/// An attempt and what its process is made of.
+pub(super) struct Python<'a> {
+    life: &'a Life<'a>,
+    owned: &'a Owned,
+    begun: &'a RunningMarker<'a>,
+    record: &'a PythonRecord,
+    calls: Calls<'a>,
+    tail_from: u64,
+    /// Its process died of a signal: nobody called `finalize`.
+    died: bool,
+}
+
+impl<'a> Python<'a> {
+    pub(super) fn new(
+        life: &'a Life<'a>,
+        owned: &'a Owned,
+        begun: &'a RunningMarker<'a>,
+        record: &'a PythonRecord,
+        number: u32,
+        resume: bool,
+    ) -> Self {
+        if life.options.terminal {
+            owned.log_line("==> cw2: what this attempt prints goes to the terminal <==\n");
+        }
+        let calls = Calls::new(life, number, resume);
+        Python { life, owned, begun, record, calls, tail_from: owned.stderr_len(), died: false }
+    }
+
+    /// Runs its process to its end, with all that it started.
+    fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
+        let (_, variables) = self.calls.surroundings()?;
+        let files = self.files().map_err(|error| error.to_string())?;
+        self.owned.clear_report().map_err(|error| error.to_string())?;
+        let mut env: Vec<(OsString, OsString)> = variables.pairs();
+        env.push(("CW2_REPORT".into(), self.life.rep.dir.join(names::REPORT).into()));
+        env.extend(outcome.map(|outcome| ("CW2_OUTCOME".into(), outcome.word().replace(' ', "_").into())));
+        let pid = match self.copy(phase, &env, &files)? {
+            Some(pid) => pid,
+            None => self.start(phase, &env, files)?,
+        };
+        let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
+        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
+        ghosts::end_orphans(&self.life.rep.dir);
+        result.map_err(|error| format!("cannot wait for its process: {error}"))
+    }
+
+    /// Its standard output and error, and its input where it has one: the logs, or the terminal.
+    fn files(&self) -> std::io::Result<Vec<File>> {
+        if !self.life.options.terminal {
+            let (out, err) = self.owned.streams().map_err(std::io::Error::other)?;
+            return Ok(vec![out, err]);
+        }
+        let (out, err, input) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
+        let all = [out.as_fd(), err.as_fd(), input.as_fd()];
+        all.into_iter().map(|fd| fd.try_clone_to_owned().map(File::from)).collect()
+    }
+
+    /// A copy of a warm process, where there is one.
+    fn copy(&self, phase: &str, env: &[(OsString, OsString)], files: &[File]) -> Result<Option<Pid>, String> {
+        let experiment = self.life.experiment();
+        if !experiment.warm_start || !experiment.launcher.is_empty() {
+            return Ok(None);
+        }
+        let recipe = Recipe { words: self.words(), dir: self.start_dir(), env: self.server_env() };
+        let control = self.life.control;
+        let Some(warm) = self.life.warm.get(&recipe, true, control) else { return Ok(None) };
+        let rep = self.life.rep;
+        let mut request = Request::new(phase, rep.number, rep.dir.clone(), self.workdir()?);
+        request.env = texts(env);
+        request.cpus = attempt::own_cpus();
+        request.config =
+            rep.run.python.as_ref().map(|line| Place { file: &line.file, start: line.start, length: line.length });
+        Ok(warm.copy(&mut request, files).ok())
+    }
+
+    /// The program, started for this repetition alone.
+    fn start(&self, phase: &str, env: &[(OsString, OsString)], files: Vec<File>) -> Result<Pid, String> {
+        let words: Vec<_> = self.calls.launcher()?.into_iter().chain(self.words()).collect();
+        let (program, arguments) = words.split_first().filter(|_| !self.record.program.is_empty()).ok_or(
+            "the program has no file that a job could start: it was typed into an interpreter; save it as a file",
+        )?;
+        let (_, variables) = self.calls.surroundings()?;
+        let dir = self.start_dir();
+        let mut command = Command::new(variables.find(program));
+        command.args(arguments).stdin(Stdio::null()).current_dir(&dir);
+        let mut files = files.into_iter();
+        files.next().map(|out| command.stdout(out));
+        files.next().map(|err| command.stderr(err));
+        files.next().map(|input| command.stdin(input));
+        command.envs(env.iter().map(|(name, value)| (name, value)));
+        command.envs(self.role("rep", phase)?);
+        child::start(&mut command, self.life.control).map_err(|error| attempt::cannot_start(program, &dir, &error))
+    }
+
+    /// What the program is called with.
+    fn words(&self) -> Vec<String> {
+        let job = ["-j".to_owned(), self.life.job.to_string()];
+        self.record.program.iter().chain(&self.record.args).cloned().chain(job).collect()
+    }
+
+    fn start_dir(&self) -> PathBuf {
+        self.life.plan.start_dir(self.life.job)
+    }
+
+    fn workdir(&self) -> Result<PathBuf, String> {
+        Ok(self.calls.surroundings()?.0)
+    }
+
+    /// What tells the program what it is.
+    fn role(&self, kind: &str, phase: &str) -> Result<Vec<(String, OsString)>, String> {
+        let role = serde_json::json!({
+            "kind": kind,
+            "plan": self.life.plan.folder.to_string_lossy(),
+            "job": self.life.job,
+            "index": self.life.index,
+            "phase": phase,
+            "dir": self.workdir()?.to_string_lossy(),
+        });
+        let binary =
+            std::env::current_exe().map_err(|error| format!("cannot tell where this program lies: {error}"))?;
+        Ok(vec![("CW2_PYTHON".to_owned(), role.to_string().into()), ("CW2_BINARY".to_owned(), binary.into())])
+    }
+
+    /// The environment of a warm process: libraries look at some of it when they are imported.
+    fn server_env(&self) -> Vec<(String, OsString)> {
+        let mut env = attempt::server_env(self.life.slot);
+        // The same for all repetitions, so that they have the same warm process.
+        env.extend(self.role("serve", "").unwrap_or_default().into_iter().map(|(name, value)| match name.as_str() {
+            "CW2_PYTHON" => (name, self.server_role().into()),
+            _ => (name, value),
+        }));
+        env
+    }
+
+    fn server_role(&self) -> String {
+        let plan = self.life.plan.folder.to_string_lossy();
+        serde_json::json!({ "kind": "serve", "plan": plan, "job": self.life.job }).to_string()
+    }
+
+    fn tail(&self) -> String {
+        self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
+        Instant::now().checked_add(limit)
+    }
+
+    /// Turns the end of its process into the outcome.
+    fn judge(&mut self, outcome: &mut Outcome, result: Result<Ended, String>) {
+        const PHASE: &str = "run";
+        let ended = match result {
+            Ok(ended) => ended,
+            Err(message) => return outcome.fail(State::Crashed, PHASE, message, String::new()),
+        };
+        let came_to_its_end = ended.exit == Exit::Code(DONE);
+        self.died = matches!(ended.exit, Exit::Signal(_));
+        outcome.account(&ended);
+        outcome.exit = Some(match ended.exit {
+            Exit::Code(DONE | STOPPED) => Exit::Code(0),
+            other => other,
+        });
+        let report = self.owned.take_report();
+        let surrender = if came_to_its_end { self.owned.surrender() } else { Ok(None) };
+        match (ended.cause, surrender) {
+            (_, Err(error)) => outcome.fail(State::Crashed, PHASE, error.to_string(), String::new()),
+            (_, Ok(Some(payload))) => {
+                outcome.state = State::Surrendered;
+                outcome.payload = Some(payload);
+            }
+            (Cause::Deadline, _) => {
+                let limit = self.life.experiment().timeout.unwrap_or_default();
+                outcome.fail(State::TimedOut, PHASE, format!("ended after its timeout of {limit} s"), self.tail());
+            }
+            (Cause::Stop, _) => outcome.fail(State::Interrupted, PHASE, TOLD_TO_STOP, String::new()),
+            (Cause::Itself, _) if came_to_its_end => {}
+            (Cause::Itself, _) => match (report, ended.exit) {
+                (Some(report), Exit::Code(STOPPED)) => {
+                    outcome.fail(State::Interrupted, &report.phase, report.message, String::new());
+                }
+                (Some(report), _) => {
+                    outcome.fail(State::Crashed, &report.phase, report.message, self.tail());
+                    if let Some(failure) = &mut outcome.failure {
+                        failure.traceback = report.traceback;
+                    }
+                }
+                (None, Exit::Code(0)) => {
+                    let message = "the process exited with status 0 before the repetition came to its end";
+                    outcome.fail(State::Crashed, PHASE, message, self.tail());
+                }
+                (None, exit) => outcome.fail(State::Crashed, PHASE, attempt::describe(PHASE, exit), self.tail()),
+            },
+        }
+    }
+}
+
+impl Execution for Python<'_> {
+    fn run(&mut self) -> Outcome {
+        let options = self.life.options;
+        let limits = Limits {
+            deadline: self.deadline(),
+            grace: options.grace,
+            grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
+            on_stop: OnStop::Signal(attempt::checkpoint_signal(self.life.experiment())),
+        };
+        let mut outcome = Outcome::completed();
+        let result = self.process("run", limits, None);
+        self.judge(&mut outcome, result);
+        outcome
+    }
+
+    /// Its process called `finalize` itself, unless it died; another one does it then. Its object knows nothing of the first
+    /// one, so that its failure says nothing: it is told in `err.log` alone.
+    fn finalize(&mut self, outcome: &mut Outcome) {
+        if !self.died {
+            return;
+        }
+        let limits = Limits {
+            deadline: self.deadline(),
+            grace: FINALIZE_ON_STOP.min(self.life.options.grace),
+            grace_at_limit: FINALIZE_ON_STOP,
+            on_stop: OnStop::Hurry,
+        };
+        if let Ok(ended) = self.process("finalize", limits, Some(outcome.state)) {
+            outcome.account(&ended);
+        }
+    }
+}
