@@ -9,7 +9,7 @@ use super::program::{self, Program};
 use super::select::{self, Selection, shown};
 use super::work;
 use crate::plan::by_hand::{self, Prefix};
-use crate::plan::record::ExperimentRecord;
+use crate::plan::record::{ArgvRecord, ExperimentRecord};
 use crate::plan::sbatch::written;
 use crate::printable;
 use crate::report::human::counted;
@@ -224,7 +224,8 @@ pub fn exec(options: &Options, chosen: &Chosen, program: &Program, tell: Tell<'_
             let surroundings = prepared(true)?;
             if surroundings.words.is_empty() {
                 return Err(Failure::Usage(
-                    "it is part of a program, and no command: there is no line to print".to_owned(),
+                    "it is part of a program, and no command: there is no line to print; `--env` prints its variables"
+                        .to_owned(),
                 ));
             }
             let setup = chosen.lines()?.map(|(_, lines)| lines);
@@ -279,8 +280,18 @@ fn altered(options: &Options, rep: &Rep) -> Result<Rep, Failure> {
     let Run { experiment, record: run, params, python } = &*rep.run;
     let mut record = experiment.record.clone();
     record.retries = 0;
+    // A copy of a warm process has no terminal of its own, and no debugger before it.
+    record.warm_start = false;
     if let Some(launcher) = &options.launcher {
         record.launcher = launcher.iter().map(|word| by_hand::literal(word)).collect();
+    }
+    if let (Some(python), false) = (&mut record.python, options.with.is_empty()) {
+        let program = ArgvRecord::Exec(std::mem::take(&mut python.program));
+        if let Prefix::Command(ArgvRecord::Exec(words)) =
+            by_hand::prefix(&options.with, &program).map_err(Failure::Usage)?
+        {
+            python.program = words;
+        }
     }
     if let (Some(command), false) = (&mut record.command, options.with.is_empty()) {
         match by_hand::prefix(&options.with, &command.run).map_err(Failure::Usage)? {

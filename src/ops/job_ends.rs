@@ -3,6 +3,7 @@
 
 use crate::run::effective_state::EffectiveState;
 use crate::run::job_end::JobEnd;
+use crate::run::status::Status;
 use crate::slurm::{Accounted, Element, ElementState, accounted};
 use crate::store::job_log::{self, JobLogs};
 use crate::store::submissions;
@@ -101,15 +102,18 @@ fn candidates<'a>(
     queue: &[Element],
     logs: &mut HashMap<usize, JobLogs<'a>>,
 ) -> HashMap<(usize, u64), (u64, u64)> {
-    let touched = |seen: &Seen| seen.status.as_ref().map(|status| (seen.plan, status.plan.clone(), status.job));
+    let own = |seen: &Seen, status: &Status| survey.plans.get(seen.plan).is_some_and(|plan| plan.name() == status.plan);
+    let touched = |seen: &Seen| {
+        let status = seen.status.as_deref().filter(|status| own(seen, status))?;
+        Some((seen.plan, status.job))
+    };
     let touched: HashSet<_> = survey.reps.iter().filter_map(touched).collect();
     let mut submitted: HashMap<usize, HashMap<usize, u64>> = HashMap::new();
     let mut found = HashMap::new();
     for seen in survey.reps.iter().filter(|seen| seen.effective == EffectiveState::Pending && seen.status.is_none()) {
         let Some(plan) = survey.plans.get(seen.plan) else { continue };
-        if found.contains_key(&(seen.plan, seen.job))
-            || touched.contains(&(seen.plan, plan.name().to_owned(), seen.job))
-        {
+        let place = (seen.plan, seen.job);
+        if found.contains_key(&place) || touched.contains(&place) {
             continue;
         }
         let arrays = plan.manifest.arrays.iter().enumerate();
@@ -128,7 +132,7 @@ fn candidates<'a>(
         let job = queued.map(|element| element.job).or_else(noted);
         let by_log = || logs.entry(seen.plan).or_insert_with(|| JobLogs::of(plan)).newest_job(number, index);
         if let Some(job) = job.or_else(by_log) {
-            found.insert((seen.plan, seen.job), (job, index));
+            found.insert(place, (job, index));
         }
     }
     found
@@ -141,6 +145,12 @@ fn failed(end: &JobEnd, plan: &str, number: u64) -> bool {
         return false;
     }
     // Where a worker began, its repetitions' directories may have been removed since.
-    let begun = end.tail.contains(&format!("plan {plan}, job {number}: "));
-    !begun || (end.word.is_some() && end.is_no_workers())
+    let line = format!("plan {plan}, job {number}: ");
+    match &end.log {
+        Some(log) if end.tail.contains(&line) || job_log::head(log).contains(&line) => {
+            end.word.is_some() && end.is_no_workers() && (end.exit.is_some() || end.word.as_deref() != Some("FAILED"))
+        }
+        Some(_) => true,
+        None => end.is_no_workers(),
+    }
 }

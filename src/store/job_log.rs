@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wildmatch::WildMatch;
 
-/// How much of a log's end is looked at.
-const TAIL: u64 = 16 * 1024;
+/// How much of a log's beginning, and of its end, is looked at.
+const TAIL: u64 = 32 * 1024;
 
 /// The logs of one plan's jobs.
 #[derive(Debug)]
@@ -69,6 +69,11 @@ impl JobLogs<'_> {
         }
         self.newest.get(&array)?.get(&index).copied()
     }
+}
+
+/// The beginning of a log.
+pub fn head(path: &Path) -> String {
+    log::beginning_of(path, TAIL).unwrap_or_default()
 }
 
 /// The end of a log.

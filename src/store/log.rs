@@ -37,7 +37,14 @@ pub fn end_of(path: &Path, limit: u64) -> std::io::Result<String> {
     end_and_break(path, limit).map(|(text, _)| text.trim_end().to_owned())
 }
 
-/// The same, and whether it ends in a line break.
+/// The beginning of a log, at most so many bytes.
+pub fn beginning_of(path: &Path, limit: u64) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    files::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The end of a log as it is, at most so many bytes, and whether it ends in a line break.
 pub(super) fn end_and_break(path: &Path, limit: u64) -> std::io::Result<(String, bool)> {
     let file = files::open(path)?;
     let length = file.metadata()?.len();

@@ -103,6 +103,19 @@ fn a_log_folder_that_is_gone_is_told() {
 }
 
 #[test]
+fn what_was_removed_is_pending_again() {
+    let Some(bed) = testbed() else { return };
+    let scene =
+        Scene::with("name: SLURM\ntime: 5\n---\nname: e\npath: out\nrepetitions: 2\ncommand: 'exit {{ rep }}'\n");
+    bed.tell(&scene, "submit config.yml").expect(0);
+    eventually("it ends", SOON, || scene.states() == counts([("completed", 1), ("crashed", 1)]));
+    std::fs::remove_dir_all(scene.path("out/e")).expect("it was there");
+    let status = || bed.tell(&scene, "status --failed --json").expect(0).json_lines().remove(0);
+    eventually("nothing runs any more", SOON, || status()["total"]["queued"] == 0);
+    assert_eq!((&status()["total"]["pending"], &status()["failed"]), (&json!(2), &json!([])));
+}
+
+#[test]
 fn what_is_cancelled_before_it_starts_is_pending() {
     let Some(bed) = testbed() else { return };
     let scene = scene("time: 5");
