@@ -44,7 +44,7 @@ const STACK_SIZE: usize = 8 << 20;
 /// Repetitions share the process:
 /// - `timeout`, and the worker's order to stop, are asked for by [`Context::stopping`](crate::Context::stopping). A thread that
 ///   does not is left behind after the grace; its CPUs are free only when the job ends.
-/// - What ends the process (`abort`, a panic with `panic = "abort"`, a stack overflow, the kernel for lack of memory) ends all
+/// - What ends the process (`exit`, `abort`, a panic with `panic = "abort"`, a stack overflow, the kernel for lack of memory) ends all
 ///   repetitions of the job; they are resumed or run again as after any death of a worker: last, then alone, and as crashed
 ///   after `retries` + 1 (at least 3) deaths. An experiment that is not to be trusted is better a `command`.
 /// - CPU time is that of the repetition's own thread, memory that of the process.

@@ -117,7 +117,7 @@ impl Results {
         let why = match Sources::open(folders).and_then(unseen) {
             Ok(survey) if !survey.plans.is_empty() => {
                 for why in &survey.unreadable_plans {
-                    log::warn!("a plan is left out: {why}");
+                    log::warn!("skipping a plan: {why}");
                 }
                 return Ok(Results(Source::Plans(Box::new(survey))));
             }

@@ -176,6 +176,7 @@ fn run_job(job: &Job<'_>, slots: &[Slot]) -> anyhow::Result<()> {
         .thread_name(|index| format!("slot-{index}"))
         .build_scoped(rayon::ThreadBuilder::run, |pool| {
             pool.broadcast(|place| slots.get(place.index()).map(work));
-        })?;
-    Ok(())
+        })
+        // Its own text comes twice in the chain.
+        .map_err(|error| anyhow::anyhow!("cannot start a thread for each slot: {error}"))
 }

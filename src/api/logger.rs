@@ -223,7 +223,7 @@ struct Member {
 
 impl std::fmt::Debug for LoggerArray {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.members.iter().map(|member| member.logger.name())).finish()
+        f.debug_list().entries(self.members.iter().map(|member| name_of(&*member.logger))).finish()
     }
 }
 
@@ -260,7 +260,7 @@ impl LoggerArray {
         for member in &mut self.members {
             if let Err(error) = guarded(|| member.logger.initialize(rep)) {
                 member.dead = true;
-                log::error!("logger {} cannot start, and is left out: {error:#}", member.logger.name());
+                log::error!("logger {} cannot start, and is left out: {error:#}", name_of(&*member.logger));
             }
         }
     }
@@ -270,7 +270,7 @@ impl LoggerArray {
             if let Err(error) = guarded(|| member.logger.process(metrics)) {
                 member.failures += 1;
                 if member.failures == 1 {
-                    log::error!("logger {} failed: {error:#}", member.logger.name());
+                    log::error!("logger {} failed: {error:#}", name_of(&*member.logger));
                 }
             }
         }
@@ -279,10 +279,10 @@ impl LoggerArray {
     pub(super) fn finalize_all(&mut self) {
         for member in self.members.iter_mut().filter(|member| !member.dead) {
             if let Err(error) = guarded(|| member.logger.finalize()) {
-                log::error!("logger {} failed at the end: {error:#}", member.logger.name());
+                log::error!("logger {} failed at the end: {error:#}", name_of(&*member.logger));
             }
             if member.failures > 1 {
-                log::error!("logger {} failed {} times", member.logger.name(), member.failures);
+                log::error!("logger {} failed {} times", name_of(&*member.logger), member.failures);
             }
         }
     }
@@ -313,10 +313,30 @@ impl Logger for LoggerArray {
                 Ok(Some(value)) => value,
                 Err(error) => Value::from(format!("cannot be loaded: {error:#}")),
             };
-            all.insert(member.logger.name(), loaded);
+            all.insert(name_of(&*member.logger), loaded);
         }
         Ok(Some(Value::Map(all)))
     }
+}
+
+impl Drop for LoggerArray {
+    /// One that panics as it is dropped ends neither the others nor the repetition.
+    fn drop(&mut self) {
+        for Member { logger, .. } in self.members.drain(..) {
+            let dropped = guarded(|| {
+                drop(logger);
+                Ok(())
+            });
+            if let Err(error) = dropped {
+                log::error!("a logger failed as it was dropped: {error:#}");
+            }
+        }
+    }
+}
+
+/// What a logger is called, where it can tell.
+fn name_of(logger: &dyn Logger) -> String {
+    guarded(|| Ok(logger.name())).unwrap_or_else(|_| "without a name".to_owned())
 }
 
 /// A panic is a failure like any other.

@@ -14,7 +14,7 @@ pub(super) struct CancelArgs {
     plans: PlanArgs,
     #[command(flatten)]
     select: RepArgs,
-    /// Say what would be cancelled, and cancel nothing
+    /// Show what would be cancelled, and cancel nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
@@ -46,7 +46,7 @@ pub(super) fn cancel(args: &CancelArgs, quiet: bool) -> Result<Exit, Failure> {
 fn summary(Cancelled { running, queued, left, .. }: &Cancelled, dry_run: bool) -> String {
     if running + queued == 0 {
         let why =
-            if left.is_empty() { "nothing of that is queued or running" } else { "nothing else is queued or running" };
+            if left.is_empty() { "nothing of these is queued or running" } else { "nothing else is queued or running" };
         return format!("nothing to cancel: {why}");
     }
     let verb = if dry_run { "would cancel" } else { "cancelled" };

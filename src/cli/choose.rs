@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Plans.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PlanArgs {
-    /// Plans' folders, or results folders with all their plans
+    /// Plan folders, or results folders, which stand for all their plans
     #[arg(value_name = "PATH|PLAN", required = true)]
     sources: Vec<PathBuf>,
 }
@@ -25,7 +25,7 @@ impl PlanArgs {
 /// Plans, or those that lie here.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PlansHereArgs {
-    /// Plans' folders, or results folders with all their plans [default: `./plans`, or else `*/plans`]
+    /// Plan folders, or results folders, which stand for all their plans [default: `./plans`, or else `*/plans`]
     #[arg(value_name = "PATH|PLAN")]
     sources: Vec<PathBuf>,
 }
@@ -46,7 +46,7 @@ pub(super) struct RepArgs {
     /// Only runs whose name matches (`*` any text, `?` any character)
     #[arg(short, long, num_args = 1.., value_name = "GLOB")]
     runs: Vec<String>,
-    /// Only repetitions with these numbers, as `0,3-5`
+    /// Only repetitions with these numbers, e.g. `0,3-5`
     #[arg(long = "rep", num_args = 1.., value_delimiter = ',', value_name = "N", value_parser = range)]
     reps: Vec<RangeInclusive<u32>>,
 }

@@ -68,7 +68,7 @@ pub(super) struct ExecArgs {
 struct Words(Vec<String>);
 
 fn words(text: &str) -> Result<Words, String> {
-    shlex::split(text).map(Words).ok_or_else(|| "a quote in it is not closed".to_owned())
+    shlex::split(text).map(Words).ok_or_else(|| "a quote is not closed".to_owned())
 }
 
 pub(super) fn exec(args: &ExecArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {

@@ -14,7 +14,7 @@ pub(super) struct ListArgs {
     source: PathBuf,
     #[command(flatten)]
     select: SelectArgs,
-    /// One JSON object a repetition, one a line
+    /// Print one JSON object per repetition, one per line
     #[arg(long)]
     json: bool,
 }

@@ -23,26 +23,26 @@ pub(super) struct LogsArgs {
     plans: PlansHereArgs,
     #[command(flatten)]
     reps: RepArgs,
-    /// Only repetitions that stand so
+    /// Only repetitions in one of these states
     #[arg(long, value_name = "OUTCOME", num_args = 1.., value_parser = outcome)]
     outcome: Vec<EffectiveState>,
-    /// `err.log`, what went to standard error
+    /// Print `err.log`, the standard error
     #[arg(long)]
     err: bool,
-    /// `out.log`, what went to standard output (as without this; with `--err`, both)
+    /// Print `out.log`, the standard output (the default; with `--err`, both)
     #[arg(long)]
     out: bool,
     /// Only the last N lines
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<u64>,
-    /// Go on as the log grows, until the repetition ends
+    /// Keep printing as the log grows, until the repetition ends
     #[arg(short, long)]
     follow: bool,
-    /// Byte for byte to a terminal too: colours, and whatever else the program does to it
+    /// Print the bytes as they are, even to a terminal: colours, cursor movements and all
     #[arg(long, conflicts_with = "failed")]
     raw: bool,
-    /// Why repetitions failed or were lost: the last lines of standard error, or of Slurm's log where nothing was started; like
-    /// ones together, the most frequent first
+    /// Print why repetitions failed or were lost: the last lines of standard error, or of Slurm's log where nothing was started;
+    /// similar ones grouped, the most frequent first
     #[arg(long, conflicts_with_all = ["follow", "err", "out", "outcome"])]
     failed: bool,
 }
@@ -69,7 +69,7 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
     }
     let chosen = logs::chosen(&options, &mut |notice| tell(&notice, quiet))?;
     if chosen.is_empty() {
-        tell!("no repetition is chosen by these options; `{} status` tells how they stand", program::name());
+        tell!("these options select no repetition; `{} status --runs` shows what there is", program::name());
         return Ok(Exit::Done);
     }
     let unspecific = options.select.all() && args.outcome.is_empty() && args.tail.is_none();
@@ -77,9 +77,9 @@ pub(super) fn logs(args: &LogsArgs, quiet: bool) -> Result<Exit, Failure> {
         && (unspecific || args.follow)
     {
         let count = human::count(chosen.len() as u64);
-        let why = if args.follow { "--follow takes one repetition" } else { "these are many logs" };
+        let why = if args.follow { "--follow takes one repetition" } else { "this prints one log" };
         return Err(Failure::Usage(format!(
-            "{why}, and {count} are chosen; choose with `-e EXPERIMENT`, `-r RUN`, `--rep N`, `--outcome OUTCOME`"
+            "{why}, but {count} are selected; narrow them down with `-e EXPERIMENT`, `-r RUN`, `--rep N`, `--outcome OUTCOME`"
         )));
     }
     let streams = match (args.out, args.err) {
@@ -121,7 +121,7 @@ fn hint(dir: &Path, stream: Stream) -> Result<(), Failure> {
         Stream::Out => (Stream::Err, "--err"),
     };
     match (stream.length(dir)?, other.length(dir)?) {
-        (None, None) => tell!("`{}` has no logs: it was not started yet", shown(dir)),
+        (None, None) => tell!("`{}` has no logs yet: it was never started", shown(dir)),
         (None | Some(0), Some(length)) if length > 0 => {
             tell!("{} is empty; {} has {} (`{option}`)", stream.file(), other.file(), human::bytes(length));
         }

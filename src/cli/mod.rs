@@ -58,10 +58,10 @@ Exit codes: 0 done; 1 a repetition crashed or timed out; 2 usage or configuratio
 
 #[derive(Debug, Clone, Copy, Args)]
 struct Verbosity {
-    /// Say more (twice for debugging); `RUST_LOG` wins
+    /// Print more (twice for debugging); `RUST_LOG` takes precedence
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
-    /// Say only what is wrong
+    /// Print only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 }
@@ -70,15 +70,15 @@ struct Verbosity {
 enum Command {
     /// Freeze a configuration into a plan and sbatch scripts
     Plan(plan::PlanArgs),
-    /// Run one element of a plan (called by the sbatch script)
+    /// Run one array element of a plan (called by the sbatch script)
     Worker(worker::WorkerArgs),
-    /// Plan, and run everything on this machine
+    /// Plan, then run everything on this machine, without Slurm
     Run(run::RunArgs),
-    /// Submit a plan's arrays to Slurm, planning first where a configuration is given
+    /// Submit a plan's job arrays to Slurm; given a configuration, plan it first
     Submit(submit::SubmitArgs),
-    /// Tell how every repetition of a sweep stands
+    /// Show the state of every repetition
     Status(status::StatusArgs),
-    /// Print the logs of repetitions, or the last lines of all that crashed
+    /// Print the logs of repetitions, or the last lines of all that failed
     Logs(logs::LogsArgs),
     /// List the repetitions of a configuration or a plan
     List(list::ListArgs),
@@ -88,13 +88,13 @@ enum Command {
     Results(results::ResultsArgs),
     /// Run one repetition by hand, in the foreground, as its job would
     Exec(exec::ExecArgs),
-    /// Plan again what earlier plans left undone: crashed, timed out, interrupted, lost, never started
+    /// Plan what earlier plans left undone: crashed, timed out, interrupted, lost or never started
     Retry(retry::RetryArgs),
-    /// Take plans, or chosen repetitions of them, off the cluster
+    /// Cancel the jobs of plans, or of selected repetitions
     Cancel(cancel::CancelArgs),
-    /// Take runs that are no longer wanted out of what `status` and `retry` count
+    /// Stop counting runs that are no longer wanted, in `status` and `retry`
     Forget(forget::ForgetArgs),
-    /// End the repetition this is called from early, on purpose
+    /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
     /// What the Python package calls
     #[command(hide = true)]
@@ -127,16 +127,16 @@ impl SelectArgs {
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct SnapshotArgs {
-    /// Keep the code as an archive for the record; jobs run in the source
+    /// Archive the code for the record; jobs run in the source folder
     #[arg(long, conflicts_with_all = ["multicopy", "nocodecopy"])]
     zip: bool,
-    /// A code copy for each job
+    /// Copy the code once for each job
     #[arg(long, conflicts_with = "nocodecopy")]
     multicopy: bool,
-    /// Copy no code: run in the copy that is at `experiment_copy_dst`, else in the source
+    /// Copy no code: run in the copy that exists at `experiment_copy_dst`, or else in the source folder
     #[arg(long)]
     nocodecopy: bool,
-    /// Copy code of more than 200 MB
+    /// Copy the code even if it has more than 200 MB
     #[arg(long)]
     skipsizecheck: bool,
 }
@@ -179,16 +179,16 @@ struct SelectArgs {
     /// Only these experiments
     #[arg(short, long, num_args = 1.., value_name = "NAME")]
     experiments: Vec<String>,
-    /// Set a key of every experiment, e.g. `params.lr=0.1` (the value is YAML)
+    /// Set a key in every experiment, e.g. `params.lr=0.1` (the value is YAML)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Take misspelt keys for errors
+    /// Treat misspelt keys as errors
     #[arg(long)]
     strict: bool,
-    /// One repetition, of one iteration, of the first run of each experiment; results go to `debug` below their path
+    /// Only one repetition, with one iteration, of the first run of each experiment; results go to a folder `debug` inside `path`
     #[arg(long)]
     debug: bool,
-    /// The same, of every run
+    /// The same for every run
     #[arg(long)]
     debugall: bool,
 }

@@ -15,10 +15,10 @@ pub(super) struct PlanArgs {
     /// Print the scripts and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Plan finished repetitions too, and run them again in their place
+    /// Plan finished repetitions too: they run again, and replace their results
     #[arg(short, long)]
     overwrite: bool,
-    /// Say where the original cw2 reads the configuration otherwise
+    /// Point out what the original cw2 would read differently
     #[arg(long)]
     original: bool,
     #[command(flatten)]

@@ -47,7 +47,8 @@ pub(super) struct ResultsArgs {
     #[arg(long, value_name = "OTHER", requires = "best")]
     by: Option<String>,
     /// The value of a metric at a step
-    #[arg(long, value_names = ["STEP", "METRIC"], num_args = 2, action = clap::ArgAction::Append)]
+    #[arg(long, value_names = ["STEP", "METRIC"], num_args = 2, action = clap::ArgAction::Append,
+          allow_negative_numbers = true)]
     at: Vec<String>,
     /// Less is better
     #[arg(long, conflicts_with = "max")]

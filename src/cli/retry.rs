@@ -18,22 +18,22 @@ pub(super) struct RetryArgs {
     plans: PlanArgs,
     #[command(flatten)]
     select: RepArgs,
-    /// Only what stands so: `crashed`, `timed_out`, `interrupted`, `lost`, `job_failed`, `pending`
-    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STANDING", value_parser = missing)]
+    /// Only repetitions in these states: `crashed`, `timed_out`, `interrupted`, `lost`, `job_failed`, `pending`
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STATE", value_parser = missing)]
     only: Vec<EffectiveState>,
-    /// Another time limit, as the configuration's `time`
+    /// A new time limit, in the form of the configuration's `time`
     #[arg(long, value_name = "TIME")]
     time: Option<String>,
-    /// Other memory, for each node, CPU or GPU as the plan had it; for each CPU where it said nothing
+    /// A new amount of memory, per node, CPU or GPU as in the plan; per CPU if the plan has none
     #[arg(long, value_name = "MEMORY")]
     mem: Option<String>,
-    /// Another value of a key of SLURM, e.g. `sbatch_args.gres=gpu:2` (the value is YAML; an empty one takes the key back)
+    /// A new value for a key of SLURM, e.g. `sbatch_args.gres=gpu:2` (the value is YAML; an empty one unsets the key)
     #[arg(long, value_name = "KEY=VALUE")]
     set_slurm: Vec<String>,
-    /// Bundle so many repetitions to a job, instead of as configured
+    /// Repetitions per job, instead of the configured number
     #[arg(long, value_name = "N")]
     reps_per_job: Option<NonZeroU32>,
-    /// Where Slurm cannot be asked: nothing of these plans is queued or runs any more
+    /// If Slurm cannot be asked, assume that nothing of these plans is queued or running
     #[arg(long)]
     assume_dead: bool,
     /// Print the scripts and write nothing
@@ -48,9 +48,9 @@ pub(super) struct RetryArgs {
 fn missing(text: &str) -> Result<EffectiveState, String> {
     let key = text.trim().replace(['-', ' '], "_");
     let all = || EffectiveState::ALL.into_iter().filter(|effective| effective.is_missing());
-    all()
-        .find(|effective| effective.key() == key)
-        .ok_or_else(|| format!("can be retried: {}", all().map(EffectiveState::key).collect::<Vec<_>>().join(", ")))
+    all().find(|effective| effective.key() == key).ok_or_else(|| {
+        format!("only these states can be retried: {}", all().map(EffectiveState::key).collect::<Vec<_>>().join(", "))
+    })
 }
 
 pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
@@ -77,7 +77,7 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
     if !quiet {
         tell!("{}", retried.picked.summary());
         match &retried.planned {
-            None => tell!("nothing is missing: nothing was written"),
+            None => tell!("nothing to retry: no plan was written"),
             Some((plan, frozen)) => {
                 tell!("{}", planned::to_do(plan));
                 frozen.notes.iter().for_each(|note| tell!("{note}"));

@@ -21,13 +21,13 @@ use std::time::Duration;
 pub(super) struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Jobs (array elements) at a time
+    /// How many jobs (array elements) run at a time
     #[arg(short, long, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
-    /// Run finished repetitions again in their place
+    /// Run finished repetitions again, and replace their results
     #[arg(short, long)]
     overwrite: bool,
-    /// Seconds between a polite signal to a repetition and SIGKILL
+    /// Seconds between asking a repetition to stop and SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, hide_short_help = true, value_parser = seconds)]
     grace: f64,
 }
@@ -59,7 +59,7 @@ pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     };
-    if !quiet || tally.any_failed() {
+    if !quiet || tally.any_failed() || tally.out_of_room() {
         tell!("{}", ops::work::summary(&tally));
     }
     result?;
@@ -101,6 +101,7 @@ impl Observer for Bar {
             End::Ran(state, Some(why)) => Some((state.word(), why)),
             End::Busy(why) => Some(("left alone", why)),
             End::Refused(why) => Some(("refused", why)),
+            End::NoRoom(why) => Some(("not started", why)),
         };
         if let Some((how, why)) = told {
             let dir = rep.dir.to_string_lossy();

@@ -11,13 +11,13 @@ use std::io::Write as _;
 pub(super) struct ShowArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The run, by name or by its number in `list` (from 0); the first where not given
+    /// The run, by name or by its number in `list`, from 0 [default: the first]
     #[arg(short, long, value_name = "RUN")]
     run: Option<String>,
     /// The repetition's number
     #[arg(long, value_name = "N", default_value_t = 0)]
     rep: u32,
-    /// One JSON object: the configuration, and the origin of each value
+    /// Print one JSON object: the configuration, and the origin of each value
     #[arg(long)]
     json: bool,
 }

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The bar: `#` finished, `!` failed, lost or unreadable, `>` at their end where some run, `.` not done. DONE IN assumes that as many repetitions as now run side \
-by side, and take as long as the finished ones did; what was never submitted is counted. Slurm is asked once, and its \
-accounting once where jobs failed or are lost. The exit code is 0 whenever it could tell, whatever \
-it tells.
+The bar: `#` finished, `!` failed, lost or unreadable, `>` some are running, `.` not done. DONE IN assumes that as many \
+repetitions run at a time as now, and that each takes as long as the finished ones did. What was never \
+submitted is counted. Slurm is asked once, and its accounting once where jobs failed or are lost. The exit code is 0 \
+whenever the state could be read, whatever it is.
 
 --json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), forgotten, unsubmitted (plans, and what lies only in them), unreadable_plans, unreadable (plans and status files that cannot be read, and why), total, experiments[] (path, \
 experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, job_failed, pending, unreadable, seconds, \
@@ -34,22 +34,22 @@ pub(super) struct StatusArgs {
     /// Only these experiments
     #[arg(short, long, num_args = 1.., value_name = "NAME")]
     experiments: Vec<String>,
-    /// A line for each run
+    /// Print one line per run
     #[arg(long)]
     runs: bool,
-    /// A line for each repetition: where it runs or ran, its log, its newest metrics
+    /// Print one line per repetition: where it runs or ran, its log, its newest metrics
     #[arg(long, conflicts_with = "runs")]
     reps: bool,
-    /// Why repetitions failed or were lost, like ones together
+    /// Show why repetitions failed or were lost, similar failures grouped
     #[arg(long)]
     failed: bool,
-    /// Compare what finished repetitions used with what was requested, and say what would fit
+    /// Compare the resources used with those requested, and suggest what would fit
     #[arg(long)]
     advice: bool,
-    /// One JSON object (see below)
+    /// Print one JSON object (see below)
     #[arg(long)]
     json: bool,
-    /// Look again every so many seconds (at least 30) until nothing is running, queued or pending
+    /// Refresh every SECONDS (at least 30) until nothing is running, queued or pending
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30",
           value_parser = clap::value_parser!(u32).range(30..=86_400))]
     watch: Option<u32>,
@@ -150,7 +150,7 @@ fn text(report: &Report) -> String {
     let mut text = status_table::render(rows, &report.total, !report.unsure);
     if !report.waiting.is_empty() {
         let reasons = report.waiting.iter().map(|(why, count)| format!("{why} ({count})"));
-        let _ = writeln!(text, "jobs wait: {}", reasons.collect::<Vec<_>>().join(", "));
+        let _ = writeln!(text, "waiting jobs: {}", reasons.collect::<Vec<_>>().join(", "));
     }
     if !report.interrupted.is_empty() {
         let reasons = report.interrupted.iter().map(|(why, count)| format!("{why} ({count})"));

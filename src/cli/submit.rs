@@ -18,19 +18,19 @@ pub(super) struct SubmitArgs {
     source: PathBuf,
     #[command(flatten)]
     select: SelectArgs,
-    /// Plan finished repetitions too, and run them again in their place
+    /// Plan finished repetitions too: they run again, and replace their results
     #[arg(short, long)]
     overwrite: bool,
-    /// Submit held: nothing starts before `scontrol release`
+    /// Submit on hold: nothing starts before `scontrol release`
     #[arg(long)]
     hold: bool,
-    /// Start only after other jobs, as `sbatch --dependency` has it, instead of those that are configured
+    /// Start only after other jobs, in the form of `sbatch --dependency`; replaces what is configured
     #[arg(long, value_name = "LIST")]
     dependency: Option<String>,
     /// Ask Slurm whether and when the jobs could start; nothing is planned or submitted
     #[arg(long)]
     test_only: bool,
-    /// Submit a plan again that was submitted before, or whose repetitions are under way
+    /// Submit even if the plan was submitted before, or its repetitions are queued or running
     #[arg(long)]
     again: bool,
     #[command(flatten)]

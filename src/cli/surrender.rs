@@ -8,7 +8,7 @@ use std::path::Path;
 
 #[derive(Debug, Args)]
 pub(super) struct SurrenderArgs {
-    /// What `finalize` and the results are told, in JSON
+    /// The payload that `finalize` and the results get, as JSON
     #[arg(value_name = "JSON", default_value = "{}")]
     payload: String,
 }

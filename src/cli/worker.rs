@@ -18,10 +18,10 @@ pub(super) struct WorkerArgs {
     /// The plan's folder
     #[arg(long, value_name = "PLAN")]
     plan: PathBuf,
-    /// The element of the array; `SLURM_ARRAY_TASK_ID` where not given
+    /// The element of the array
     #[arg(long, value_name = "N", env = "SLURM_ARRAY_TASK_ID")]
     index: u64,
-    /// The plan's number of the array's first job
+    /// The number that the array's first job has in the plan
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: u64,
     /// Seconds before the time limit at which Slurm sends SIGUSR1
@@ -30,7 +30,7 @@ pub(super) struct WorkerArgs {
     /// How often the element may requeue itself at the time limit
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     max_requeues: u32,
-    /// Seconds between a polite signal to a repetition and SIGKILL
+    /// Seconds between asking a repetition to stop and SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, hide_short_help = true, value_parser = seconds)]
     grace: f64,
 }
@@ -57,9 +57,12 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
     Ok(exit(&tally))
 }
 
-/// The exit code a tally stands for. A crash outweighs an interruption: it needs a look, not only another start.
+/// The exit code a tally stands for. A crash outweighs an interruption: it needs a look, not only another start; so does, before
+/// anything else, a machine without room.
 pub(super) fn exit(tally: &Tally) -> Exit {
-    if tally.any_failed() {
+    if tally.out_of_room() {
+        Exit::Environment
+    } else if tally.any_failed() {
         Exit::Crashed
     } else if tally.unfinished() {
         Exit::Interrupted
@@ -85,6 +88,7 @@ impl Observer for Log {
             End::Busy(why) => log::warn!("left alone: {dir}: {why}"),
             End::Refused(why) => log::error!("refused: {dir}: {why}"),
             End::Stopped => log::debug!("not started: {dir}"),
+            End::NoRoom(why) => log::error!("not started: {dir}: {why}"),
             End::NoTime => log::info!("not started, too little time is left: {dir}"),
         }
     }

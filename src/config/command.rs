@@ -108,7 +108,7 @@ pub(super) fn launcher(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Templ
     }
     let text = reader.text_of(node, "launcher")?;
     let Some(words) = split_words(&text.text) else {
-        let diagnostic = Diagnostic::error("`launcher` has a quote without its end").at(text.at);
+        let diagnostic = Diagnostic::error("`launcher` has an unclosed quote").at(text.at);
         reader.report.push(diagnostic.help("close the quote, or write a list of words"));
         return None;
     };

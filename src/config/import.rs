@@ -114,7 +114,7 @@ impl<'a> Loader<'a> {
             if let Some(first) = chain.iter().position(|link| link.file == parent_file && link.name == name) {
                 chain.push(Link { file: parent_file, name });
                 let whole = self.describe_chain(chain.get(first..).unwrap_or_default());
-                let diagnostic = Diagnostic::error(format!("the imports run in a circle: {whole}")).at(at);
+                let diagnostic = Diagnostic::error(format!("the imports form a cycle: {whole}")).at(at);
                 self.report.push(diagnostic.help("remove one of the imports"));
                 return None;
             }

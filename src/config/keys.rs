@@ -57,7 +57,7 @@ pub const KEYS: &[Key] = &[
         "required",
         "what to run: a text goes through `/bin/sh -c`, a list runs without a shell, a mapping has `initialize`, `run` and `finalize`",
     ),
-    exp("iterations", "whole number ≥ 1", "none", "handed to iterative experiments").of_original(),
+    exp("iterations", "whole number ≥ 1", "none", "passed to iterative experiments").of_original(),
     exp("reps_per_job", "whole number ≥ 1", "1", "repetitions that one job bundles").of_original(),
     exp("reps_in_parallel", "whole number ≥ 1", "1", "repetitions of a job that run at once").of_original(),
     exp("params", "mapping", "empty", "the parameters; they reach the experiment unchanged").of_original(),
@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
         "an equal share",
         "GPUs of each slot; also accepted in SLURM",
     ),
-    exp("oversubscribe", "true or false", "false", "more slots than CPUs are wanted"),
+    exp("oversubscribe", "true or false", "false", "allow more slots than CPUs"),
     exp("checkpoint_signal", "signal name", "SIGTERM", "what tells a repetition to save its state when time runs out"),
     exp(
         "warm_start",
@@ -174,9 +174,14 @@ pub const KEYS: &[Key] = &[
     )
     .of_original(),
     slurm("max_array_size", "whole number ≥ 1", "the cluster's", "the cluster's `MaxArraySize`"),
-    slurm("requeue", "true or false", "decided by the plan", "requeue a job that ran out of time"),
-    slurm("max_requeues", "whole number", "decided by the plan", "how often at most"),
-    slurm("grace", "duration", "decided by the plan", "how long before its limit a job is warned"),
+    slurm("requeue", "true or false", "true with `max_requeues`", "requeue a job that ran out of time"),
+    slurm("max_requeues", "whole number", "10 with `requeue: true`, else 0", "how often at most"),
+    slurm(
+        "grace",
+        "duration",
+        "120 s, at most half of `time`, where jobs requeue themselves",
+        "how long before its limit a job is warned",
+    ),
     slurm("experiment_copy_src", "text", "none", "code snapshot: from where").of_original(),
     slurm("experiment_copy_dst", "text", "none", "code snapshot: to where").of_original(),
     slurm("experiment_copy_auto_dst", "text", "none", "code snapshot: to a fresh dated folder below this one")

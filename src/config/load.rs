@@ -83,7 +83,7 @@ fn assignments(request: &Request, report: &mut Report) -> Vec<Assignment> {
 fn check_host(documents: &[Named], found: Option<&Named>, request: &Request, report: &mut Report) {
     let (Some(first), None) = (documents.first(), found) else { return };
     let all = names(documents.iter().map(|named| named.name.as_str()));
-    let message = format!("no SLURM document is for this host, `{}`: there are only {all}", brief(&request.hostname));
+    let message = format!("no SLURM document matches this host, `{}`: there are only {all}", brief(&request.hostname));
     let diagnostic = if request.for_slurm { Diagnostic::error(message) } else { Diagnostic::warning(message) };
     let help = "name one of them after this host, or add a document `SLURM` for all others";
     report.push(diagnostic.at(first.name_at).help(help));

@@ -71,7 +71,8 @@ impl<'a> Reader<'a> {
             return None;
         };
         if text.contains('\0') {
-            let message = format!("`{}` holds the character U+0000, which no program can be given", brief(what));
+            let message =
+                format!("`{}` contains a null character (U+0000), which no program can be passed", brief(what));
             self.report.push(Diagnostic::error(message).at(node.at).help("remove it"));
             return None;
         }
@@ -126,7 +127,7 @@ pub(super) fn unexpanded(key: &str, path: &str, at: At) -> Option<Diagnostic> {
         _ if variable => "variables are not expanded here",
         _ => return None,
     };
-    let message = format!("`{key}` is `{}`, but {what}: it would be a part of the folder's name", brief(path));
+    let message = format!("`{key}` is `{}`, but {what}: it would become part of the folder's name", brief(path));
     Some(Diagnostic::error(message).at(at).help("write the path out; a relative one starts at the working directory"))
 }
 
@@ -153,7 +154,7 @@ fn misspelt(key: &str, meant: &str, at: At, scope: Scope, strict: bool) -> Diagn
         (false, Scope::Slurm) => {
             " As it is, it asks Slurm for nothing; other options of sbatch belong in `sbatch_args`"
         }
-        (false, _) => " It is kept and handed on as it is",
+        (false, _) => " It is kept and passed on unchanged",
     };
     diagnostic.at(at).help(format!("did you mean `{meant}`?{otherwise}"))
 }

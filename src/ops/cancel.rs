@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans.
+    /// Plan folders, or results folders, which stand for all their plans.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions; whole arrays where all are meant.
     pub select: Selection,
@@ -43,7 +43,7 @@ pub fn cancel(options: &Options, tell: Tell<'_>) -> Result<Cancelled, Failure> {
     let Sources { plans, unreadable: left_out, .. } = select::plans(&options.sources)?;
     unreadable(&left_out, &[], tell);
     let queue = select::queue(&plans).map_err(|error| {
-        Failure::Environment(format!("nothing was cancelled, because Slurm could not be asked what there is: {error}"))
+        Failure::Environment(format!("nothing was cancelled, because the queue could not be read: {error}"))
     })?;
     let select = &options.select;
     let mut found = Found::default();

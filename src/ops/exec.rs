@@ -29,7 +29,7 @@ use std::time::Duration;
 /// What is wanted.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans; those that lie here where none is named.
+    /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,
     /// One of their repetitions.
     pub select: Selection,
@@ -314,6 +314,7 @@ fn ran(end: End, rep: &Rep) -> Result<Done, Failure> {
         }
         End::Busy(why) => Err(Failure::Environment(format!("`{dir}` is left alone: {why}"))),
         End::Refused(why) => Err(Failure::Usage(format!("`{dir}`: {why}"))),
+        End::NoRoom(why) => Err(Failure::Environment(format!("`{dir}` is not started: {why}"))),
         End::NoTime | End::Stopped => Ok(Done::Ran(State::Interrupted, None)),
     }
 }

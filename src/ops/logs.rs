@@ -25,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans; those that lie here where none is named.
+    /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions.
     pub select: Selection,
@@ -138,7 +138,7 @@ pub fn follow(
             Found::Unreadable(why) => return Err(Failure::Environment(why)),
         };
         if log.renewed()? {
-            tell(Notice::Note(format!("{name} was written anew")));
+            tell(Notice::Note(format!("{name} was rewritten")));
         }
         if log.copy(out)? > 0 {
             out.flush()?;
@@ -148,7 +148,7 @@ pub fn follow(
             Some(State::Running) => {}
             None => {
                 if !std::mem::replace(&mut waits, true) {
-                    tell(Notice::Note(format!("`{}` was not started yet: waiting", shown(dir))));
+                    tell(Notice::Note(format!("`{}` has not started yet: waiting", shown(dir))));
                 }
             }
             Some(ended) => return Ok(Followed::Ended(ended)),

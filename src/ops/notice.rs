@@ -33,7 +33,7 @@ pub enum Notice<'a> {
 pub fn unreadable(plans: &[String], states: &[String], tell: Tell<'_>) {
     const NAMED: usize = 5;
     for why in plans {
-        tell(Notice::Warning(format!("a plan is left out: {why}")));
+        tell(Notice::Warning(format!("skipping a plan: {why}")));
     }
     for why in states.iter().take(NAMED) {
         tell(Notice::Warning(why.clone()));

@@ -128,21 +128,53 @@ const AT_ONCE: usize = 4096;
 /// # Errors
 /// Where it cannot be written, or what `write` says.
 pub fn save(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::Usage(format!("cannot write `{}`: `{}` is no folder", path.display(), folder.display())));
+    }
     let mut failed = None;
     let save = |file: &mut File| {
-        let mut out = BufWriter::new(file);
-        match write(&mut out) {
-            Ok(()) => out.flush(),
-            Err(failure) => {
+        let mut out = Noting { out: BufWriter::new(file), error: None };
+        let written = write(&mut out).and_then(|()| Ok(out.flush()?));
+        written.map_err(|failure| {
+            // The file's own failure, not what became of it on the way.
+            out.error.take().unwrap_or_else(|| {
                 failed = Some(failure);
-                Err(std::io::Error::other("it was not finished"))
-            }
-        }
+                std::io::Error::other("it was not finished")
+            })
+        })
     };
-    let path = if path.parent() == Some(Path::new("")) { Path::new(".").join(path) } else { path.to_owned() };
-    match atomic::stage_by(&path, save) {
+    match atomic::stage_by(&folder.join(path.file_name().unwrap_or_default()), save) {
         Ok(staged) => Ok(staged.commit(Durable::No)?),
         Err(error) => Err(failed.unwrap_or_else(|| error.into())),
+    }
+}
+
+/// Notes the first error of a writer.
+struct Noting<W> {
+    out: W,
+    error: Option<std::io::Error>,
+}
+
+impl<W: Write> Noting<W> {
+    fn note<T>(&mut self, result: std::io::Result<T>) -> std::io::Result<T> {
+        result.map_err(|error| {
+            let kind = error.kind();
+            self.error.get_or_insert(error);
+            kind.into()
+        })
+    }
+}
+
+impl<W: Write> Write for Noting<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.note(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let flushed = self.out.flush();
+        self.note(flushed)
     }
 }
 
@@ -259,6 +291,12 @@ fn measure(
     troubles.tell(tell);
     let known = || names.keys().map(String::as_str);
     if every {
+        let objective = gathered.runs.iter().find_map(|run| run.objective.as_ref());
+        if let Some(unknown) = objective.filter(|it| !names.is_empty() && !names.contains_key(&it.metric)) {
+            let help = instead(&unknown.metric, known().collect::<Vec<_>>(), "metrics");
+            let text = format!("the objective is `{}`, which no repetition has as a metric; {help}", unknown.metric);
+            tell(Notice::Warning(text));
+        }
         choices = known().map(Choice::last).collect();
         lead_with_objective(gathered, &mut choices, &mut all);
         return Ok((choices, all));

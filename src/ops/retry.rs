@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans.
+    /// Plan folders, or results folders, which stand for all their plans.
     pub sources: Vec<PathBuf>,
     /// Which of their repetitions.
     pub select: Selection,
@@ -40,9 +40,9 @@ pub struct Options {
     pub set_slurm: Vec<String>,
     /// Other memory, by the option with which each experiment asks for it.
     pub memory: Option<String>,
-    /// Bundle so many repetitions to a job, instead of as configured.
+    /// Repetitions per job, instead of the configured number.
     pub reps_per_job: Option<NonZeroU32>,
-    /// Where Slurm cannot be asked: nothing of these plans is queued or runs any more.
+    /// If Slurm cannot be asked, assume that nothing of these plans is queued or running.
     pub assume_dead: bool,
     /// Only look what would be written.
     pub dry_run: bool,
@@ -84,7 +84,7 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
         && experiments.any(|experiment| experiment.command.is_none() && experiment.python.is_none())
     {
         return Err(Failure::Usage(
-            "these plans run the experiment of the program that made them: call `retry` of that program".to_owned(),
+            "these plans run the experiment of the program that made them: use that program's `retry`".to_owned(),
         ));
     }
     let picked = pick(options, &survey);
@@ -110,7 +110,7 @@ fn home(plans: &[StoredPlan]) -> Result<(PathBuf, PathBuf), Failure> {
                  only one: retry each by itself"
             )
         } else {
-            format!("plans `{one}` and `{two}` lie in different folders: retry each by itself")
+            format!("plans `{one}` and `{two}` are in different folders: retry them one by one")
         }));
     }
     // As it was written at plan time, where that still leads there: it may go through a symbolic link.
@@ -136,7 +136,7 @@ fn look(
     };
     if options.assume_dead {
         tell(Notice::Warning(format!(
-            "Slurm could not be asked ({error}); whatever of these plans is queued or runs is taken for dead"
+            "Slurm could not be asked ({error}); anything of these plans that is queued or running is assumed dead"
         )));
         let mut survey = survey::survey(sources, Some(&[]), &hostname())?;
         for seen in &mut survey.reps {
@@ -157,7 +157,7 @@ fn look(
         return Ok(survey);
     }
     Err(Failure::Environment(format!(
-        "Slurm could not be asked ({error}), so nobody can tell whether {} still queued, running or lost; \
+        "Slurm could not be asked ({error}), so it is unknown whether {} still queued, running or lost; \
          try again where `squeue` works, or say `--assume-dead` if nothing of these plans is under way any more",
         if doubts == 1 { "1 repetition is".to_owned() } else { format!("{} are", counted(doubts, "repetition")) }
     )))
@@ -269,7 +269,7 @@ fn code_note(plan: &StoredPlan, code: &CodeRecord) -> Result<Option<String>, Fai
         return Ok(Some(format!("code: that of plan {}, in {}", plan.name(), place.display())));
     }
     Err(Failure::Environment(format!(
-        "the code copy `{}` of plan `{}` is gone; plan the configuration again, which takes a new copy and leaves out what is \
+        "the code copy `{}` of plan `{}` is gone; plan the configuration again: that makes a new copy, and leaves out what is \
          finished",
         folder.display(),
         plan.folder.display()

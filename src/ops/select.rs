@@ -23,9 +23,9 @@ pub fn plans(sources: &[PathBuf]) -> Result<Sources, Failure> {
         let found = if source.is_dir() { plans::find(source)? } else { Vec::new() };
         if found.is_empty() {
             return Err(Failure::Usage(format!(
-                "`{}` {}: name a plan's folder, such as `results/plans/001`, or the results folder it lies in",
+                "`{}` {}: name a plan's folder, such as `results/plans/001`, or the results folder it is in",
                 source.display(),
-                if source.is_dir() { "is no plan and holds none" } else { "is no folder" },
+                if source.is_dir() { "is neither a plan nor a folder with plans" } else { "is not a folder" },
             )));
         }
         folders.extend(found);

@@ -51,9 +51,9 @@ pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
         return Err(Failure::Usage(match &options.run {
             Some(name) => {
                 let (me, config) = (program::name(), options.reading.config.display());
-                format!("there is no run `{name}`; `{me} list {config}` names them")
+                format!("there is no run `{name}`; `{me} list {config}` lists them")
             }
-            None => "the configuration has no run".to_owned(),
+            None => "the configuration has no runs".to_owned(),
         }));
     };
     let first = runs.partition_point(|other| other.record.experiment < run.record.experiment);
@@ -61,7 +61,7 @@ pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
     let expansion = experiment.and_then(|experiment| Expansion::new(experiment).ok());
     let resolved = expansion.as_ref().and_then(|expansion| expansion.runs().nth(line - first));
     let Some((experiment, resolved)) = experiment.zip(resolved) else {
-        return Err(Failure::Usage("the configuration has no run".to_owned()));
+        return Err(Failure::Usage("the configuration has no runs".to_owned()));
     };
     if options.rep >= experiment.repetitions {
         let count = experiment.repetitions;

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Plans' folders, or results folders with all their plans; those that lie here where none is named.
+    /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,
     /// Only these experiments.
     pub experiments: Vec<String>,

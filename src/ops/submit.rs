@@ -31,7 +31,7 @@ pub struct Options {
     pub overwrite: bool,
     /// Nothing starts before it is released.
     pub hold: bool,
-    /// Start only after other jobs, as `sbatch --dependency` has it, instead of those that are configured.
+    /// Start only after other jobs, in the form of `sbatch --dependency`; replaces what is configured.
     pub dependency: Option<String>,
     /// Submit also what was submitted before, or whose repetitions are under way.
     pub again: bool,
@@ -130,7 +130,7 @@ fn submit_config(options: &Options, program: &Program, tell: Tell<'_>) -> Result
 /// What is looked at must not change before what is submitted can be seen.
 fn turn(plans: &Path, tell: Tell<'_>) -> Result<Turn, Failure> {
     let waiting = || {
-        let text = format!("waiting for another `{} submit` that submits plans of `{}`", name(), plans.display());
+        let text = format!("waiting for another `{} submit` in `{}` to finish", name(), plans.display());
         tell(Notice::Note(text));
     };
     Ok(Turn::take(plans, waiting)?)
@@ -156,7 +156,7 @@ fn submit_arrays(
     if result.is_err() {
         let done = ledger.content.submissions.iter().filter(|submission| submission.current().is_some()).count();
         tell(Notice::Warning(format!(
-            "{done} of {} arrays are submitted; `{} submit {}` goes on with the rest",
+            "{done} of {} arrays are submitted; `{} submit {}` submits the rest",
             arrays.len(),
             name(),
             plan.folder.display()
@@ -260,8 +260,8 @@ fn refuse_moved(plan: &Plan) -> Result<(), Failure> {
     let Some(from) = plan.moved_from() else { return Ok(()) };
     let (folder, me) = (plan.folder.display(), name());
     Err(Failure::Usage(format!(
-        "plan `{folder}` was planned as `{}`, and its scripts name that place; `{me} retry {folder}` writes new ones for all that \
-         is missing of it, or plan the configuration again, which leaves out what is finished",
+        "plan `{folder}` was made as `{}`, to which its scripts refer; `{me} retry {folder}` writes new ones for what is \
+         missing, or plan the configuration again, which leaves out what is finished",
         from.display()
     )))
 }
@@ -270,7 +270,7 @@ fn refuse_moved(plan: &Plan) -> Result<(), Failure> {
 fn refuse_without_code(plan: &Plan) -> Result<(), Failure> {
     let Some(gone) = plan.missing_code() else { return Ok(()) };
     Err(Failure::Environment(format!(
-        "the code copy `{}`, in which jobs of plan `{}` are to run, is gone; plan the configuration again, which takes a new copy \
+        "the code copy `{}`, in which jobs of plan `{}` are to run, is gone; plan the configuration again: that makes a new copy, \
          and leaves out what is finished",
         gone.display(),
         plan.folder.display()
@@ -293,14 +293,14 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(
     let folder = plan.folder.display();
     if let Some(element) = by_hand {
         return Err(Failure::Usage(format!(
-            "plan `{folder}` is in the queue already: job {} was submitted with its script; `--again` submits it once more",
+            "plan `{folder}` is already in the queue: job {} was submitted with its script; `--again` submits it once more",
             element.job
         )));
     }
     if noted.len() == plan.manifest.arrays.len() {
         let jobs: Vec<_> = noted.iter().map(u64::to_string).collect();
         return Err(Failure::Usage(format!(
-            "plan `{folder}` was submitted already, as job {}; `{me} status` tells how it goes, \
+            "plan `{folder}` was already submitted, as job {}; `{me} status` shows its progress, \
              `{me} plan` makes a plan of what is missing, `--again` submits all of it once more",
             jobs.join(", "),
             me = name()

@@ -22,7 +22,7 @@ pub struct Options {
     pub plan: PathBuf,
     /// The element of the array.
     pub index: u64,
-    /// The plan's number of the array's first job.
+    /// The number that the array's first job has in the plan.
     pub offset: u64,
     /// How long before the time limit Slurm sends SIGUSR1.
     pub warning: Duration,

@@ -64,7 +64,7 @@ pub fn time(experiment: &Experiment, repetitions: u64) -> Option<Diagnostic> {
         ),
     };
     let message = format!(
-        "experiment `{}`: {takes}, but its time limit is {limit} s (`time`): what has not ended by then stays undone",
+        "experiment `{}`: {takes}, but its time limit is {limit} s (`time`): what has not finished by then is left undone",
         experiment.name
     );
     let at = experiment.origin.key_at("rep_time").unwrap_or_default();
@@ -93,7 +93,7 @@ fn meaningless(experiment: &Experiment) -> Option<Diagnostic> {
     let workdir = experiment.workdir.iter().map(|template| ("workdir", template));
     let launcher = experiment.launcher.iter().map(|template| ("launcher", template));
     let (key, template) = env.chain(workdir).chain(launcher).next()?;
-    let message = format!("`{key}` is of no use without a `command`: the experiment runs in the program itself");
+    let message = format!("`{key}` has no effect without a `command`: the experiment runs in the program itself");
     Some(Diagnostic::error(message).at(template.at).help("remove it, and let the program do what it was for"))
 }
 

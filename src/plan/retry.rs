@@ -110,8 +110,10 @@ impl Picked {
         };
         let retried = words(&self.retried);
         let mut left = words(&self.left_out);
-        let others =
-            [(self.other_params, "finished with other parameters than these plans'"), (self.not_chosen, "not chosen")];
+        let others = [
+            (self.other_params, "finished with other parameters than these plans'"),
+            (self.not_chosen, "not selected"),
+        ];
         left.extend(others.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")));
         let list = |words: &[String]| if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
         format!("to retry: {}\nleft out: {}", list(&retried), list(&left))

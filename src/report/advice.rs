@@ -204,7 +204,7 @@ fn fits(usage: &Usage, used: &Used, slots: u32, cpus: u32) -> Fits {
 fn notes(usage: &Usage, asked: &Asked, used: &Used, fits: Option<&Fits>, finished: usize) -> Vec<String> {
     let mut notes = Vec::new();
     if finished > 0 && finished < FEW {
-        notes.push(format!("taken from {finished} finished repetition{} only", if finished == 1 { "" } else { "s" }));
+        notes.push(format!("based on only {finished} finished repetition{}", if finished == 1 { "" } else { "s" }));
     }
     let share = usage.cpus_per_rep.unwrap_or(asked.cpus / asked.reps_in_parallel.max(1)).max(1);
     if let Some(busy) = used.cpus.filter(|busy| share > 1 && *busy * 2.0 < f64::from(share)) {
@@ -285,20 +285,19 @@ pub fn render(advice: &[Advice]) -> String {
         table.add_row([
             key.to_owned(),
             asked_memory.clone().unwrap_or_else(not_given),
-            used.max_rss
-                .map_or_else(|| "not known".to_owned(), |rss| format!("{} (largest process)", human::bytes(rss))),
-            memory.clone().unwrap_or_else(|| "not known".to_owned()),
+            used.max_rss.map_or_else(|| "unknown".to_owned(), |rss| format!("{} (largest process)", human::bytes(rss))),
+            memory.clone().unwrap_or_else(|| "unknown".to_owned()),
         ]);
         table.add_row([
             "reps_per_job".to_owned(),
             asked.reps_per_job.to_string(),
-            format!("{} side by side", asked.reps_in_parallel),
+            format!("{} in parallel", asked.reps_in_parallel),
             fits.reps_per_job.to_string(),
         ]);
         table.add_row([
             "CPUs".to_owned(),
             asked.cpus.to_string(),
-            used.cpus.map_or_else(|| "not known".to_owned(), |cpus| format!("{cpus:.1} busy on average")),
+            used.cpus.map_or_else(|| "unknown".to_owned(), |cpus| format!("{cpus:.1} busy on average")),
             String::new(),
         ]);
         for line in table.lines() {
@@ -310,8 +309,8 @@ pub fn render(advice: &[Advice]) -> String {
         text.push('\n');
     }
     text.push_str(
-        "What would fit has a quarter added. `time` is for a job with the `reps_per_job` beside it; jobs shorter than 10\n\
-         minutes are bundled to about 30. Memory counts the largest process of a repetition: add what its others need.\n",
+        "WOULD FIT includes a reserve of a quarter. `time` is for a job with the `reps_per_job` shown; jobs shorter than 10\n\
+         minutes are bundled to about 30. Memory is that of a repetition's largest process: add what its others need.\n",
     );
     text
 }
@@ -378,7 +377,7 @@ mod tests {
     fn what_a_person_should_know_is_noted() {
         for (usage, expected) in [
             (usage(1, 1, 1, &[700.0; 9], None), vec![]),
-            (usage(1, 1, 1, &[700.0], None), vec!["taken from 1 finished repetition only"]),
+            (usage(1, 1, 1, &[700.0], None), vec!["based on only 1 finished repetition"]),
             (
                 usage(1, 1, 4, &[700.0; 9], None),
                 vec!["a repetition keeps 0.9 of its 4 CPUs busy: `reps_in_parallel: 4` or fewer CPUs would use them"],
@@ -419,22 +418,22 @@ mod tests {
                         REQUESTED  USED BY A REPETITION                      WOULD FIT
           time          4:00:00    11m 30s (95 %: 12m 01s, longest 12m 01s)  0:20:00
           mem-per-cpu   4G         900 MiB (largest process)                 1152M
-          reps_per_job  4          4 side by side                            4
+          reps_per_job  4          4 in parallel                             4
           CPUs          4          0.9 busy on average
 
         mnist (1 finished repetition)
                         REQUESTED  USED BY A REPETITION             WOULD FIT
           time          not given  30 s (95 %: 30 s, longest 30 s)  0:40:00
-          mem-per-cpu   not given  not known                        not known
-          reps_per_job  1          1 side by side                   60
-          CPUs          1          not known
-          note: taken from 1 finished repetition only
+          mem-per-cpu   not given  unknown                          unknown
+          reps_per_job  1          1 in parallel                    60
+          CPUs          1          unknown
+          note: based on only 1 finished repetition
 
         empty (0 finished repetitions)
           nothing is finished: no advice yet
 
-        What would fit has a quarter added. `time` is for a job with the `reps_per_job` beside it; jobs shorter than 10
-        minutes are bundled to about 30. Memory counts the largest process of a repetition: add what its others need.
+        WOULD FIT includes a reserve of a quarter. `time` is for a job with the `reps_per_job` shown; jobs shorter than 10
+        minutes are bundled to about 30. Memory is that of a repetition's largest process: add what its others need.
         ");
     }
 }

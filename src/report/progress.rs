@@ -121,11 +121,11 @@ pub fn estimate<'a>(parts: impl Iterator<Item = &'a Progress>, cluster_known: bo
         _ if left == 0 => Estimate::Done,
         _ if !cluster_known => Estimate::Unknown("Slurm was not asked"),
         _ if running + queued == 0 => Estimate::Idle,
-        _ if running == 0 => Estimate::Unknown("all wait"),
+        _ if running == 0 => Estimate::Unknown("nothing runs yet"),
         None => Estimate::Unknown("none is finished yet"),
         Some(work) => match (work / as_float(running)).max(longest) {
             seconds if seconds > 0.0 => Estimate::Seconds(seconds),
-            _ => Estimate::Unknown("all that run take longer than those before"),
+            _ => Estimate::Unknown("running longer than the finished ones did"),
         },
     }
 }
@@ -177,7 +177,7 @@ pub(super) mod tests {
             (vec![done(10.0), (Pending, None)], false, Estimate::Unknown("Slurm was not asked")),
             (vec![done(10.0)], false, Estimate::Done),
             (vec![runs(3.0), (Queued, None)], true, Estimate::Unknown("none is finished yet")),
-            (vec![done(10.0), (Queued, None)], true, Estimate::Unknown("all wait")),
+            (vec![done(10.0), (Queued, None)], true, Estimate::Unknown("nothing runs yet")),
             (vec![done(10.0), runs(1.0)], false, Estimate::Unknown("Slurm was not asked")),
             // What was never submitted counts too.
             (vec![done(10.0), runs(5.0), (Queued, None), (Pending, None)], true, Estimate::Seconds(25.0)),
@@ -186,7 +186,7 @@ pub(super) mod tests {
             // Two at a time: the longest decides.
             (vec![done(10.0), runs(0.0), runs(9.0)], true, Estimate::Seconds(10.0)),
             // Longer than any before: it may end at any time.
-            (vec![done(10.0), runs(99.0)], true, Estimate::Unknown("all that run take longer than those before")),
+            (vec![done(10.0), runs(99.0)], true, Estimate::Unknown("running longer than the finished ones did")),
             (vec![done(10.0), runs(99.0), runs(4.0)], true, Estimate::Seconds(6.0)),
         ] {
             assert_eq!(estimate([&progress(&reps)].into_iter(), known), expected, "{reps:?}");

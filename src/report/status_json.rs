@@ -99,7 +99,7 @@ mod tests {
             experiment: "e".to_owned(),
             run: Some("e__a1".to_owned()),
             progress: Progress::default(),
-            estimate: Estimate::Unknown("all wait"),
+            estimate: Estimate::Unknown("nothing runs yet"),
         };
         let report = Report {
             now: jiff::Timestamp::UNIX_EPOCH,
@@ -148,12 +148,12 @@ mod tests {
         "forgotten":2,"unsubmitted":{"out/plans/002":4},
         "unreadable_plans":["cannot read `plans/001`"],
         "unreadable":["cannot read `x`"],
-        "total":{"total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"all wait"},
-        "experiments":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"all wait"}],
+        "total":{"total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"},
+        "experiments":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"}],
         "interrupted":{"its job was cancelled":2},
         "next":["cw2 retry out"],
         "reps":[{"path":"out","experiment":"e","run":"e__a1","rep":3,"state":"running","attempt":2,"job":"12_3","node":"n1","seconds":1.5,"log":"out/e/e__a1/log/rep_03/out.log","newest":"epoch 3/5","stopped_by":null}],
-        "runs":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"all wait"}],
+        "runs":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"}],
         "failed":[{"outcome":"timed_out","reason":"timed out after 1 s","count":2,"example":"out/e/log/rep_00","log":"out/e/log/rep_00/err.log","common":["all 2 have a=1; none of the other 3"]}],
         "advice":[]}
         "#);

@@ -79,7 +79,7 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
                 Decision::Skip(status.state, None)
             } else {
                 Decision::Refuse(
-                    "it is finished with other parameters than this plan's: plan again with `-o` to run it anew"
+                    "it is finished with other parameters than this plan's: plan again with `-o` to run it again"
                         .to_owned(),
                 )
             };

@@ -1,5 +1,6 @@
 //! A failed file operation, with what was tried on which path.
 
+use nix::errno::Errno;
 use std::path::{Path, PathBuf};
 
 /// What went wrong with a file: an environment failure (exit code 3), never the user's configuration.
@@ -34,9 +35,20 @@ impl StoreError {
     }
 
     /// Why the system refused.
+    pub fn source(&self) -> &std::io::Error {
+        &self.source
+    }
+
+    /// The same, by its kind.
     pub fn kind(&self) -> std::io::ErrorKind {
         self.source.kind()
     }
+}
+
+/// Whether it is the machine that has no room: no process, no descriptor, no memory, no space on the disk.
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    let exhausted = [Errno::EAGAIN, Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC, Errno::EDQUOT];
+    error.raw_os_error().is_some_and(|number| exhausted.contains(&Errno::from_raw(number)))
 }
 
 impl std::fmt::Display for StoreError {

@@ -50,7 +50,8 @@ pub fn read(dir: &Path, sources: Option<&[MetricSource]>, status: Option<&Status
     let attempt = status.map_or(1, |status| status.attempt);
     let mut reader = Reader {
         numbers: Numbers::default(),
-        ranks: Vec::new(),
+        known: 0,
+        steps: Vec::new(),
         step: None,
         attempt,
         superseded,
@@ -69,8 +70,10 @@ pub fn read(dir: &Path, sources: Option<&[MetricSource]>, status: Option<&Status
 
 struct Reader<'a> {
     numbers: Numbers,
-    /// How fine a step each number tells; nothing for most.
-    ranks: Vec<Option<u8>>,
+    /// How many names were asked whether they tell steps.
+    known: usize,
+    /// Those that do, the finest first: how fine, and which.
+    steps: Vec<(usize, usize)>,
     /// What tells the step, where that is said.
     step: Option<&'a str>,
     attempt: u32,
@@ -80,7 +83,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn source(&mut self, dir: &Path, source: &'a MetricSource, status: Option<&Status>) -> Result<()> {
-        self.ranks.clear();
+        self.known = 0;
+        self.steps.clear();
         match source {
             MetricSource::File { path, step } => {
                 self.step = step.as_deref();
@@ -139,17 +143,8 @@ impl<'a> Reader<'a> {
             }
             match self.numbers.read(&text) {
                 Ok(record) => {
-                    let row = u32::try_from(self.read.history.rows.len()).unwrap_or(u32::MAX);
-                    let columns = &mut self.read.history.columns;
-                    for (place, value) in record {
-                        while columns.len() <= *place {
-                            columns.push(Column::new(""));
-                        }
-                        if let Some(column) = columns.get_mut(*place) {
-                            column.set(row, *value);
-                        }
-                    }
-                    self.row(row, attempt, superseded);
+                    let row = push(&mut self.read.history.columns, self.read.history.rows.len(), record);
+                    self.end_row(row, attempt, superseded);
                 }
                 Err(why) => {
                     let column = why.column.map(|column| format!(", column {column}")).unwrap_or_default();
@@ -283,36 +278,28 @@ impl<'a> Reader<'a> {
         if cells.is_empty() {
             return;
         }
-        let row = u32::try_from(self.read.history.rows.len()).unwrap_or(u32::MAX);
-        let columns = &mut self.read.history.columns;
-        for (place, value) in cells {
-            while columns.len() <= *place {
-                columns.push(Column::new(""));
-            }
-            if let Some(column) = columns.get_mut(*place) {
-                column.set(row, *value);
-            }
-        }
-        self.row(row, attempt, false);
+        let row = push(&mut self.read.history.columns, self.read.history.rows.len(), cells);
+        self.end_row(row, attempt, false);
     }
 
     /// Ends a record whose values are set.
-    fn row(&mut self, row: u32, attempt: u32, superseded: bool) {
-        while self.ranks.len() < self.read.history.columns.len() {
-            let name = self.numbers.name(self.ranks.len()).unwrap_or_default();
-            let rank = match self.step {
+    fn end_row(&mut self, row: u32, attempt: u32, superseded: bool) {
+        while let Some(name) = self.numbers.name(self.known) {
+            let fineness = match self.step {
                 Some(step) => (name == step).then_some(0),
-                None => STEPS.iter().position(|step| *step == name).and_then(|rank| u8::try_from(rank).ok()),
+                None => STEPS.iter().position(|step| *step == name),
             };
-            self.ranks.push(rank);
+            self.steps.extend(fineness.map(|fineness| (fineness, self.known)));
+            self.steps.sort_unstable();
+            self.known += 1;
         }
-        let of = |(column, rank): (usize, &Option<u8>)| {
-            let last = self.read.history.columns.get(column)?;
-            let value = (last.rows.last() == Some(&row)).then(|| last.values.last().copied())??;
-            value.is_finite().then_some(((*rank)?, Step { column, value }))
+        let columns = &self.read.history.columns;
+        let of = |(_, column): &(usize, usize)| {
+            let last = columns.get(*column).filter(|last| last.rows.last() == Some(&row))?;
+            let value = last.values.last().copied().filter(|value| value.is_finite())?;
+            Some(Step { column: *column, value })
         };
-        let step = self.ranks.iter().enumerate().filter(|(_, rank)| rank.is_some()).filter_map(of);
-        let step = step.min_by_key(|(rank, _)| *rank).map(|(_, step)| step);
+        let step = self.steps.iter().find_map(of);
         self.read.history.rows.push(Row { step, attempt, superseded });
     }
 
@@ -331,6 +318,20 @@ impl<'a> Reader<'a> {
         self.read.long_list = self.numbers.long_list().map(str::to_owned);
         self.read
     }
+}
+
+/// Adds a record's values to the columns, and gives its number.
+fn push(columns: &mut Vec<Column>, rows: usize, record: &[(usize, f64)]) -> u32 {
+    let row = u32::try_from(rows).unwrap_or(u32::MAX);
+    for (place, value) in record {
+        while columns.len() <= *place {
+            columns.push(Column::new(""));
+        }
+        if let Some(column) = columns.get_mut(*place) {
+            column.set(row, *value);
+        }
+    }
+    row
 }
 
 /// How much of a file is read at once.

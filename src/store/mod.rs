@@ -37,7 +37,7 @@ pub mod snapshot;
 pub mod submissions;
 pub mod survey;
 
-pub use error::{Result, StoreError};
+pub use error::{Result, StoreError, is_exhausted};
 
 use std::path::{Path, PathBuf};
 

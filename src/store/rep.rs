@@ -7,7 +7,7 @@
 
 use super::atomic::{self, Durable};
 use super::files::{self, cap};
-use super::{Result, StoreError, begun_again, metrics};
+use super::{Result, StoreError, begun_again, is_exhausted, metrics};
 use crate::experiment::params_sha256;
 use crate::plan::layout::rep as names;
 use crate::run::status::{self, Found, Status};
@@ -21,10 +21,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the status file of a repetition's directory says.
 pub fn status(dir: &Path) -> Found {
+    look(dir).unwrap_or_else(|error| Found::Unreadable(error.to_string()))
+}
+
+/// The same for whoever can look again.
+///
+/// # Errors
+/// Where this machine has no room for a look, which says nothing of the file.
+pub fn look(dir: &Path) -> Result<Found> {
     let path = dir.join(names::STATUS);
     let mut bytes = Vec::new();
-    let read = files::open(&path).and_then(|file| files::read_into(&file, cap::RECORD, &mut bytes));
-    found(read, &bytes, || path)
+    match files::open(&path).and_then(|file| files::read_into(&file, cap::RECORD, &mut bytes)) {
+        Err(error) if is_exhausted(&error) => Err(StoreError::new("read", &path, error)),
+        read => Ok(found(read, &bytes, || path)),
+    }
 }
 
 /// What came of reading a status file. That it cannot be read is no failure of the one who looks: others can.
@@ -213,8 +223,8 @@ impl Owned {
     }
 
     /// What the status file says, now that no one else writes it.
-    pub fn status(&self) -> Found {
-        status(&self.dir)
+    pub fn status(&self) -> Result<Found> {
+        look(&self.dir)
     }
 
     /// Replaces the status. A finished one is on the disk when this returns.
@@ -304,6 +314,13 @@ impl Owned {
     fn has_saved(&self) -> bool {
         let Ok(entries) = fs::read_dir(&self.dir) else { return true };
         entries.flatten().any(|entry| !names::is_own(&entry.file_name().to_string_lossy()))
+    }
+
+    /// Removes the status, and the configuration too where it says nothing of an earlier start.
+    pub fn forget(&self, with_config: bool) -> Result<()> {
+        let names: &[_] =
+            if with_config { &[names::CONFIG_JSON, names::CONFIG_YAML, names::STATUS] } else { &[names::STATUS] };
+        names.iter().try_for_each(|name| files::remove_if_there(&self.dir.join(name)))
     }
 
     /// Removes the temporary files of a worker that died while it wrote.

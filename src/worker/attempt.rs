@@ -5,6 +5,7 @@ use super::child::{self, Ended};
 use super::devices::Slot;
 use super::environment::{self, Variables};
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::exhausted::{is_exhausted, patiently};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
@@ -38,6 +39,32 @@ pub(super) struct Attempt<'a> {
     tail_from: u64,
 }
 
+/// Why a phase did not run.
+enum NotRun {
+    /// There was no room for its program, which may be otherwise another time.
+    NoRoom(String),
+    /// It cannot be started as it is.
+    Unfit(String),
+}
+
+impl NotRun {
+    fn of(no_room: bool, message: String) -> Self {
+        if no_room { NotRun::NoRoom(message) } else { NotRun::Unfit(message) }
+    }
+
+    fn message(self) -> String {
+        match self {
+            NotRun::NoRoom(message) | NotRun::Unfit(message) => message,
+        }
+    }
+}
+
+impl From<String> for NotRun {
+    fn from(message: String) -> Self {
+        NotRun::Unfit(message)
+    }
+}
+
 impl Execution for Attempt<'_> {
     fn run(&mut self) -> Outcome {
         let mut outcome = Outcome::completed();
@@ -60,6 +87,10 @@ impl Execution for Attempt<'_> {
         }
         if outcome.state == State::Completed {
             let result = self.execute("run", &command.run, limits, None);
+            if let (Some(_), Err(NotRun::NoRoom(message))) = (&command.initialize, &result) {
+                outcome.fail(State::Interrupted, "run", message, String::new());
+                return outcome;
+            }
             self.judge(&mut outcome, "run", result);
             self.look_for_surrender(&mut outcome);
         }
@@ -76,11 +107,15 @@ impl Execution for Attempt<'_> {
         };
         let result = self.execute("finalize", argv, limits, Some(outcome.state));
         let ended = match result {
+            Err(NotRun::NoRoom(message)) => {
+                let message = format!("`finalize`: {message}");
+                return outcome.fail_late(State::Interrupted, "finalize", &message, String::new());
+            }
             Ok(ended) => {
                 outcome.account(&ended);
                 (ended.cause, (ended.exit != Exit::Code(0)).then(|| describe("finalize", ended.exit)))
             }
-            Err(message) => (Cause::Itself, Some(format!("`finalize`: {message}"))),
+            Err(why) => (Cause::Itself, Some(format!("`finalize`: {}", why.message()))),
         };
         outcome.finalized(ended, || self.tail());
     }
@@ -132,15 +167,17 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs one phase's command to its end, with all it started.
-    fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
+    fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
         let Call { words, dir, variables } = self.calls.call(argv)?;
-        let (program, arguments) = words.split_first().ok_or("the command is empty")?;
+        let (program, arguments) = words.split_first().ok_or_else(|| "the command is empty".to_owned())?;
         let mut command = Command::new(variables.find(program));
         command.arg0(program).args(arguments).current_dir(&dir);
         if self.life.options.terminal {
             command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
         } else {
-            let (out, err) = self.owned.streams().map_err(|error| error.to_string())?;
+            let (out, err) =
+                patiently(self.life.control, || self.owned.streams(), |error| is_exhausted(error.source()))
+                    .map_err(|error| NotRun::of(is_exhausted(error.source()), error.to_string()))?;
             command.stdin(Stdio::null()).stdout(out).stderr(err);
         }
         variables.apply(&mut command);
@@ -157,7 +194,7 @@ impl<'a> Attempt<'a> {
             ghosts::end_orphans(&self.life.rep.dir);
             result
         });
-        ended.map_err(|error| cannot_start(program, &dir, &error))
+        ended.map_err(|error| NotRun::of(is_exhausted(&error), cannot_start(program, &dir, &error)))
     }
 
     /// A copy of a process that has imported what a script needs, where there is one.
@@ -186,10 +223,15 @@ impl<'a> Attempt<'a> {
     }
 
     /// Turns a phase's end into the outcome.
-    fn judge(&self, outcome: &mut Outcome, phase: &str, result: Result<Ended, String>) {
+    fn judge(&self, outcome: &mut Outcome, phase: &str, result: Result<Ended, NotRun>) {
         let ended = match result {
             Ok(ended) => ended,
-            Err(message) => return outcome.fail(State::Crashed, phase, message, String::new()),
+            Err(NotRun::NoRoom(message)) => {
+                outcome.state = State::Interrupted;
+                outcome.not_started = Some(message);
+                return;
+            }
+            Err(NotRun::Unfit(message)) => return outcome.fail(State::Crashed, phase, message, String::new()),
         };
         outcome.account(&ended);
         outcome.exit = Some(ended.exit);

@@ -10,6 +10,7 @@
 //! ended, and only then it is reaped by the thread that signalled it.
 
 use super::control::Control;
+use super::exhausted::{Runs, is_exhausted, patiently};
 use super::ghosts;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use super::running_marker::RunningMarker;
@@ -47,7 +48,8 @@ pub(super) struct Ended {
 /// # Errors
 /// Where it cannot be started.
 pub(super) fn start(command: &mut Command, control: &Control) -> std::io::Result<Pid> {
-    let child = control.spawn(command.process_group(0))?;
+    command.process_group(0);
+    let child = patiently(control, || control.spawn(command), is_exhausted)?;
     // Linux pids fit an i32 (PID_MAX_LIMIT is 2^22).
     Ok(Pid::from_raw(i32::try_from(child.id()).map_err(std::io::Error::other)?))
 }
@@ -65,6 +67,7 @@ pub(super) fn run(
     begun: &RunningMarker<'_>,
     terminal: Option<Terminal>,
 ) -> std::io::Result<Ended> {
+    let _runs = Runs::enter();
     if let Some(terminal) = &terminal {
         terminal.lend(pid);
     }

@@ -246,7 +246,7 @@ impl State {
         }
         self.stops.push(signal);
         if self.stops.len() == self.old + 1 {
-            log::warn!("{}: ending what runs, starting nothing new (again to kill)", signal.as_str());
+            log::warn!("{}: stopping what runs, starting nothing new (send it again to kill)", signal.as_str());
         } else {
             log::warn!("{} again: killing what runs", signal.as_str());
         }

@@ -29,12 +29,22 @@ pub(super) struct Outcome {
     pub cpu_seconds: f64,
     /// Largest resident size of one of their processes, in bytes.
     pub max_rss: u64,
+    /// Why nothing of it was started, as there was no room for it.
+    pub not_started: Option<String>,
 }
 
 impl Outcome {
     /// Nothing went wrong yet.
     pub(super) fn completed() -> Self {
-        Outcome { state: State::Completed, exit: None, failure: None, payload: None, cpu_seconds: 0.0, max_rss: 0 }
+        Outcome {
+            state: State::Completed,
+            exit: None,
+            failure: None,
+            payload: None,
+            cpu_seconds: 0.0,
+            max_rss: 0,
+            not_started: None,
+        }
     }
 
     pub(super) fn fail(&mut self, state: State, phase: &str, message: impl AsRef<str>, stderr_tail: String) {
@@ -45,6 +55,15 @@ impl Outcome {
             stderr_tail,
             ..Failure::default()
         });
+    }
+
+    /// What went wrong after all else: it does not take the place of what did before.
+    pub(super) fn fail_late(&mut self, state: State, phase: &str, message: &str, stderr_tail: String) {
+        if self.state.is_finished() {
+            self.fail(state, phase, message, stderr_tail);
+        } else if let Some(failure) = &mut self.failure {
+            failure.message = printable::line(&format!("{}; then {message}", failure.message));
+        }
     }
 
     /// Makes a crash with a retry to come an interruption: the next start of the element makes up for it.
@@ -85,10 +104,7 @@ impl Outcome {
             (Cause::Deadline, _) => (State::TimedOut, "`finalize` was ended after the timeout".to_owned()),
             (Cause::Stop, _) => (State::Interrupted, format!("`finalize` was ended: {TOLD_TO_STOP}")),
         };
-        if self.state.is_finished() {
-            self.fail(state, "finalize", message, tail());
-        } else if let Some(failure) = &mut self.failure {
-            failure.message = printable::line(&format!("{}; then {message}", failure.message));
-        }
+        let tail = if self.state.is_finished() { tail() } else { String::new() };
+        self.fail_late(state, "finalize", &message, tail);
     }
 }

@@ -93,8 +93,14 @@ pub(super) struct UnderWay;
 
 impl UnderWay {
     pub(super) fn enter() -> Self {
+        super::exit_guard::guard();
         super::lock(&BROOD).under_way += 1;
         UnderWay
+    }
+
+    /// How many there are.
+    pub(super) fn count() -> usize {
+        super::lock(&BROOD).under_way
     }
 }
 

@@ -5,6 +5,7 @@ use super::budget::Budget;
 use super::control::Control;
 use super::devices::Slot;
 use super::execution::{Execution, Outcome, TAIL_BYTES};
+use super::exhausted::{is_exhausted, patiently};
 use super::native::Native;
 use super::python::Python;
 use super::running_marker::RunningMarker;
@@ -87,8 +88,12 @@ impl Life<'_> {
     /// Brings the repetition to an end, or finds out that it must be left alone. What is left to do is to commit its last
     /// state; it stays locked as long as that lives.
     pub(super) fn live(&self) -> (End, Option<Last>) {
-        // Where the directory or a file in it could not be written, the repetition is not finished, and the others go on.
-        self.try_live().unwrap_or_else(|error| (not_written(&error), None))
+        // Where the directory or a file in it could not be written, the repetition is not started, and the others go on.
+        let failed = |error: StoreError| match is_exhausted(error.source()) {
+            true => End::NoRoom(error.to_string()),
+            false => not_written(&error),
+        };
+        self.try_live().unwrap_or_else(|error| (failed(error), None))
     }
 
     pub(super) fn experiment(&self) -> &ExperimentRecord {
@@ -107,6 +112,12 @@ impl Life<'_> {
         decide(found, &own)
     }
 
+    /// What comes before anything is started; see [`super::exhausted`].
+    fn patiently<T>(&self, action: impl FnMut() -> crate::store::Result<T>) -> crate::store::Result<T> {
+        patiently(self.control, action, |error| is_exhausted(error.source()))
+    }
+
+    /// An error comes before anything of the repetition was started.
     fn try_live(&self) -> crate::store::Result<(End, Option<Last>)> {
         let left_alone = |end| Ok((end, None));
         let content = match (&self.experiment().command, &self.experiment().python, self.factory) {
@@ -116,18 +127,19 @@ impl Life<'_> {
             (None, None, None) => return left_alone(End::Refused(OTHER_PROGRAM.to_owned())),
         };
         // Looked at without the lock first: a finished repetition costs one read.
-        match self.decide(rep::status(&self.rep.dir)) {
+        match self.decide(self.patiently(|| rep::look(&self.rep.dir))?) {
             Decision::Skip(state, why) => return left_alone(End::Skipped(state, why)),
             Decision::Refuse(why) => return left_alone(End::Refused(why)),
             Decision::Start { .. } if !self.budget.allows_another() => return left_alone(End::NoTime),
             Decision::Start { .. } | Decision::GiveUp { .. } => {}
         }
-        let owned = match own(&self.rep.dir, self.options)? {
+        let owned = match self.patiently(|| own(&self.rep.dir, self.options))? {
             Ok(owned) => owned,
             Err(busy) => return left_alone(busy),
         };
         // Under the lock: what was read before may be old.
-        let found = owned.status();
+        let found = self.patiently(|| owned.status())?;
+        let as_found = found.clone();
         let before = owned.begun_before();
         let own_params = &self.rep.run.record.params_sha256;
         let unsettled = match &found {
@@ -139,6 +151,7 @@ impl Life<'_> {
             Found::Nothing => before.is_some(),
             Found::Unreadable(_) => false,
         };
+        let first = matches!(found, Found::Nothing) && before.is_none();
         // Only what both tell to be of these parameters is picked up: the state of an attempt is written before its
         // configuration, and the worker may have ended in between.
         let same = before.as_ref().is_none_or(|before| before.params_sha256.as_ref() == Some(own_params));
@@ -166,10 +179,20 @@ impl Life<'_> {
         if resume {
             status.metrics_from = owned.resume_metrics(attempt - 1, unsettled)?;
         }
-        let mut begun = self.begin(&owned, &status, resume)?;
+        let begun = self.patiently(|| self.begin(&owned, &status, resume));
+        let mut begun = begun.inspect_err(|_| Self::leave_as_found(&owned, &as_found, first, same))?;
         loop {
             let mut run = self.execution(content, &owned, &begun, status.attempt, resume);
             let mut outcome = run.run();
+            if let Some(why) = outcome.not_started.take() {
+                if status.attempt == attempt {
+                    drop(run);
+                    Self::leave_as_found(&owned, &as_found, first, same);
+                    return left_alone(End::NoRoom(why));
+                }
+                // Earlier attempts of this worker did run.
+                outcome.fail(State::Interrupted, "run", why, String::new());
+            }
             if outcome.state == State::Crashed && retries > 0 {
                 let crashed = ended(&status, &outcome, started);
                 if self.tries_again(&owned, &status, &mut outcome) {
@@ -193,12 +216,35 @@ impl Life<'_> {
                 self.budget.learn(started.elapsed());
             }
             // Before the next one starts, which may fill the disk; only the syncs are left to wait for.
-            let last = Last { staged: owned.stage_status(&status)?, _locked: Arc::clone(&owned) };
+            let staged = match owned.stage_status(&status) {
+                Ok(staged) => staged,
+                Err(error) => return left_alone(not_written(&error)),
+            };
+            let last = Last { staged, _locked: Arc::clone(&owned) };
             let why = status.error.map(|error| match status.state {
                 State::Interrupted => error.message,
                 _ => cause(&error, status.exit),
             });
             return Ok((End::Ran(status.state, why), Some(last)));
+        }
+    }
+
+    /// Undoes what was noted of an attempt that was not started after all.
+    fn leave_as_found(owned: &Owned, found: &Found, first: bool, same: bool) {
+        let undone = match found {
+            Found::Status(status) => {
+                // What its attempt began again was set aside meanwhile.
+                let mut status = Status { metrics_from: None, ..(**status).clone() };
+                if !same {
+                    // The configuration beside it told so, and was replaced.
+                    status.params_sha256.clear();
+                }
+                owned.write_status(&status)
+            }
+            Found::Nothing | Found::Unreadable(_) => owned.forget(first),
+        };
+        if let Err(error) = undone {
+            log::warn!("{error}; it seems to have been started, and was not");
         }
     }
 

@@ -12,6 +12,8 @@ mod control;
 mod devices;
 mod environment;
 mod execution;
+mod exhausted;
+mod exit_guard;
 mod ghosts;
 mod life;
 mod limits;

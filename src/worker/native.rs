@@ -8,6 +8,7 @@ mod body;
 use super::attempt::FINALIZE_ON_STOP;
 use super::control::Control;
 use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::exhausted::{Runs, is_exhausted, patiently};
 use super::ghosts;
 use super::life::Life;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
@@ -34,6 +35,8 @@ pub(super) struct Native<'a> {
     /// To finalize: the outcome; not to: its end.
     go: Option<Sender<State>>,
     tail_from: u64,
+    /// Why there is no thread, where the machine has no room for one.
+    no_room: Option<String>,
 }
 
 /// What the thread and its watcher tell each other.
@@ -172,16 +175,18 @@ impl<'a> Native<'a> {
             deadline: Mutex::new(None),
             news: Mutex::new(News { phase: "initialize", ..News::default() }),
         });
-        let (go, wait) = channel();
         let tail_from = owned.stderr_len();
-        let native = Native { life, owned, begun, shared: Arc::clone(&shared), go: Some(go), tail_from };
-        let rep = Repetition {
-            records: if resume { owned.records_before() } else { 0 },
-            ..repetition(life, attempt, resume)
-        };
-        let (factory, owned) = (factory.clone(), Arc::clone(owned));
+        let shared_by_both = Arc::clone(&shared);
+        let mut native = Native { life, owned, begun, shared: shared_by_both, go: None, tail_from, no_room: None };
         *lock(&native.shared.deadline) = native.deadline();
-        let started = owned.streams().map_err(|error| error.to_string()).and_then(|(out, err)| {
+        let start = || {
+            let (go, wait) = channel();
+            let rep = Repetition {
+                records: if resume { owned.records_before() } else { 0 },
+                ..repetition(life, attempt, resume)
+            };
+            let (out, err) = owned.streams().map_err(|error| (is_exhausted(error.source()), error.to_string()))?;
+            let (factory, owned, shared) = (factory.clone(), Arc::clone(owned), Arc::clone(&shared));
             let thread = std::thread::Builder::new().name(format!("rep-{}", rep.number)).stack_size(factory.stack_size);
             let work = move || {
                 let last = Last(shared);
@@ -191,15 +196,18 @@ impl<'a> Native<'a> {
                 drop((logs, owned));
                 last.0.tell(report);
             };
-            thread.spawn(work).map(drop).map_err(|error| format!("cannot start a thread: {error}"))
-        });
-        if let Err(message) = started {
-            native.shared.tell(Report {
+            let fail = |error| (is_exhausted(&error), format!("cannot start a thread: {error}"));
+            thread.spawn(work).map(|_| go).map_err(fail)
+        };
+        match patiently(life.control, start, |(no_room, _)| *no_room) {
+            Ok(go) => native.go = Some(go),
+            Err((true, message)) => native.no_room = Some(message),
+            Err((false, message)) => native.shared.tell(Report {
                 state: State::Crashed,
                 failure: Some(("cw2", message)),
                 payload: None,
                 cpu_seconds: 0.0,
-            });
+            }),
         }
         native
     }
@@ -242,6 +250,10 @@ impl Execution for Native<'_> {
             on_stop: OnStop::Signal(Signal::SIGTERM),
         };
         let mut outcome = Outcome::completed();
+        if let Some(why) = self.no_room.take() {
+            return Outcome { state: State::Interrupted, not_started: Some(why), ..outcome };
+        }
+        let _runs = Runs::enter();
         match self.wait(limits) {
             Ok(report) => {
                 outcome.state = report.state;

@@ -20,6 +20,9 @@ pub enum End {
     NoTime,
     /// It was not started: the worker was told to stop.
     Stopped,
+    /// It could not be started, as this machine has no room for it (processes, descriptors, memory, space on the disk): it is as
+    /// it was found. The text says what failed.
+    NoRoom(String),
 }
 
 /// The sum over all jobs.
@@ -35,6 +38,7 @@ pub struct Tally {
     no_time: usize,
     failed: Vec<FailedRep>,
     refused: usize,
+    no_room: usize,
 }
 
 /// A repetition that failed.
@@ -65,6 +69,7 @@ impl Tally {
             End::Busy(_) => self.busy += 1,
             End::NoTime => self.no_time += 1,
             End::Stopped => {}
+            End::NoRoom(_) => self.no_room += 1,
             End::Refused(_) => self.refused += 1,
         }
     }
@@ -72,17 +77,22 @@ impl Tally {
     /// Repetitions that nothing was done about: the worker stopped before them.
     fn untouched(&self) -> usize {
         let touched = self.completed + self.surrendered + self.skipped + self.interrupted + self.busy + self.no_time;
-        self.total.saturating_sub(touched + self.failed.len() + self.refused)
+        self.total.saturating_sub(touched + self.failed.len() + self.refused + self.no_room)
     }
 
     /// Whether some repetitions have to be run again because the worker was stopped or others are at them.
     pub fn unfinished(&self) -> bool {
-        self.interrupted + self.untouched() + self.busy + self.no_time > 0
+        self.interrupted + self.untouched() + self.busy + self.no_time + self.no_room > 0
     }
 
     /// Whether the time limit left something to do that a requeue would take up.
     pub fn out_of_time(&self) -> bool {
         self.no_time > 0
+    }
+
+    /// Whether this machine had no room for a repetition.
+    pub fn out_of_room(&self) -> bool {
+        self.no_room > 0
     }
 
     /// Whether a repetition failed.
@@ -110,6 +120,7 @@ impl Tally {
             (self.skipped, "finished before"),
             (self.busy, "left to another worker"),
             (self.refused, "refused"),
+            (self.no_room, "not started for lack of room on this machine"),
         ] {
             if n > 0 {
                 parts.push(format!("{n} {word}"));

@@ -50,7 +50,7 @@ fn a_whole_plan_in_one_call() {
     assert_eq!(cancelled(&scene), ["7"]);
     scene.queue(&[(7, "0-5", "CANCELLED", SCRIPT)]);
     let outcome = scene.cluster("cancel out").expect(0).silent();
-    assert_eq!(outcome.stderr, "nothing to cancel: nothing of that is queued or running\n");
+    assert_eq!(outcome.stderr, "nothing to cancel: nothing of these is queued or running\n");
     assert_eq!(cancelled(&scene), ["7"]);
 }
 

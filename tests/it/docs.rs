@@ -42,23 +42,46 @@ fn check_section(name: &str, expected: impl FnOnce(&str) -> String) {
 #[test]
 fn the_readme_shows_what_the_program_does() {
     check_section("keys", |_| cw2::internals::reference_markdown());
-    check_section("tour", |section| {
-        let scene = Scene::example("quickstart");
-        let mut out = String::new();
-        let mut in_block = false;
-        for line in section.lines() {
-            if line.starts_with("```") {
-                in_block = line == "```console";
-            }
-            if !in_block || line.starts_with("```") {
-                let _ = writeln!(out, "{line}");
-            } else if let Some(command) = line.strip_prefix("$ ") {
-                let _ = writeln!(out, "{line}");
-                out.push_str(&run(&scene, command));
-            }
+    check_section("tour", |section| run_blocks(section, &Scene::example("quickstart")));
+}
+
+#[test]
+fn the_page_about_results_shows_what_the_program_does() {
+    let page = readme().with_file_name("docs/results.md");
+    let text = fs::read_to_string(&page).expect("the page");
+    let expected = without_times(&run_blocks(&text, &Scene::example("results")));
+    if env::var_os("CW2_BLESS").is_some() {
+        fs::write(&page, expected).expect("the page is written");
+    } else {
+        assert!(
+            without_times(&text) == expected,
+            "docs/results.md is out of date (CW2_BLESS=1 cargo test --test it docs writes it):\n{expected}"
+        );
+    }
+}
+
+/// How long a repetition takes depends on the machine: `0.1 s` becomes `0.0 s`.
+fn without_times(text: &str) -> String {
+    let seconds = regex::Regex::new(r"\b\d\.\d s\b").expect("a regular expression");
+    seconds.replace_all(text, "0.0 s").into_owned()
+}
+
+/// The text with each command of its blocks run in turn.
+fn run_blocks(text: &str, scene: &Scene) -> String {
+    let mut out = String::new();
+    let mut in_block = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = line == "```console";
         }
-        out
-    });
+        if !in_block || line.starts_with("```") {
+            let _ = writeln!(out, "{line}");
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            let _ = writeln!(out, "{line}");
+            out.push_str(&run(scene, command));
+        }
+    }
+    out
 }
 
 /// What a command prints, as it would on the reader's machine.

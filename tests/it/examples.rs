@@ -11,13 +11,14 @@ use crate::support::{CW2, Call, Scene};
 use crate::testbed::testbed;
 
 /// The folders, and how `cw2 run` is called for them; nothing for what needs Slurm.
-const EXAMPLES: [(&str, Option<&str>); 8] = [
+const EXAMPLES: [(&str, Option<&str>); 9] = [
     // Long on purpose: it has to outlast its time limit.
     ("checkpoint-requeue", Some("--set params.seconds-per-step=0.01")),
     ("gpu-split", Some("")),
     ("multi-node", None),
     ("python-sweep", Some("")),
     ("quickstart", Some("")),
+    ("results", Some("")),
     ("rust-iterative", Some("")),
     ("rust-scheduler", Some("")),
     ("surrender-finalize", Some("")),
@@ -90,6 +91,23 @@ fn the_outputs_that_the_examples_show_are_theirs() {
         let strange: Vec<_> = shown.filter(|line| !printed.lines().any(|other| other == *line)).collect();
         assert!(strange.is_empty(), "{name}: {strange:#?} is not in\n{printed}");
     }
+}
+
+#[test]
+fn the_best_run_of_the_example_of_results_is_the_one_that_must_be() {
+    let scene = Scene::example("results");
+    scene.cw2("run config.yml").expect(0);
+    let rows = scene.cw2("results --format jsonl").expect(0).json_lines();
+    let told = |row: &serde_json::Value| {
+        let mean = row["metrics"]["distance"]["mean"].as_f64().expect("a mean");
+        (row["best"] == true, row["params"]["lr"].as_f64().expect("a rate"), row["n"].as_u64(), mean)
+    };
+    let rows: Vec<_> = rows.iter().map(told).collect();
+    assert_eq!((rows.len(), rows[0].0, rows[0].1), (8, true, 0.45));
+    assert!(rows.iter().skip(1).all(|row| !row.0) && rows.iter().all(|row| row.2 == Some(5)), "{rows:?}");
+    assert!(rows.is_sorted_by_key(|row| row.3), "{rows:?}");
+    // From what lies where the example was run, nothing was left but results.
+    assert_eq!(scene.cw2("results --history --format csv").expect(0).stdout.lines().count(), 1 + 40 * 6);
 }
 
 #[test]

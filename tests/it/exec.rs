@@ -189,7 +189,7 @@ fn one_must_be_chosen() {
     );
     scene.cw2("exec out -r nothing").expect(2).says(["no repetition is chosen by these options"]).silent();
     scene.cw2("exec out -e f").expect(2).says(["there is no experiment `f` in these plans"]).silent();
-    scene.call(["exec", "--with", "'"]).run().expect(2).says(["a quote in it is not closed"]).silent();
+    scene.call(["exec", "--with", "'"]).run().expect(2).says(["a quote is not closed"]).silent();
 }
 
 /// Answers a program in a terminal of its own: lines `expect TEXT` and `send TEXT`; ends with its status.

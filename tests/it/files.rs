@@ -73,7 +73,7 @@ fn a_bad_status_is_named_and_counted_and_the_rest_goes_on() {
         named(cw2(&scene, "logs --tail 1").expect(0));
         named(cw2(&scene, "logs --failed").expect(0));
         let outcome = named(cw2(&scene, "retry --assume-dead out/plans/001").expect(0).silent());
-        outcome.says(["left out: 2 completed, 1 unreadable", "nothing was written"]);
+        outcome.says(["left out: 2 completed, 1 unreadable", "nothing to retry"]);
         assert!(bad.symlink_metadata().is_ok(), "{trap:?}: it was replaced");
     }
 }

@@ -40,11 +40,11 @@ fn repetitions_are_chosen_by_name_number_and_outcome() {
     );
     // Nothing where something is expected is explained.
     scene.cw2("logs -e second --rep 0").expect(0).says(["out.log is empty; err.log has", "`--err`"]).silent();
-    scene.cw2("logs --rep 7").expect(0).says(["no repetition is chosen"]).silent();
-    scene.cw2("logs").expect(2).says(["these are many logs, and 6 are chosen", "--outcome"]).silent();
+    scene.cw2("logs --rep 7").expect(0).says(["these options select no repetition"]).silent();
+    scene.cw2("logs").expect(2).says(["this prints one log, but 6 are selected", "--outcome"]).silent();
     scene.cw2("logs -e third").expect(2).says(["there is no experiment `third` in these plans"]).silent();
     scene.cw2("logs --outcome good").expect(2).says(["one of completed, surrendered, crashed, timed_out"]);
-    scene.cw2("logs --follow -e second").expect(2).says(["--follow takes one repetition, and 2 are chosen"]);
+    scene.cw2("logs --follow -e second").expect(2).says(["--follow takes one repetition, but 2 are selected"]);
 }
 
 #[test]

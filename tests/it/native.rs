@@ -102,6 +102,15 @@ fn parallel_repetitions_do_not_mix_and_a_broken_logger_ends_nothing() {
 }
 
 #[test]
+fn a_logger_that_panics_wherever_it_is_called_ends_nothing() {
+    let scene = sweep("mix", "");
+    let outcome = call(&scene, "run config.yml").env("NAMELESS", "1").run();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(scene.state(dir("mix")), "completed");
+    assert!(scene.read(format!("{}/err.log", dir("mix"))).contains("a logger failed as it was dropped"));
+}
+
+#[test]
 fn a_logger_of_the_programs_own_writes_into_the_repetitions_files() {
     let scene = sweep("thread", "");
     let outcome =
@@ -291,6 +300,20 @@ fn a_second_signal_does_not_wait_for_a_stubborn_experiment() {
 }
 
 #[test]
+fn an_experiment_that_ends_the_process_has_crashed() {
+    let scene = sweep("done, exit, error", "reps_per_job: 3\n");
+    call(&scene, "plan config.yml").run().expect(0);
+    let element = || call(&scene, "worker --plan out/plans/001 --index 0").run().expect(1);
+    element().says(["something in this process called `exit` while repetitions were under way (1)"]);
+    // Last, it keeps nothing else from running, and is crashed in the end.
+    element();
+    assert_eq!(scene.states()["crashed"], 1);
+    element();
+    element().says(["3 workers died while they ran it"]);
+    assert_eq!(scene.states(), counts([("completed", 1), ("crashed", 2)]));
+}
+
+#[test]
 fn a_retry_gets_a_fresh_object() {
     let scene = sweep("flaky", "retries: 2\n");
     call(&scene, "run config.yml").run().expect(0);
@@ -439,7 +462,7 @@ fn a_scheduler_may_hand_the_jobs_to_slurm() {
 #[test]
 fn keys_of_a_command_are_refused_without_one() {
     let scene = sweep("done", "workdir: /tmp\n");
-    call(&scene, "run config.yml").run().expect(2).says(["`workdir` is of no use without a `command`"]);
+    call(&scene, "run config.yml").run().expect(2).says(["`workdir` has no effect without a `command`"]);
 }
 
 #[test]
@@ -529,6 +552,6 @@ fn an_iterative_experiment_needs_iterations() {
 #[test]
 fn advice_names_the_program() {
     let scene = sweep("done", "");
-    call(&scene, "show config.yml --run no").run().expect(2).says(["`every-ending list config.yml` names them"]);
-    scene.cw2("show config.yml --run no").expect(2).says(["`cw2 list config.yml` names them"]);
+    call(&scene, "show config.yml --run no").run().expect(2).says(["`every-ending list config.yml` lists them"]);
+    scene.cw2("show config.yml --run no").expect(2).says(["`cw2 list config.yml` lists them"]);
 }

@@ -51,7 +51,7 @@ fn a_job_that_cannot_end_in_time_is_warned_of() {
     let scene = Scene::with(&config("", "reps_per_job: 8\nreps_in_parallel: 2\noversubscribe: true\n"));
     assert_eq!(
         scene.cw2("plan -n config.yml").expect(0).err(),
-        "warning: experiment `e`: a job runs its repetitions in 4 rounds of 300 s (`rep_time`), but its time limit is 600 s (`time`): what has not ended by then stays undone
+        "warning: experiment `e`: a job runs its repetitions in 4 rounds of 300 s (`rep_time`), but its time limit is 600 s (`time`): what has not finished by then is left undone
  --> config.yml:7:1
   |
 7 | rep_time: 5m

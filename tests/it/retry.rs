@@ -67,7 +67,7 @@ fn what_crashed_is_run_again_as_it_was() {
     // The same seed and the same parameters.
     assert_eq!(second, &first.replace(" 1 1", " 2 1"));
     let before = tree(scene.root());
-    scene.cluster("retry out").expect(0).silent().says(["left out: 7 completed", "nothing was written"]);
+    scene.cluster("retry out").expect(0).silent().says(["left out: 7 completed", "nothing to retry"]);
     assert_eq!(tree(scene.root()), before);
 }
 
@@ -130,8 +130,8 @@ fn filters_choose() {
         .expect(2)
         .says(["there is no experiment `g` in these plans; the experiments are `e` and `f`"]);
     scene.cluster("retry out --only running").expect(2).says(["can be retried: crashed, timed_out"]);
-    scene.cluster("retry nowhere").expect(2).says(["`nowhere` is no folder"]);
-    scene.cluster("retry .").expect(2).says(["`.` is no plan and holds none"]);
+    scene.cluster("retry nowhere").expect(2).says(["`nowhere` is not a folder"]);
+    scene.cluster("retry .").expect(2).says(["`.` is neither a plan nor a folder with plans"]);
     assert!(!scene.has("out/plans/002"));
 }
 
@@ -146,7 +146,7 @@ fn without_slurms_word_nothing_is_guessed() {
     let refused = scene.cluster("retry out").expect(3).silent();
     assert_eq!(
         refused.err(),
-        "error: Slurm could not be asked (squeue: Slurm is away), so nobody can tell whether 3 repetitions are still \
+        "error: Slurm could not be asked (squeue: Slurm is away), so it is unknown whether 3 repetitions are still \
          queued, running or lost; try again where `squeue` works, or say `--assume-dead` if nothing of these plans is \
          under way any more\n"
     );
@@ -159,7 +159,7 @@ fn without_slurms_word_nothing_is_guessed() {
     scene.forge_state(&format!("{L1}/rep_00"), "running", 7, 0);
     scene.cluster("retry out --assume-dead").expect(0).says([
         "warning: Slurm could not be asked",
-        "taken for dead",
+        "is assumed dead",
         "to retry: 3 crashed, 1 lost",
     ]);
     assert_eq!(scene.jobs("out/plans/003"), [vec!["e__l1 0", "e__l1 1"], vec!["e__l2 1"], vec!["f 0"]]);
@@ -255,7 +255,7 @@ fn several_plans_become_one() {
     assert_eq!(scene.read("out/plans/003/config/001_config.yml"), CONFIG);
     scene.write("config.yml", CONFIG.replace("path: out", "path: other"));
     scene.cw2("run config.yml").expect(1);
-    scene.cluster("retry out other").expect(2).says(["lie in different folders: retry each by itself"]);
+    scene.cluster("retry out other").expect(2).says(["are in different folders: retry them one by one"]);
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn a_plan_that_was_never_submitted_overwrites_nothing() {
             assert_eq!((total(words)["completed"].clone(), total(words)["pending"].clone()), (json!(2), json!(0)));
         }
         for words in ["retry out", "retry out/plans/002"] {
-            scene.cluster(words).expect(0).silent().says(["left out: 2 completed", "nothing is missing"]);
+            scene.cluster(words).expect(0).silent().says(["left out: 2 completed", "nothing to retry"]);
         }
     };
     nothing_is_missing();

@@ -226,7 +226,7 @@ fn refusals_say_what_to_do_and_leave_nothing() {
                 file.set_len(200_000_001).unwrap();
             },
             "would have 200.1 MB, more than 200 MB; the largest: `data/x/huge.bin` (200.1 MB), `config.yml` (141 bytes), \
-             `main.sh` (9 bytes); put what is no code into `.cw2ignore`, or plan with `--skipsizecheck`",
+             `main.sh` (9 bytes); list what is not code in `.cw2ignore`, or plan with `--skipsizecheck`",
         ),
     ];
     for (slurm, flags, prepare, message) in cases {
@@ -262,8 +262,8 @@ fn failures_leave_nothing() {
         ("experiment_copy_src: .\nexperiment_copy_dst: main.sh/c", 2, "lies inside its source"),
         ("experiment_copy_src: .\nexperiment_copy_dst: ../file/c", 3, "cannot create `[HERE]/file`"),
         // The script cannot be written: the snapshot, taken before, goes too.
-        (&format!("{EXACT}\nsbatch_args: {{wrap: x}}"), 2, "`wrap` has no place in `sbatch_args`"),
-        (&format!("{FRESH}\nsbatch_args: {{wrap: x}}"), 2, "`wrap` has no place in `sbatch_args`"),
+        (&format!("{EXACT}\nsbatch_args: {{wrap: x}}"), 2, "`wrap` cannot be set in `sbatch_args`"),
+        (&format!("{FRESH}\nsbatch_args: {{wrap: x}}"), 2, "`wrap` cannot be set in `sbatch_args`"),
     ] {
         let scene = project(slurm);
         scene.write("p/empty/.gitignore", "*\n");

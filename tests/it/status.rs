@@ -108,7 +108,7 @@ fn plans_are_found_or_asked_for() {
         let outcome = scene.call(words.split(' ')).current_dir(scene.path(folder)).run().expect(0);
         assert!(outcome.stdout.contains("PENDING"), "{words}: {}", outcome.stdout);
     }
-    scene.cw2("status config.yml").expect(2).says(["`config.yml` is no folder", "results/plans/001"]).silent();
+    scene.cw2("status config.yml").expect(2).says(["`config.yml` is not a folder", "results/plans/001"]).silent();
     scene.write("empty/x", "");
     scene.cw2("status empty").expect(2).silent();
 }

@@ -1,6 +1,6 @@
 //! `cw2 results`: what repetitions measured, as tables.
 
-use crate::support::{Call, Outcome, Scene};
+use crate::support::{Call, Outcome, Scene, SmallDisk};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -133,6 +133,12 @@ fn what_is_not_there_is_said() {
         scene.results("out -r nothing", &[]).expect(0).stderr,
         "warning: no repetition is chosen by these options\n"
     );
+    scene.write("config.yml", scene.read("config.yml").replace("max acc", "max ac"));
+    scene.cw2("run config.yml -o").expect(1);
+    scene
+        .results("out", &[])
+        .expect(0)
+        .says(["the objective is `ac`, which no repetition has as a metric; did you mean `acc`?"]);
     let empty = Scene::new();
     empty.results("", &[]).expect(2).silent().says(["there are no results here"]);
     assert!(!scene.has("x.xlsx"));
@@ -248,7 +254,11 @@ fn the_formats_say_the_same() {
         scene.results("out -q -o", &[name]).expect(0).silent();
         assert_eq!(scene.read(name), scene.table(&format!("out --format {format}"), &[]), "{name}");
     }
-    scene.results("out -o nowhere/t.csv", &[]).expect(3).silent().says(["cannot write `nowhere/t.csv`"]);
+    scene
+        .results("out -o nowhere/t.csv", &[])
+        .expect(2)
+        .silent()
+        .says(["cannot write `nowhere/t.csv`: `nowhere` is no folder"]);
     let parquet = scene.results("out -o t.parquet", &[]);
     if cfg!(feature = "parquet") {
         parquet.expect(0).silent();
@@ -257,6 +267,19 @@ fn the_formats_say_the_same() {
     } else {
         parquet.expect(2).silent().says(["built without Parquet"]);
     }
+}
+
+#[test]
+fn a_table_that_does_not_fit_on_the_disk_is_no_table() {
+    let scene = scene();
+    let Some(_disk) = SmallDisk::mount(&scene.path("disk"), "4k") else { return };
+    scene.write("disk/t.csv", "what was there");
+    let full = "error: cannot write `disk/t.csv`: No space left on device (os error 28); free some space";
+    scene.results("out --history -o disk/t.csv", &[]).expect(3).silent().says([full]);
+    assert_eq!(
+        (scene.read("disk/t.csv"), fs::read_dir(scene.path("disk")).expect("it").count()),
+        ("what was there".to_owned(), 1)
+    );
 }
 
 #[test]

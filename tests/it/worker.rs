@@ -2,7 +2,7 @@
 
 use crate::support::{CW2, Call, Scene, alive, wait_until};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 
 pub(crate) const PLAN: &str = "out/plans/001";
@@ -432,4 +432,40 @@ fn tight_limits_cost_time_only() {
         let worker = Call::new("sh", scene.root()).args(["-c", &call, CW2]);
         worker.run().expect(0).says(["300 repetitions: 300 completed"]);
     }
+}
+
+#[test]
+fn what_the_machine_has_no_room_for_is_left_as_it_was_found() {
+    let scene = bundle(3, "command: echo $CW2_ATTEMPT $CW2_RESUME >> ran.$CW2_REP\n");
+    // The second one was interrupted before.
+    scene.worker(PLAN, 0).expect(0);
+    fs::remove_dir_all(scene.path(rep(0))).expect("a repetition");
+    fs::remove_dir_all(scene.path(rep(2))).expect("a repetition");
+    let before = scene.read(format!("{}/status.json", rep(1))).replace("\"completed\"", "\"interrupted\"");
+    let again = || {
+        fs::remove_dir_all(scene.path("out/a")).expect("what ran");
+        scene.write(&format!("{}/status.json", rep(1)), &before);
+    };
+    // As many descriptors as are just too few for its program, and some less.
+    let limited = |files: u32| {
+        let call = format!("ulimit -n {files} && exec \"$0\" worker --plan {PLAN} --index 0");
+        Call::new("sh", scene.root()).args(["-c", &call, CW2]).run()
+    };
+    let too_few = (16..64).rev().find(|files| {
+        again();
+        limited(*files).code != Some(0)
+    });
+    let too_few = too_few.expect("16 descriptors are too few");
+    for files in too_few - 2..=too_few {
+        again();
+        limited(files).expect(3).says(["3 repetitions: 3 not started for lack of room on this machine", "os error 24"]);
+        assert!(!scene.has(&format!("{}/config.json", rep(0))) && !scene.has(&format!("{}/status.json", rep(0))));
+        let after: Value = serde_json::from_str(&before).expect("a status");
+        assert_eq!(scene.status(rep(1)), after);
+    }
+    for number in 0..3 {
+        fs::remove_file(scene.path(format!("ran.{number}"))).expect("what ran before");
+    }
+    scene.worker(PLAN, 0).expect(0).says(["3 repetitions: 3 completed"]);
+    assert_eq!([0, 1, 2].map(|rep| scene.lines(&format!("ran.{rep}"))), [["1 0"], ["2 1"], ["1 0"]]);
 }

@@ -146,6 +146,7 @@ impl Experiment for EveryEnding {
                 Ok(())
             }
             "count" => count(cx),
+            "exit" => std::process::exit(0),
             "once" if cx.attempt() < 2 => anyhow::bail!("not yet"),
             "flaky" if cx.attempt() < 3 => anyhow::bail!("not yet"),
             _ => Ok(()),
@@ -198,6 +199,17 @@ struct Broken;
 impl Logger for Broken {
     fn process(&mut self, _: &Metrics) -> anyhow::Result<()> {
         panic!("no logger at all")
+    }
+
+    fn name(&self) -> String {
+        assert!(std::env::var_os("NAMELESS").is_none(), "no name");
+        "Broken".to_owned()
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        assert!(std::env::var_os("NAMELESS").is_none(), "not even dropped");
     }
 }
 

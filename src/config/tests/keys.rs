@@ -233,7 +233,7 @@ rep_per_job: 4
 5 | rep_per_job: 4
   | ^^^^^^^^^^^
   |
-  = help: did you mean `reps_per_job`? It is kept and handed on as it is"
+  = help: did you mean `reps_per_job`? It is kept and passed on unchanged"
     );
 }
 
@@ -275,7 +275,7 @@ repetitons: 5
 7 | repetitons: 5
   | ^^^^^^^^^^
   |
-  = help: did you mean `repetitions`? It is kept and handed on as it is"
+  = help: did you mean `repetitions`? It is kept and passed on unchanged"
     );
     // Written side by side, or not to be inherited: the user's own.
     assert_eq!(warnings(&format!("{GOOD}paths: [a]\nnames: [b]\n"), &request()), "");
@@ -287,7 +287,7 @@ fn a_path_that_only_a_shell_would_expand() {
     let text = GOOD.replace("path: out", "path: ~/results");
     assert_eq!(
         errors(&text, &request()),
-        "error: `path` is `~/results`, but `~` is not expanded here: it would be a part of the folder's name
+        "error: `path` is `~/results`, but `~` is not expanded here: it would become part of the folder's name
  --> c.yml:2:7
   |
 2 | path: ~/results

@@ -104,7 +104,7 @@ fn a_circle_of_imports() {
     let sub = "name: b\nimport_path: ../c.yml\nimport_exp: a\n";
     assert_eq!(
         import_errors(&[("c.yml", main), ("sub/b.yml", sub)], &request()),
-        "error: the imports run in a circle: c.yml:a → sub/b.yml:b → c.yml:a
+        "error: the imports form a cycle: c.yml:a → sub/b.yml:b → c.yml:a
  --> sub/b.yml:3:13
   |
 3 | import_exp: a
@@ -118,7 +118,7 @@ fn a_circle_of_imports() {
 fn an_experiment_that_imports_itself() {
     assert_eq!(
         errors("name: a\nimport_exp: a\n", &request()),
-        "error: the imports run in a circle: c.yml:a → c.yml:a
+        "error: the imports form a cycle: c.yml:a → c.yml:a
  --> c.yml:2:13
   |
 2 | import_exp: a
@@ -275,7 +275,7 @@ fn settings_for_other_hosts_only() {
     let text = format!("{GOOD}---\nname: SLURM_node1\npartition: a\n---\nname: SLURM_horeka\npartition: b\n");
     assert_eq!(one(&text, &request()).slurm.options.text("partition"), Some("a"));
     let elsewhere = Request { hostname: "laptop".to_owned(), ..request() };
-    let rendered = "no SLURM document is for this host, `laptop`: there are only `SLURM_node1` and `SLURM_horeka`
+    let rendered = "no SLURM document matches this host, `laptop`: there are only `SLURM_node1` and `SLURM_horeka`
  --> c.yml:6:7
   |
 6 | name: SLURM_node1

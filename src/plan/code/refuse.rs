@@ -98,7 +98,7 @@ impl fmt::Display for SnapshotError {
             ),
             SnapshotError::Inside { place, source } => write!(
                 f,
-                "the code snapshot's destination `{}` lies inside its source `{}`: the copy would hold itself; choose a \
+                "the code snapshot's destination `{}` lies inside its source `{}`: the copy would contain itself; choose a \
                  destination outside",
                 place.display(),
                 source.display()
@@ -140,7 +140,7 @@ impl fmt::Display for SnapshotError {
                     let comma = if index > 0 { ", " } else { "" };
                     write!(f, "{comma}`{}` ({})", path.display(), size(*bytes))?;
                 }
-                f.write_str("; put what is no code into `.cw2ignore`, or plan with `--skipsizecheck`")
+                f.write_str("; list what is not code in `.cw2ignore`, or plan with `--skipsizecheck`")
             }
             SnapshotError::Empty { source } => write!(
                 f,

@@ -77,7 +77,7 @@ fn the_reasons_are_told() {
     assert_eq!(
         picked.summary(),
         "to retry: 1 crashed, 1 timed out\n\
-         left out: 1 completed, 1 queued, 1 finished with other parameters than these plans', 1 not chosen"
+         left out: 1 completed, 1 queued, 1 finished with other parameters than these plans', 1 not selected"
     );
     assert_eq!(picked.finished(), 1);
     assert_eq!(picked.retried(), [("crashed", 1), ("timed_out", 1)]);

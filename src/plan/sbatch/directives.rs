@@ -374,7 +374,7 @@ mod tests {
         }
         assert_eq!(
             long_name("test").unwrap_err().to_string(),
-            "`test` has no place in `sbatch_args`: nothing would be submitted; `cw2 plan --dry-run` shows what would be"
+            "`test` cannot be set in `sbatch_args`: nothing would be submitted; `cw2 plan --dry-run` shows what would be"
         );
     }
 

@@ -126,13 +126,13 @@ impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ScriptError::Value { key, problem } => {
-                write!(f, "the value of `{key}` cannot be handed to Slurm: {problem}")
+                write!(f, "the value of `{key}` cannot be passed to Slurm: {problem}")
             }
-            ScriptError::Key { key, problem } => write!(f, "`{key}` has no place in `sbatch_args`: {problem}"),
+            ScriptError::Key { key, problem } => write!(f, "`{key}` cannot be set in `sbatch_args`: {problem}"),
             ScriptError::Path(path) => {
                 write!(
                     f,
-                    "the path `{}` cannot stand in a script: it must be UTF-8 without line breaks; rename it",
+                    "the path `{}` cannot be used in a script: it must be UTF-8 without line breaks; rename it",
                     path.display().to_string().escape_debug()
                 )
             }

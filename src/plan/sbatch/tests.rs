@@ -116,14 +116,14 @@ fn paths_that_fit_no_line_are_refused() {
     case.plan = "/home/u\n#SBATCH --wrap=x";
     assert_eq!(
         case.render(None).unwrap_err().to_string(),
-        "the path `/home/u\\n#SBATCH --wrap=x/slurm` cannot stand in a script: it must be UTF-8 without line breaks; rename it"
+        "the path `/home/u\\n#SBATCH --wrap=x/slurm` cannot be used in a script: it must be UTF-8 without line breaks; rename it"
     );
     let case = Case::new(Slurm { slurm_log: Some("a\\b".to_owned()), ..Slurm::default() });
     assert!(case.render(None).is_err());
     let case = Case::new(Slurm { options: asked(&["partition=a\nb"]), ..Slurm::default() });
     assert_eq!(
         case.render(None).unwrap_err().to_string(),
-        "the value of `partition` cannot be handed to Slurm: it holds a line break or another control character"
+        "the value of `partition` cannot be passed to Slurm: it holds a line break or another control character"
     );
 }
 

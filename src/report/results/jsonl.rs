@@ -54,7 +54,7 @@ fn value(cell: &Cell, statistic: Statistic) -> Value {
     match cell {
         Cell::Nothing | Cell::Of(..) => Value::Null,
         Cell::Flag(flag) => Value::from(*flag),
-        Cell::Text(text) => Value::from(text.as_str()),
+        Cell::Text(text) => Value::from(&**text),
         Cell::Count(count) => Value::from(*count),
         Cell::Value(value) => value.clone(),
         Cell::Number(number) | Cell::Seconds(number) => Value::from(*number),

@@ -1,6 +1,6 @@
 //! The table as Parquet: typed columns, of which any cell may be empty.
 
-use super::table::{Flat, Table, flat_names, flat_row};
+use super::table::{Flat, Table, flat_names, flat_rows};
 use crate::value::python_float;
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Where the library refuses, which it has no reason to.
 pub fn render(table: &Table) -> Result<Vec<u8>> {
     let names = flat_names(table);
-    let rows: Vec<Vec<Flat>> = table.rows.iter().map(|row| flat_row(table, row)).collect();
+    let rows: Vec<Vec<Flat>> = flat_rows(table).collect();
     let column = |place: usize| rows.iter().map(move |row| row.get(place).unwrap_or(&Flat::Nothing));
     let kinds: Vec<Kind> = (0..names.len()).map(|place| Kind::of(column(place))).collect();
     let fields = names.iter().zip(&kinds).map(|(name, kind)| {

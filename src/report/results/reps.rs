@@ -26,7 +26,7 @@ pub fn table(all: &Measurements<'_>, digits: Option<usize>) -> Table {
         cells.push(Cell::Count(rep.attempt.into()));
         cells.push(rep.seconds.map_or(Cell::Nothing, Cell::Seconds));
         cells.push(code(rep.code, all.codes));
-        cells.push(Cell::Text(rep.dir.clone()));
+        cells.push(Cell::Text(rep.dir.as_str().into()));
         Some(cells)
     };
     Table { rows: all.reps.iter().filter_map(row).collect(), columns, digits, ..Table::default() }
@@ -107,10 +107,10 @@ fn head(runs: &[Run]) -> Vec<Column> {
 
 fn head_cells(run: &Run, rep: &Measured) -> Vec<Cell> {
     vec![
-        Cell::Text(run.experiment.clone()),
-        Cell::Text(run.name.clone()),
+        Cell::Text(run.experiment.as_str().into()),
+        Cell::Text(run.name.as_str().into()),
         Cell::Count(rep.number.into()),
-        Cell::Text(rep.word().replace(' ', "_")),
+        Cell::Text(rep.word().replace(' ', "_").into()),
     ]
 }
 

@@ -314,10 +314,10 @@ fn draw(rows: &[Row<'_>], all: &Measurements<'_>, options: &Options, names: &[St
     columns.push(Column::new("commit", Kind::Code));
     columns.push(Column::new("notes", Kind::Notes));
     let row = |row: &Row<'_>| {
-        let mut cells = vec![Cell::Flag(row.best), Cell::Text(row.group.experiment.to_owned())];
+        let mut cells = vec![Cell::Flag(row.best), Cell::Text(row.group.experiment.into())];
         if !grouped {
             let run = row.group.runs.first().and_then(|run| all.runs.get(*run));
-            cells.push(Cell::Text(run.map(|run| run.name.clone()).unwrap_or_default()));
+            cells.push(Cell::Text(run.map_or("", |run| &run.name).into()));
         }
         cells.extend(row.params.iter().map(|value| value.map_or(Cell::Nothing, |value| Cell::Value(value.clone()))));
         cells.push(Cell::Of(row.counted, row.of));
@@ -330,7 +330,7 @@ fn draw(rows: &[Row<'_>], all: &Measurements<'_>, options: &Options, names: &[St
             [only] => all.codes.get(*only).map_or(Cell::Nothing, |code| Cell::Code(code.clone())),
             _ => Cell::Mixed,
         });
-        cells.push(if row.notes.is_empty() { Cell::Nothing } else { Cell::Text(row.notes.clone()) });
+        cells.push(if row.notes.is_empty() { Cell::Nothing } else { Cell::Text(row.notes.as_str().into()) });
         cells
     };
     Table { rows: rows.iter().map(row).collect(), columns, statistic: options.statistic, digits: options.digits }

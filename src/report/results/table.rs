@@ -7,6 +7,7 @@ use crate::report::human;
 use crate::store::gather::Code;
 use crate::value::Value;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// A table.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -62,8 +63,8 @@ pub enum Cell {
     Nothing,
     /// A mark, or none.
     Flag(bool),
-    /// A text.
-    Text(String),
+    /// A text, which many rows may share.
+    Text(Arc<str>),
     /// A count.
     Count(u64),
     /// A count of how many.
@@ -178,39 +179,54 @@ pub enum Flat {
     Text(String),
 }
 
-/// The names of the columns for machines: an estimate has several.
+/// The names of the columns for machines: an estimate has several. A parameter or a metric called like another column has
+/// `params.` or `metrics.` before its name.
 pub fn flat_names(table: &Table) -> Vec<String> {
-    let mut taken = HashSet::new();
+    let estimates = has_estimates(table);
+    let own = |column: &&Column| !matches!(column.kind, Kind::Param | Kind::Constant | Kind::Metric);
+    let mut taken: HashSet<String> =
+        table.columns.iter().filter(own).flat_map(|column| parts(column, table, false)).collect();
     let mut names = Vec::new();
     for column in &table.columns {
-        let group = match column.kind {
-            Kind::Param | Kind::Constant => "params",
-            Kind::Metric => "metrics",
-            _ => "",
-        };
-        let mut name = column.name.clone();
-        while !taken.insert(name.clone()) {
-            name = format!("{group}.{name}");
+        if own(&column) {
+            names.extend(parts(column, table, estimates));
+            continue;
         }
-        match column.kind {
-            Kind::Notes => {}
-            Kind::Code => names.extend([name, "dirty".to_owned()]),
-            Kind::Metric if has_estimates(table) => {
-                names.push(name.clone());
-                names.extend(table.statistic.suffixes().iter().map(|suffix| format!("{name}_{suffix}")));
-                names.push(format!("{name}_n"));
-            }
-            Kind::Count if column.name == "n" => names.extend([name, "of".to_owned()]),
-            _ => names.push(name),
+        let group = if column.kind == Kind::Metric { "metrics" } else { "params" };
+        let mut column = column.clone();
+        while parts(&column, table, estimates).iter().any(|name| taken.contains(name)) {
+            column.name = format!("{group}.{}", column.name);
         }
+        let own = parts(&column, table, estimates);
+        taken.extend(own.iter().cloned());
+        names.extend(own);
     }
     names
 }
 
-/// The values of a row, one for each of [`flat_names`].
-pub fn flat_row(table: &Table, row: &[Cell]) -> Vec<Flat> {
-    let mut out = Vec::new();
+/// The names that a column has for machines.
+fn parts(column: &Column, table: &Table, estimates: bool) -> Vec<String> {
+    let name = || column.name.clone();
+    match column.kind {
+        Kind::Notes => Vec::new(),
+        Kind::Code => vec![name(), "dirty".to_owned()],
+        Kind::Count if column.name == "n" => vec![name(), "of".to_owned()],
+        Kind::Metric if estimates => {
+            let suffixes = table.statistic.suffixes().iter().chain(&["n"]);
+            std::iter::once(name()).chain(suffixes.map(|suffix| format!("{}_{suffix}", column.name))).collect()
+        }
+        _ => vec![name()],
+    }
+}
+
+/// The values of each row, one for each of [`flat_names`].
+pub fn flat_rows(table: &Table) -> impl Iterator<Item = Vec<Flat>> + '_ {
     let estimates = has_estimates(table);
+    table.rows.iter().map(move |row| flat_row(table, row, estimates))
+}
+
+fn flat_row(table: &Table, row: &[Cell], estimates: bool) -> Vec<Flat> {
+    let mut out = Vec::new();
     for (column, cell) in table.columns.iter().zip(row) {
         match column.kind {
             Kind::Notes => {}
@@ -227,7 +243,7 @@ pub fn flat_row(table: &Table, row: &[Cell]) -> Vec<Flat> {
 }
 
 /// Whether its metrics are estimates: of runs, not of single repetitions.
-pub fn has_estimates(table: &Table) -> bool {
+fn has_estimates(table: &Table) -> bool {
     let estimate = |cell: &Cell| matches!(cell, Cell::Estimate(..));
     let counts = table.columns.iter().any(|column| column.name == "n" && column.kind == Kind::Count);
     counts || table.rows.iter().flatten().any(estimate)
@@ -240,7 +256,7 @@ fn int(count: u64) -> Flat {
 fn one(cell: &Cell) -> Flat {
     match cell {
         Cell::Flag(flag) => Flat::Bool(*flag),
-        Cell::Text(text) => Flat::Text(text.clone()),
+        Cell::Text(text) => Flat::Text(text.to_string()),
         Cell::Count(count) => int(*count),
         Cell::Value(Value::Null) => Flat::Nothing,
         Cell::Value(Value::Bool(bool)) => Flat::Bool(*bool),

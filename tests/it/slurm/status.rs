@@ -44,7 +44,7 @@ fn queued_running_and_finished_elements_are_told_apart() {
 
     eventually("two run and two wait", SOON, || pick(&bed.total(&scene)) == [0, 0, 2, 2, 0, 0]);
     let text = bed.look(&scene, "status").expect(0).stdout;
-    assert!(text.contains("unknown (none is finished yet)") && text.contains("jobs wait: "), "{text}");
+    assert!(text.contains("unknown (none is finished yet)") && text.contains("waiting jobs: "), "{text}");
     assert_eq!(bed.look(&scene, "logs --outcome running --rep 0").expect(0).stdout, "hello 0\n");
 
     // Without its configuration squeue keeps silent for a minute: what runs is not called lost, and it says so.

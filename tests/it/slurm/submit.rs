@@ -100,7 +100,7 @@ fn a_refused_submit_changes_nothing() {
     assert!(!scene.lines("calls").contains(&"sbatch".to_owned()));
     // Also where the plan itself is gone: its jobs' script is not that of the next one.
     std::fs::remove_dir_all(scene.path("p/out/plans/001")).unwrap();
-    cluster("submit config.yml --nocodecopy -o").expect(3).says(["p/out/plans/002` goes on with the rest"]);
+    cluster("submit config.yml --nocodecopy -o").expect(3).says(["p/out/plans/002` submits the rest"]);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_configuration_is_planned_submitted_and_run() {
     let [job] = ids(&submitted)[..] else { panic!("{}", submitted.stdout) };
     assert!(submitted.stderr.contains(&format!("submitted sbatch.sh as job {job} (2 jobs)")), "{}", submitted.stderr);
     let again = bed.cw2(&scene, "submit out/plans/001").run().expect(2);
-    assert!(again.stderr.contains(&format!("was submitted already, as job {job};")), "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("was already submitted, as job {job};")), "{}", again.stderr);
 
     assert_eq!(last_states(bed.wait(job, SOON)), ["COMPLETED", "COMPLETED"]);
     assert_eq!(scene.states(), counts([("completed", 4)]));
