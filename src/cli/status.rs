@@ -114,7 +114,9 @@ fn print(report: &Report, args: &StatusArgs, quiet: bool) -> Result<(), Failure>
         tell!("note: Slurm cannot be asked, so what is queued or lost is not known: {error}");
     }
     if !quiet {
-        notes(report).iter().for_each(|note| tell!("{note}"));
+        for note in notes(report) {
+            tell!("{note}");
+        }
         // Whoever watches waits.
         if let (Some(line), false) = (next::line(&report.next), args.json || args.watch.is_some()) {
             tell!("{line}");

@@ -331,14 +331,14 @@ fn line(surroundings: &Surroundings, setup: Option<&str>) -> Result<String, Fail
         text.extend([line, "\n"]);
     }
     let dir = word(&surroundings.dir.to_string_lossy())?;
-    text.push_str(&format!("cd {dir} && env"));
+    let mut words = vec![format!("cd {dir} && env")];
     for (name, value) in &surroundings.variables {
-        text.push_str(&format!(" {}", assignment(name, value)?));
+        words.push(assignment(name, value)?);
     }
     for each in &surroundings.words {
-        text.push_str(&format!(" {}", word(each)?));
+        words.push(word(each)?);
     }
-    text.extend(["\n", close]);
+    text.extend([words.join(" ").as_str(), "\n", close]);
     Ok(text)
 }
 

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each asks for a part of the answer")]
 pub struct Options {
     /// Plan folders, or results folders, which stand for all their plans; those that lie here where none is named.
     pub sources: Vec<PathBuf>,

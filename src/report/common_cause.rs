@@ -49,7 +49,7 @@ pub fn common(failed: &[&Facts], others: &[&Facts]) -> Vec<Common> {
     for name in names(failed) {
         let best = values(&name, failed, others).chain(thresholds(&name, failed, others));
         let told = best.map(|common| (chance(&common), common)).filter(|(chance, common)| is_told(*chance, common));
-        found.extend(told.min_by(|a, b| order(a, b)));
+        found.extend(told.min_by(order));
     }
     if !found.iter().any(|(_, common)| separates(common)) {
         found.extend(together(failed, others).map(|common| (chance(&common), common)));

@@ -100,7 +100,9 @@ mod tests {
             ),
         ] {
             let mut progress = Progress::default();
-            reps.iter().for_each(|state| progress.add(*state, None, super::super::progress::tests::now()));
+            for state in reps {
+                progress.add(state, None, super::super::progress::tests::now());
+            }
             assert_eq!(line(&steps(&progress, &known)).as_deref(), expected);
         }
     }

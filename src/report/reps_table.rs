@@ -57,7 +57,11 @@ pub fn render(rows: &[RepRow]) -> String {
             or_dash(row.log.clone()),
         ]);
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let mut text = String::new();
+    for line in table.lines() {
+        text.extend([line.trim_end(), "\n"]);
+    }
+    text
 }
 
 /// How many numbers of a line of metrics are told besides the step.
