@@ -18,7 +18,7 @@ use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;
 use crate::store::gather::Gathered;
 use crate::store::survey::{Seen, Sources, Survey, unseen};
-use crate::store::{self, atomic, plans};
+use crate::store::{self, atomic, files, plans};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use merge::Merged;
@@ -70,9 +70,29 @@ pub fn report(options: &Options) -> Result<Made, Failure> {
 /// Puts it into the place of an older one, as a whole.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// Where it cannot be written, or something else is there.
 pub fn write(made: &Made, path: &Path) -> Result<(), Failure> {
+    check(path)?;
     Ok(atomic::replace(path, made.html.as_bytes(), atomic::Durable::No)?)
+}
+
+/// Whether a report can be at this path: asked before it is made, which may take a while.
+///
+/// # Errors
+/// Where it cannot.
+pub fn check(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::Usage(format!("cannot write `{}`: `{}` is no folder", path.display(), folder.display())));
+    }
+    match files::begins_with(path, html::BEGIN.as_bytes()) {
+        Ok(None | Some(true)) => Ok(()),
+        Ok(Some(false)) => Err(Failure::Usage(format!(
+            "`{}` is there, and no report: name another file with `-o`, or remove it",
+            path.display()
+        ))),
+        Err(error) => Err(Failure::Usage(format!("a report cannot be at `{}`: {error}", path.display()))),
+    }
 }
 
 fn is_open(effective: EffectiveState) -> bool {

@@ -5,7 +5,7 @@ use super::found::{Found, Rep, Series};
 use super::page::{Experiment, Failure, Metric, Objective, Page, Reps, Run};
 use crate::report::common_cause::{self, Facts};
 use crate::report::failures::{self, Failed};
-use crate::report::progress::{self, Estimate, Progress};
+use crate::report::progress::{self, Progress};
 use crate::report::results::params;
 use crate::report::status_table;
 use crate::run::effective_state::EffectiveState;
@@ -98,19 +98,13 @@ pub fn build(found: Found) -> Page {
     page
 }
 
-/// When these will be done, where there is something to say.
+/// When these will be done; nothing where nothing is open.
 fn estimate(parts: &[Progress], cluster_known: bool) -> Option<String> {
     use EffectiveState::{Interrupted, Pending, Queued, Running};
     let open = |part: &Progress| [Interrupted, Pending, Queued, Running].into_iter().any(|state| part.count(state) > 0);
-    let estimate = progress::estimate(parts.iter(), cluster_known);
-    match estimate {
-        // What failed may be in a queue that could not be asked, but nobody waits for it.
-        Estimate::Unknown(_) if !parts.iter().any(open) => None,
-        Estimate::Done => None,
-        Estimate::Seconds(_) => Some(format!("done in {}", status_table::estimate(estimate))),
-        Estimate::Idle => Some("stopped".to_owned()),
-        Estimate::Unknown(why) => Some(format!("until when is not known: {why}")),
-    }
+    // What failed may be in a queue that could not be asked, but nobody waits for it.
+    let wanted = parts.iter().any(open);
+    wanted.then(|| status_table::estimate(progress::estimate(parts.iter(), cluster_known)))
 }
 
 /// A value as the page gets it: numbers, truths and texts as they are, all else as the text of its JSON.
