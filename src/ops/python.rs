@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::freeze::{self, Purpose, working_directory};
 use super::handed::{add_types, complete, digest};
+use super::here::hostname;
 use super::notice::Tell;
 use super::reading::Reading;
 use super::run::Given;
@@ -40,7 +41,7 @@ pub struct Expanded {
 /// `None` where the file is something else.
 pub fn written(reading: &Reading) -> Option<(Option<Value>, Vec<Map>)> {
     let text = store::read_large(&reading.config).ok()?;
-    let (slurm, mut repetitions) = config::repetitions(str::from_utf8(&text).ok()?, &super::here::hostname())?;
+    let (slurm, mut repetitions) = config::repetitions(str::from_utf8(&text).ok()?, &hostname())?;
     let chosen = |name: &str| reading.experiments.is_empty() || reading.experiments.iter().any(|wanted| wanted == name);
     repetitions.retain(|map| map.get("name").and_then(Value::as_str).is_some_and(chosen));
     Some((slurm, repetitions))
