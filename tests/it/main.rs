@@ -17,6 +17,7 @@ mod files;
 mod forget;
 mod formats;
 mod git;
+mod gpus;
 mod kills;
 mod listing;
 mod logs;
