@@ -1,8 +1,9 @@
 //! The logs of chosen repetitions: which there are, what they hold, what comes while they grow, and why those failed that did.
 
 use super::failure::Failure;
+use super::here::shown;
 use super::notice::{Notice, Tell, unreadable};
-use super::select::{self, Selection, shown};
+use super::select::{self, Selection};
 use crate::plan::layout::rep as names;
 use crate::printable;
 use crate::report::failures::{self, Failed, Group};

@@ -2,7 +2,8 @@
 
 use super::doubt::{in_doubt, local_plans};
 use super::failure::Failure;
-use super::select::{self, Selection, shown};
+use super::here::shown;
+use super::select::{self, Selection};
 use crate::plan::record::RunRecord;
 use crate::report::advice::{self, Requested, Usage};
 use crate::report::failures::{self, Failed};
@@ -161,7 +162,7 @@ fn failed(survey: &Survey, queue: Option<&[Element]>) -> Vec<Failed> {
 }
 
 /// What finished repetitions used, by experiment. Of several plans, the last one's request stands.
-fn usages(survey: &Survey) -> Vec<Usage> {
+pub(super) fn usages(survey: &Survey) -> Vec<Usage> {
     let mut usages: Vec<Usage> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     for seen in &survey.reps {

@@ -132,14 +132,14 @@ fn unknown_alias() {
 
 #[test]
 fn unknown_tag() {
-    let text = "name: !!python/tuple [1]\n";
+    let text = "name: !!python/object [1]\n";
     assert_eq!(
         errors(text, &request()),
-        "error: the tag `!!python/tuple` is not supported
+        "error: the tag `!!python/object` is not supported
  --> c.yml:1:7
   |
-1 | name: !!python/tuple [1]
-  |       ^^^^^^^^^^^^^^^^
+1 | name: !!python/object [1]
+  |       ^^^^^^^^^^^^^^^^^
   |
   = help: use one of `!!str`, `!!int`, `!!float`, `!!bool`, `!!null`, `!!seq` and `!!map`, or no tag"
     );
