@@ -82,6 +82,8 @@ class Role(NamedTuple):
     phase: str = "run"
     #: For ``"rep"``: where it runs.
     dir: str = ""
+    #: For ``"rep"``: the repetition's directory.
+    rep_dir: str = ""
 
 
 class Options(NamedTuple):
@@ -260,7 +262,7 @@ def plan(
         lines = [json.loads(line) for line in _ask(["plan", path], root=options.root)]
     jobs: list[list[Task]] = []
     for line in lines:
-        tasks = [Task(line["plan"], line["job"], index, places[folder]) for index, folder in enumerate(line["dirs"])]
+        tasks = [Task(line["plan"], line["job"], index, places[os.path.abspath(folder)]) for index, folder in enumerate(line["dirs"])]
         jobs.append(tasks)
     return jobs
 
@@ -532,7 +534,7 @@ def _copies(runner: Runner, live: Any) -> _warm.Run:
             config = live
         else:
             config = _read_config(request["config"], request["rep"])
-        return _live(runner, config, request["rep"], request["phase"])
+        return _live(runner, _placed(config, folder), request["rep"], request["phase"])
 
     return run_one
 
@@ -547,12 +549,28 @@ def _read_config(place: dict[str, Any], rep: int) -> Config:
     return config
 
 
+def _placed(config: Config, rep_dir: str) -> Config:
+    """The configuration with paths that lead there from the working directory, which need not be the one that they start in."""
+    path = os.path.normpath(str(config["_rep_log_path"]))
+    rep_dir = os.path.normpath(rep_dir)
+    if os.path.abspath(path) == rep_dir:
+        return config
+    if rep_dir.endswith(os.sep + path):
+        root = rep_dir[: -len(path)]
+        for key in ("_basic_path", "path", "log_path"):
+            if isinstance(config.get(key), str):
+                config[key] = os.path.normpath(os.path.join(root, config[key]))
+    config["_rep_log_path"] = rep_dir
+    return config
+
+
 def _be_repetition(own: Role, expansion: Expansion, runner: Runner) -> NoReturn:
     """A cold start: this process is the repetition."""
     _warm.buffer_lines()
     if own.dir:
         os.chdir(own.dir)
     config = _typed.loads(expansion._texts[0])
+    config = _placed(config, own.rep_dir)
     _warm.finish(_live(runner, config, expansion._places[0].rep, own.phase))
     raise AssertionError
 

@@ -162,7 +162,7 @@ fn failed(survey: &Survey, queue: Option<&[Element]>) -> Vec<Failed> {
 }
 
 /// What finished repetitions used, by experiment. Of several plans, the last one's request stands.
-fn usages(survey: &Survey) -> Vec<Usage> {
+pub(super) fn usages(survey: &Survey) -> Vec<Usage> {
     let mut usages: Vec<Usage> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     for seen in &survey.reps {

@@ -19,6 +19,8 @@ pub struct Group {
     pub count: u64,
     /// The directory of the first of them.
     pub example: String,
+    /// Which of the failures they are, as places in the order that they came in.
+    pub members: Vec<usize>,
 }
 
 /// A failed repetition.
@@ -38,14 +40,15 @@ pub struct Failed {
 pub fn group(failures: impl Iterator<Item = Failed>) -> Vec<Group> {
     let mut places: HashMap<(EffectiveState, String), usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
-    for failed in failures {
+    for (place, failed) in failures.enumerate() {
         let key = (failed.effective, normal(&failed.text, &[&failed.dir, &failed.run]));
         if let Some(group) = places.get(&key).and_then(|place| groups.get_mut(*place)) {
             group.count += 1;
+            group.members.push(place);
         } else {
             places.insert(key, groups.len());
             let Failed { effective, text, dir, .. } = failed;
-            groups.push(Group { effective, text, count: 1, example: dir });
+            groups.push(Group { effective, text, count: 1, example: dir, members: vec![place] });
         }
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
@@ -229,6 +232,8 @@ mod tests {
             ]
             .into_iter(),
         );
+        let members: Vec<_> = groups.iter().map(|group| group.members.clone()).collect();
+        assert_eq!(members, [vec![1, 2], vec![0], vec![3]]);
         let told: Vec<_> = groups.iter().map(|g| (g.effective, g.text.as_str(), g.count, g.example.as_str())).collect();
         assert_eq!(
             told,

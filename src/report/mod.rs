@@ -4,9 +4,9 @@
 //! [`crate::run::effective_state`].
 
 pub mod advice;
-#[allow(dead_code, reason = "the commands that tell it come next")]
 pub mod common_cause;
 pub mod failures;
+pub mod html;
 pub mod human;
 pub mod planned;
 pub mod progress;

@@ -93,6 +93,7 @@ mod tests {
                 text: "timed out after 1 s".to_owned(),
                 count: 2,
                 example: "out/e/log/rep_00".to_owned(),
+                members: vec![0, 1],
             }]),
             advice: Some(Vec::new()),
             waiting: vec![("Priority".to_owned(), 3)],

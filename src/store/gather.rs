@@ -33,7 +33,7 @@ pub struct Gathered {
 }
 
 /// A run: one combination of parameters. Repetitions of one name that ran with different parameters are of two.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Run {
     /// The experiment's name.
     pub experiment: String,

@@ -164,7 +164,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs one phase's command to its end, with all it started.
-    fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
+    fn execute(
+        &self,
+        phase: &str,
+        argv: &ArgvRecord,
+        mut limits: Limits,
+        outcome: Option<State>,
+    ) -> Result<Ended, NotRun> {
         let Call { words, dir, variables } = self.calls.call(argv)?;
         let (program, arguments) = words.split_first().ok_or_else(|| "the command is empty".to_owned())?;
         let mut command = Command::new(variables.find(program));
@@ -183,7 +189,11 @@ impl<'a> Attempt<'a> {
         }
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let started = match self.copy(phase, &words, &dir, variables) {
-            Some(pid) => Ok(pid),
+            Some(pid) => {
+                // What all repetitions of a job wait for, the imports, is no part of any.
+                limits.deadline = self.deadline();
+                Ok(pid)
+            }
             None => child::start(&mut command, self.life.control),
         };
         let ended = started.and_then(|pid| {
@@ -216,7 +226,8 @@ impl<'a> Attempt<'a> {
         request.env = warm::texts(&variables.pairs());
         request.cpus = own_cpus();
         let (out, err) = self.owned.streams().ok()?;
-        warm.copy(&mut request, &[out, err]).ok()
+        let timeout = experiment.timeout.and_then(|timeout| Duration::try_from_secs_f64(timeout).ok());
+        warm.copy(&mut request, &[out, err], timeout).ok()
     }
 
     /// Turns a phase's end into the outcome.

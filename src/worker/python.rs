@@ -21,6 +21,7 @@ use crate::store::rep::Owned;
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -59,7 +60,7 @@ impl<'a> Python<'a> {
     }
 
     /// Runs its process to its end, with all that it started.
-    fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
+    fn process(&self, phase: &str, mut limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
         let (_, variables) = self.calls.surroundings()?;
         let files = self.files()?;
         self.owned.clear_report().map_err(|error| error.to_string())?;
@@ -72,6 +73,8 @@ impl<'a> Python<'a> {
             Some(pid) => pid,
             None => self.start(phase, &env, files)?,
         };
+        // What all repetitions of a job wait for is no part of any.
+        limits.deadline = self.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
         ghosts::end_orphans(&self.life.rep.dir);
@@ -106,7 +109,7 @@ impl<'a> Python<'a> {
         request.cpus = attempt::own_cpus();
         request.config =
             rep.run.python.as_ref().map(|line| Place { file: &line.file, start: line.start, length: line.length });
-        Ok(warm.copy(&mut request, files).ok())
+        Ok(warm.copy(&mut request, files, self.timeout()).ok())
     }
 
     /// The program, started for this repetition alone.
@@ -153,6 +156,7 @@ impl<'a> Python<'a> {
             "index": self.life.index,
             "phase": phase,
             "dir": self.workdir()?.to_string_lossy(),
+            "rep_dir": self.life.rep.dir.to_string_lossy(),
         });
         let binary =
             std::env::current_exe().map_err(|error| format!("cannot tell where this program lies: {error}"))?;
@@ -179,9 +183,12 @@ impl<'a> Python<'a> {
         self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
-        Instant::now().checked_add(limit)
+    fn timeout(&self) -> Option<Duration> {
+        // Whoever sits at a debugger takes his time.
+        if self.life.options.terminal && std::io::stdin().is_terminal() {
+            return None;
+        }
+        Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()
     }
 
     /// Turns the end of its process into the outcome.
@@ -243,7 +250,7 @@ impl Execution for Python<'_> {
     fn run(&mut self) -> Outcome {
         let options = self.life.options;
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: None,
             grace: options.grace,
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(attempt::checkpoint_signal(self.life.experiment())),
@@ -261,7 +268,7 @@ impl Execution for Python<'_> {
             return;
         }
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: None,
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,
