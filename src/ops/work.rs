@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::here::{hostname, shown};
+use crate::plan::layout::rep as names;
 use crate::report::failures::{self, Failed};
 use crate::run::effective_state::EffectiveState;
 use crate::run::status::{SlurmIds, State};
@@ -31,6 +32,7 @@ pub fn summary(tally: &Tally) -> String {
         text: failed.why.clone(),
         dir: shown(&failed.dir),
         run: failed.run.clone(),
+        log: shown(&failed.dir.join(names::ERR)),
     });
     let groups = failures::render(&failures::group(failed));
     [tally.summary().as_str(), groups.trim_end()].join("\n").trim_end().to_owned()
@@ -42,6 +44,7 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
         grace,
         allowed: worker::allowed_cpus()?,
         max_slots: None,
+        requeues_left: None,
         terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),

@@ -27,6 +27,7 @@ mod srun;
 mod tally;
 mod terminal;
 mod warm;
+mod why_stopped;
 mod work;
 
 pub use budget::TimeLimit;
@@ -58,6 +59,8 @@ pub struct Options {
     pub max_slots: Option<usize>,
     /// When the allocation ends, where it does.
     pub time_limit: TimeLimit,
+    /// How often the job may still requeue itself at its time limit; `None` where it never does.
+    pub requeues_left: Option<u32>,
     /// What repetitions print goes to this process's standard output and standard error, and they read its input.
     pub terminal: bool,
     /// This machine.
