@@ -151,6 +151,12 @@ impl Call {
         self
     }
 
+    /// A file to read.
+    pub(crate) fn stdin(mut self, file: &Path) -> Self {
+        self.command.stdin(fs::File::open(file).expect("a file to read"));
+        self
+    }
+
     pub(crate) fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
         self
