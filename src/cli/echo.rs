@@ -16,10 +16,13 @@ use std::time::Duration;
 /// Between two looks at the logs.
 const POLL: Duration = Duration::from_millis(30);
 
+/// What copies the logs of a repetition until the other end is dropped.
+type Follower = (Sender<()>, JoinHandle<()>);
+
 /// Copies the logs of the repetition that runs, and tells of failures.
 pub(super) struct Echo {
     bar: Bar,
-    running: Mutex<HashMap<PathBuf, (Sender<()>, JoinHandle<()>)>>,
+    running: Mutex<HashMap<PathBuf, Follower>>,
 }
 
 impl Echo {

@@ -3,9 +3,9 @@
 use super::choose::{PlansHereArgs, RepArgs};
 use super::{Exit, tell};
 use crate::ops::failure::Failure;
+use crate::ops::here::shown;
 use crate::ops::logs::{self, Followed, Options, Stream};
 use crate::ops::program;
-use crate::ops::select::shown;
 use crate::printable::Printable;
 use crate::report::{failures, human};
 use crate::run::effective_state::EffectiveState;

@@ -22,6 +22,7 @@ mod logs;
 mod plan;
 mod print;
 mod python;
+mod report;
 mod results;
 mod retry;
 mod run;
@@ -32,9 +33,9 @@ mod surrender;
 mod worker;
 
 use crate::config::Report;
-use crate::ops::freeze::Reading;
 use crate::ops::notice::Notice;
 use crate::ops::program::{self, Program};
+use crate::ops::reading::Reading;
 use crate::plan::code::SnapshotFlags;
 use crate::report::{human::counted, planned};
 use crate::scheduler::Planned;
@@ -86,6 +87,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Print what repetitions measured, as a table
     Results(results::ResultsArgs),
+    /// Make one HTML file of a sweep: how far it is, what is best, what failed, what it cost
+    Report(report::ReportArgs),
     /// Run one repetition by hand, in the foreground, as its job would
     Exec(exec::ExecArgs),
     /// Plan what earlier plans left undone: crashed, timed out, interrupted, lost or never started
@@ -224,6 +227,9 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         }
     };
     logger::init(cli.verbosity, matches!(cli.command, Command::Worker(_)));
+    if !matches!(cli.command, Command::Worker(_) | Command::Surrender(_) | Command::Python(_)) {
+        tell_of_the_original();
+    }
     let result = match cli.command {
         Command::Plan(args) => plan::plan(&args, program, cli.verbosity.quiet),
         Command::Worker(args) => worker::worker(&args, program),
@@ -234,6 +240,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::List(args) => list::list(&args),
         Command::Show(args) => show::show(&args),
         Command::Results(args) => results::results(&args, cli.verbosity.quiet),
+        Command::Report(args) => report::report(&args, cli.verbosity.quiet),
         Command::Exec(args) => exec::exec(&args, program, cli.verbosity.quiet),
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
@@ -247,6 +254,18 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
             failure.report();
             failure.exit().code()
         }
+    }
+}
+
+/// Warns where Python's original is installed beside this program; nothing else would.
+fn tell_of_the_original() {
+    let program = std::env::current_exe().ok();
+    if let Some(folder) = program.and_then(|program| crate::store::original::beside(&program)) {
+        tell!(
+            "warning: the original package `cw2` is installed beside `clusterwork`, in `{}`: their files are mixed\n\
+             = help: `pip uninstall cw2 clusterwork`, then `pip install clusterwork`",
+            folder.display()
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::ops::draft::Frozen;
 use crate::ops::failure::Failure;
-use crate::ops::select::shown;
+use crate::ops::here::shown;
 use crate::run::quote::word;
 use std::io::Write as _;
 

@@ -7,13 +7,15 @@ use super::run::{Bar, exit_of};
 use super::{Exit, SnapshotArgs, submit, tell};
 use crate::ops;
 use crate::ops::failure::Failure;
-use crate::ops::freeze::Reading;
+use crate::ops::handed::HandOver;
 use crate::ops::program::{Program, called_by};
-use crate::ops::python::{self, HandOver};
+use crate::ops::python;
+use crate::ops::reading::Reading;
 use crate::ops::run::Given;
 use crate::scheduler::Planned;
 use crate::store::plan::Plan;
 use crate::store::read_range;
+use crate::value::Value;
 use crate::worker::Observer;
 use clap::{Args, Subcommand};
 use nix::unistd::{Pid, dup2_stdin};
@@ -150,10 +152,18 @@ fn expand(args: ExpandArgs, quiet: bool) -> Result<Exit, Failure> {
         prefix: args.prefix,
         ..Reading::default()
     };
-    let expanded = python::expand(&reading, &mut |notice| tell(&notice, quiet))?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let slurm = expanded.slurm.map_or_else(|| "null".to_owned(), |slurm| slurm.to_json());
-    writeln!(out, r#"{{"digest":"{}","slurm":{slurm}}}"#, expanded.digest)?;
+    let json = |slurm: Option<Value>| slurm.map_or_else(|| "null".to_owned(), |slurm| slurm.to_json());
+    if let Some((slurm, repetitions)) = python::written(&reading) {
+        writeln!(out, r#"{{"digest":"","written":true,"slurm":{}}}"#, json(slurm))?;
+        for (line, map) in repetitions.into_iter().enumerate() {
+            let rep = map.get("_rep_idx").and_then(Value::as_i64).unwrap_or(0);
+            writeln!(out, r#"{{"run":{line},"rep":{rep},"reps":1,"config":{}}}"#, Value::Map(map).to_json())?;
+        }
+        return Ok(out.flush().map(|()| Exit::Done)?);
+    }
+    let expanded = python::expand(&reading, &mut |notice| tell(&notice, quiet))?;
+    writeln!(out, r#"{{"digest":"{}","slurm":{}}}"#, expanded.digest, json(expanded.slurm))?;
     for line in expanded.order {
         let Some(run) = expanded.runs.get(line) else { continue };
         let config = run.python.as_deref().unwrap_or("{}");
@@ -195,9 +205,8 @@ fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
     let program = program(handed);
     let echoes = !args.no_echo && !quiet && !options.reading.debug && args.jobs.get() == 1;
     let hidden = quiet || options.reading.debug;
-    let bar = |count| match echoes {
-        true => Arc::new(Echo::new(count)) as Arc<dyn Observer>,
-        false => Arc::new(Bar::new(count, hidden)),
+    let bar = |count| -> Arc<dyn Observer> {
+        if echoes { Arc::new(Echo::new(count)) } else { Arc::new(Bar::new(count, hidden)) }
     };
     let ran = ops::run::run(&options, &program, given, &mut |notice| tell(&notice, quiet), bar)?;
     exit_of(ran, quiet)

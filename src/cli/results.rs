@@ -80,7 +80,7 @@ pub(super) struct ResultsArgs {
     /// Median and quartiles
     #[arg(long)]
     median: bool,
-    /// Count repetitions that stand so too: crashed, timed_out, interrupted, running
+    /// Count repetitions that stand so too: `crashed`, `timed_out`, `interrupted`, `running`
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
     include: Vec<State>,
     /// How the table is written [default: by the end of FILE, else table]
@@ -199,18 +199,17 @@ impl ResultsArgs {
 
 pub(super) fn results(args: &ResultsArgs, quiet: bool) -> Result<Exit, Failure> {
     let format = args.format()?;
-    match &args.output {
-        Some(path) => results::save(path, |out| write(args, format, out, quiet))?,
-        None => {
-            #[cfg(feature = "parquet")]
-            if format == Format::Parquet {
-                return Err(Failure::Usage("Parquet goes to a file: name it with `-o`".to_owned()));
-            }
-            let mut out = BufWriter::new(std::io::stdout().lock());
-            write(args, format, &mut out, quiet)?;
-            out.flush()?;
-        }
+    if let Some(path) = &args.output {
+        results::save(path, |out| write(args, format, out, quiet))?;
+        return Ok(Exit::Done);
     }
+    #[cfg(feature = "parquet")]
+    if format == Format::Parquet {
+        return Err(Failure::Usage("Parquet goes to a file: name it with `-o`".to_owned()));
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    write(args, format, &mut out, quiet)?;
+    out.flush()?;
     Ok(Exit::Done)
 }
 
@@ -231,7 +230,9 @@ fn write(args: &ResultsArgs, format: Format, out: &mut dyn Write, quiet: bool) -
         left_out = whole(&table, format, out, args.output.is_none())?;
     }
     out.flush()?;
-    said.iter().for_each(|line| tell!("{line}"));
+    for line in said {
+        tell!("{line}");
+    }
     if let ([_, ..], false) = (left_out.as_slice(), quiet) {
         const NAMED: usize = 10;
         let named: Vec<_> = left_out.iter().take(NAMED).map(|name| format!("`{name}`")).collect();

@@ -221,7 +221,7 @@ mod tests {
     fn what_is_wrong_is_told() {
         for (json, message) in [
             ("3", "must be a mapping that names a `file` or a `regex`"),
-            (r#"[{}]"#, "names neither a `file` nor a `regex`"),
+            ("[{}]", "names neither a `file` nor a `regex`"),
             (r#"{"files": "a"}"#, "has no key `files`"),
             (r#"{"file": 3}"#, "wants a text for `file`"),
             (r#"{"file": "../a"}"#, "must name files of the repetition's own, not `../a`"),

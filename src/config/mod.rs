@@ -37,7 +37,7 @@ pub use load::load;
 #[cfg(test)]
 pub use node::NodeKind;
 pub use node::{At, Node};
-pub use python::{Typed, plain, slurm as typed_slurm};
+pub use python::{Typed, plain, repetitions, slurm as typed_slurm};
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};

@@ -6,9 +6,11 @@
 
 use super::node::{At, Node, NodeKind};
 use super::scalar;
-use super::{Config, Experiment, SourceFile};
+use super::traps::Traps;
+use super::{Config, Experiment, SourceFile, yaml};
 use crate::value::{Map, Value};
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// The tag of a tuple.
 pub(super) const TUPLE: &str = "python/tuple";
@@ -76,6 +78,35 @@ pub fn slurm(config: &Config, set: &[String]) -> Option<Value> {
         *name = Value::from("slurm");
     }
     Some(typed)
+}
+
+/// A file that holds repetitions instead of experiments, as the original writes what it expanded: the SLURM document for this
+/// host, and each repetition. `None` where it holds none, or is not even YAML.
+pub fn repetitions(text: &str, hostname: &str) -> Option<(Option<Value>, Vec<Map>)> {
+    let parsed = yaml::parse(text, 0, &mut Traps::default()).ok()?;
+    if !parsed.iter().any(|node| node.get("_rep_idx").is_some()) {
+        return None;
+    }
+    let files = vec![SourceFile { path: PathBuf::new(), text: text.to_owned() }];
+    let texts = Texts { files: &files, set: &[] };
+    let is_slurm = |node: &&Node| {
+        let name = node.get("name").and_then(Node::as_str).unwrap_or_default().to_lowercase();
+        name == "slurm" || name.strip_prefix("slurm_").is_some_and(|host| hostname.to_lowercase().contains(host))
+    };
+    let slurm = parsed.iter().rfind(is_slurm).map(|node| texts.typed(node));
+    let single = parsed.iter().filter(|node| node.get("_rep_idx").is_some());
+    let maps = single.filter_map(|node| if let Value::Map(map) = texts.typed(node) { Some(map) } else { None });
+    Some((slurm, maps.map(with_paths).collect()))
+}
+
+/// The original tells the paths anew from the names.
+fn with_paths(mut map: Map) -> Map {
+    let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let parts = ["_basic_path", "_nested_dir", "_experiment_name"].map(text);
+    let path = parts.iter().fold(PathBuf::new(), |path, part| path.join(part)).to_string_lossy().into_owned();
+    map.insert("log_path".to_owned(), Value::from(format!("{path}/log")));
+    map.insert("path".to_owned(), Value::from(path));
+    map
 }
 
 /// What a typed value is without Python's types: keys are texts, tuples are lists.

@@ -1,9 +1,9 @@
 //! Taking a plan's arrays, or the elements of chosen repetitions, off the cluster.
 
 use super::failure::Failure;
+use super::here::hostname;
 use super::notice::{Tell, unreadable};
 use super::select::{self, Selection};
-use super::work::hostname;
 use crate::run::cancel::{Choice, Load, choose};
 use crate::slurm::{Client, Cluster as _, Element, ElementState, element_names};
 use crate::store::plan::Plan;

@@ -4,9 +4,10 @@
 //! claims it.
 
 use super::failure::Failure;
+use super::here::shown;
 use super::notice::{Notice, Tell, unreadable};
 use super::program::{self, Program};
-use super::select::{self, Selection, shown};
+use super::select::{self, Selection};
 use super::work;
 use crate::plan::by_hand::{self, Prefix};
 use crate::plan::record::{ArgvRecord, ExperimentRecord};

@@ -2,11 +2,12 @@
 
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
+use super::handed;
+use super::here::hostname;
 use super::notice::{Notice, Tell};
 use super::program::Program;
-use super::python;
+use super::reading::Reading;
 use super::snapshot::Code;
-use super::work::hostname;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
 use crate::plan::code::SnapshotFlags;
@@ -20,27 +21,6 @@ use crate::value::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// How a configuration is read.
-#[derive(Debug, Clone, Default)]
-pub struct Reading {
-    /// The file.
-    pub config: PathBuf,
-    /// Only these experiments; all where none is named.
-    pub experiments: Vec<String>,
-    /// `KEY=VALUE` for every experiment; the value is YAML.
-    pub set: Vec<String>,
-    /// Misspelt keys are errors.
-    pub strict: bool,
-    /// One repetition, of one iteration, of the first run of each experiment.
-    pub debug: bool,
-    /// The same, of every run.
-    pub debug_all: bool,
-    /// What every experiment's name begins with, and a `_`.
-    pub prefix: Option<String>,
-    /// The configuration was written for the original cw2: tell where that one reads it otherwise.
-    pub original: bool,
-}
 
 /// What a configuration is read for.
 #[derive(Debug, Clone, Copy)]
@@ -121,8 +101,8 @@ pub fn prepare(
     let mut config = load(reading, Purpose { command_optional: program.command_optional(), for_slurm }, tell)?;
     let root = working_directory()?;
     if let Some(handed) = &program.python {
-        python::add_types(&mut config, reading);
-        python::bundle(&mut config, &handed.changes.bundles);
+        handed::add_types(&mut config, reading);
+        handed::bundle(&mut config, &handed.changes.bundles);
     }
     let mut report = report_for(&config, reading);
     config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
@@ -138,8 +118,8 @@ pub fn prepare(
         check_params.iter().try_for_each(|check_params| check::params(run, |params| check_params(params)))
     })?;
     if let Some(handed) = &program.python {
-        python::complete(&config, reading, &mut runs);
-        runs = python::change(runs, handed, &root)?;
+        handed::complete(&config, reading, &mut runs);
+        runs = handed::change(runs, handed, &root)?;
     }
     let path = config.experiments.first().map_or("", |experiment| experiment.path.as_str());
     if for_slurm {
@@ -167,7 +147,9 @@ fn too_short(config: &Config, reading: &Reading, runs: &Runs) -> Report {
     for (number, experiment) in (0..).zip(&config.experiments) {
         let own = runs.runs.iter().filter(|run| run.record.experiment == number);
         let repetitions = own.map(|run| run.reps.count()).sum();
-        check::time(experiment, repetitions).into_iter().for_each(|diagnostic| report.push(diagnostic));
+        if let Some(diagnostic) = check::time(experiment, repetitions) {
+            report.push(diagnostic);
+        }
     }
     report
 }

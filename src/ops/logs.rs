@@ -1,9 +1,10 @@
 //! The logs of chosen repetitions: which there are, what they hold, what comes while they grow, and why those failed that did.
 
 use super::failure::Failure;
+use super::here::shown;
 use super::job_ends;
 use super::notice::{Notice, Tell, unreadable};
-use super::select::{self, Selection, shown};
+use super::select::{self, Selection};
 use super::status::failure;
 use crate::plan::layout::rep as names;
 use crate::printable;

@@ -1,8 +1,9 @@
 //! What repetitions measured, as a table: read from their directories, chosen, reduced. Looks, and changes nothing.
 
 use super::failure::Failure;
+use super::here::shown;
 use super::notice::{self, Notice, Tell};
-use super::select::{Selection, check_experiments, shown};
+use super::select::{Selection, check_experiments};
 use crate::report::human::counted;
 use crate::report::results::choice::{Choice, instead};
 use crate::report::results::pivot::{self, Pivot};
@@ -73,7 +74,9 @@ pub fn results(options: &Options, shape: &Shape, tell: Tell<'_>) -> Result<Table
     match shape {
         Shape::Rows(rows) => {
             let (table, notes) = rows::table(&all, rows).map_err(Failure::Usage)?;
-            notes.into_iter().for_each(|note| tell(Notice::Note(format!("note: {note}"))));
+            for note in notes {
+                tell(Notice::Note(format!("note: {note}")));
+            }
             Ok(table)
         }
         Shape::Pivot(pivot, rows) => pivot::table(&all, pivot, rows).map_err(Failure::Usage),
@@ -219,7 +222,7 @@ fn folders(sources: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     }
     let mut folders: Vec<PathBuf> = plans::find_below(Path::new("."))?
         .into_iter()
-        .filter_map(|plan| plan.parent()?.parent().map(Path::to_owned))
+        .filter_map(|plan| plan.parent()?.parent().map(|folder| folder.strip_prefix(".").unwrap_or(folder).to_owned()))
         .collect();
     folders.dedup();
     if folders.is_empty() {
@@ -309,6 +312,11 @@ fn measure(
         if !names.contains_key(name) && !all.is_empty() {
             let help = instead(name, known().collect::<Vec<_>>(), "metrics");
             return Err(Failure::Usage(format!("no repetition has the metric `{name}`; {help}")));
+        }
+    }
+    for (place, choice) in choices.iter().enumerate() {
+        if !all.is_empty() && all.iter().all(|rep| rep.value(place).is_none()) {
+            tell(Notice::Warning(format!("no repetition has a value for `{}`", choice.label())));
         }
     }
     Ok((choices, all))

@@ -2,9 +2,10 @@
 
 use super::draft::Mode;
 use super::failure::Failure;
-use super::freeze::{Reading, freeze};
+use super::freeze::freeze;
 use super::notice::{Notice, Tell};
 use super::program::Program;
+use super::reading::Reading;
 use super::work;
 use crate::store::plan::Plan;
 use crate::worker::{self, Control, Jobs, Observer, Setting, Tally, WarmHost};

@@ -1,7 +1,7 @@
 //! Which plans and which of their repetitions a use case speaks of, and what Slurm has of them.
 
 use super::failure::Failure;
-use super::work::hostname;
+use super::here::hostname;
 use crate::config::no_experiment;
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::slurm::{self, Client, Cluster as _, Element, ElementState};
@@ -108,13 +108,6 @@ impl Selection {
     pub fn check(&self, known: &[&str]) -> Result<(), Failure> {
         check_experiments(&self.experiments, known, "these plans")
     }
-}
-
-/// A path as people see it: relative to the working directory where it lies below it.
-pub fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().ok();
-    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
-    if below.as_os_str().is_empty() { ".".to_owned() } else { below.to_string_lossy().into_owned() }
 }
 
 /// Whether every experiment that was asked for is there.

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::config::Config;
 use crate::plan::bundle::PlannedArray;
-use crate::plan::code::{self, PathEntry, Request, SnapshotFlags, SnapshotTarget};
+use crate::plan::code::{self, PathEntry, Request, SnapshotError, SnapshotFlags, SnapshotTarget};
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord};
 use crate::store::plan::PlanWriter;
@@ -76,7 +76,7 @@ impl Code {
             return Ok(());
         }
         let origin = self.requests.first().map_or_else(|| self.root.clone(), |first| snapshot::resolve(&first.source));
-        let (record, diff) = git::record(&origin, &self.results);
+        let (record, diff) = git::record(&origin);
         let json = serde_json::to_string_pretty(&record).map_err(anyhow::Error::from)?;
         writer.file(names::GIT, format!("{json}\n").as_bytes())?;
         if let Some(diff) = diff {
@@ -174,7 +174,7 @@ impl Code {
         if request.reuse {
             let there = store::exists(&place);
             if store::exists(&layout::untouched_copy(&place)) {
-                return Err(code::SnapshotError::PerJobCopies { place }.into());
+                return Err(SnapshotError::per_job_copies(&place).into());
             }
             let line = if there {
                 format!("no code is copied: jobs run in the earlier copy `{}`", place.display())
@@ -189,7 +189,7 @@ impl Code {
             let keep: Vec<_> = [("the working directory", self.root.as_path())].into_iter().chain(results).collect();
             code::check_place(source, &place, &keep)?;
             if store::exists(&place) && !self.overwrite {
-                return Err(code::SnapshotError::Exists { place, archive }.into());
+                return Err(SnapshotError::exists(&place, archive).into());
             }
         }
         let tree = Tree::list(source, &self.leave_out(source))?;

@@ -2,9 +2,10 @@
 
 use super::doubt::{in_doubt, local_plans};
 use super::failure::Failure;
+use super::here::shown;
 use super::job_ends::{self, JobEnds};
 use super::program;
-use super::select::{self, Selection, shown};
+use super::select::{self, Selection};
 use crate::plan::layout::rep as names;
 use crate::plan::record::RunRecord;
 use crate::report::advice::{self, Requested, Usage};
@@ -329,7 +330,7 @@ fn next(options: &Options, survey: &Survey, ends: &JobEnds, total: &Row, unsure:
 }
 
 /// What finished repetitions used, by experiment. Of several plans, the last one's request stands.
-fn usages(survey: &Survey) -> Vec<Usage> {
+pub(super) fn usages(survey: &Survey) -> Vec<Usage> {
     let mut usages: Vec<Usage> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     for seen in &survey.reps {

@@ -1,7 +1,7 @@
 //! What whoever runs repetitions in this process needs first: `run` and `worker`.
 
 use super::failure::Failure;
-use super::select::shown;
+use super::here::{hostname, shown};
 use crate::plan::layout::rep as names;
 use crate::report::failures::{self, Failed};
 use crate::run::effective_state::EffectiveState;
@@ -51,11 +51,6 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
         slurm: slurm_ids(),
         tool: std::env::current_exe().ok().map(|program| Arc::new(Tool::new(program))),
     })
-}
-
-/// This machine's name, empty where it has none.
-pub fn hostname() -> String {
-    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Whether this process is part of a job.

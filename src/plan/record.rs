@@ -123,8 +123,6 @@ pub struct GitRecord {
     pub dirty: Option<bool>,
     /// The file with the differences (`git apply` takes it), `None` where there are none.
     pub diff: Option<String>,
-    /// Files and folders git does not know, relative to the repository; their content is not recorded.
-    pub untracked: Vec<String>,
     /// What is missing in this record, and why.
     pub notes: Vec<String>,
 }

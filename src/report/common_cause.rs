@@ -51,8 +51,11 @@ pub fn common(failed: &[&Facts], others: &[&Facts]) -> Vec<Common> {
         let told = best.map(|common| (chance(&common), common)).filter(|(chance, common)| is_told(*chance, common));
         found.extend(told.min_by(order));
     }
-    if !found.iter().any(|(_, common)| separates(common)) {
-        found.extend(together(failed, others).map(|common| (chance(&common), common)));
+    if !found.iter().any(|(_, common)| separates(common))
+        && let Some(both) = together(failed, others)
+    {
+        // It says all that its parts would.
+        return vec![both];
     }
     found.sort_by(order);
     found.into_iter().take(TOLD).map(|(_, common)| common).collect()
@@ -111,13 +114,10 @@ fn values<'a>(name: &'a str, failed: &'a [&Facts], others: &'a [&Facts]) -> impl
 
 /// At least the smallest and at most the largest number that the failed have.
 fn thresholds<'a>(name: &'a str, failed: &'a [&Facts], others: &'a [&Facts]) -> impl Iterator<Item = Common> + 'a {
-    let numbers = |of: &[&Facts]| -> Option<Vec<f64>> {
-        of.iter().map(|facts| value(facts, name)?.parse().ok().filter(|number: &f64| number.is_finite())).collect()
-    };
+    let numbers = |of: &[&Facts]| -> Option<Vec<f64>> { of.iter().map(|facts| number(value(facts, name)?)).collect() };
     let both = numbers(failed).zip(numbers(others));
     both.into_iter().flat_map(move |(bad, good)| {
-        let (least, most) =
-            (bad.iter().copied().fold(f64::MAX, f64::min), bad.iter().copied().fold(f64::MIN, f64::max));
+        let (least, most) = range(&bad);
         let side = |sign: char, limit: f64, holds: &dyn Fn(f64) -> bool| Common {
             what: format!("{name}{sign}{limit}"),
             failed: (failed.len(), failed.len()),
@@ -129,26 +129,59 @@ fn thresholds<'a>(name: &'a str, failed: &'a [&Facts], others: &'a [&Facts]) -> 
     })
 }
 
-/// Values that all the failed have, none of the others all of: as few as are needed.
+/// A condition and what it is called.
+type Named<'a> = (String, Box<dyn Fn(&Facts) -> bool + 'a>);
+
+/// Values and limits that all the failed have, and none of the others all of: as few as are needed.
 fn together(failed: &[&Facts], others: &[&Facts]) -> Option<Common> {
-    let (first, rest) = failed.split_first()?;
-    let shared: Vec<&(String, String)> =
-        first.iter().filter(|(name, text)| rest.iter().all(|facts| value(facts, name) == Some(text))).collect();
+    let conditions = shared(failed);
     let (mut needed, mut left) = (Vec::new(), others.to_vec());
     while !left.is_empty() {
-        let has = |fact: &(String, String)| left.iter().filter(|facts| value(facts, &fact.0) == Some(&fact.1)).count();
-        let best = shared.iter().min_by_key(|fact| has(fact))?;
-        if has(best) == left.len() {
+        let fitting = |(_, holds): &&Named<'_>| left.iter().filter(|facts| holds(facts)).count();
+        let (what, holds) = conditions.iter().min_by_key(fitting)?;
+        let before = left.len();
+        left.retain(|facts| holds(facts));
+        if left.len() == before {
             return None;
         }
-        left.retain(|facts| value(facts, &best.0) == Some(&best.1));
-        needed.push(format!("{}={}", best.0, best.1));
+        needed.push(what.clone());
     }
     (needed.len() > 1).then(|| Common {
         what: needed.join(" and "),
         failed: (failed.len(), failed.len()),
         others: (0, others.len()),
     })
+}
+
+/// What holds for all of them: a value that is the same, or the smallest and the largest number.
+fn shared<'a>(failed: &[&'a Facts]) -> Vec<Named<'a>> {
+    let mut conditions: Vec<Named<'a>> = Vec::new();
+    for name in names(failed) {
+        let texts: Vec<Option<&'a str>> = failed.iter().map(|facts| value(facts, &name)).collect();
+        let Some(first) = texts.first().copied().flatten() else { continue };
+        if texts.iter().all(|text| *text == Some(first)) {
+            let what = format!("{name}={first}");
+            conditions.push((what, Box::new(move |facts| value(facts, &name) == Some(first))));
+            continue;
+        }
+        let numbers: Option<Vec<f64>> = texts.iter().map(|text| number((*text)?)).collect();
+        let Some(numbers) = numbers else { continue };
+        let (least, most) = range(&numbers);
+        for (sign, limit) in [('≥', least), ('≤', most)] {
+            let (what, name) = (format!("{name}{sign}{limit}"), name.clone());
+            let holds = move |number: f64| if sign == '≥' { number >= limit } else { number <= limit };
+            conditions.push((what, Box::new(move |facts| value(facts, &name).and_then(number).is_some_and(holds))));
+        }
+    }
+    conditions
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+fn range(numbers: &[f64]) -> (f64, f64) {
+    (numbers.iter().copied().fold(f64::MAX, f64::min), numbers.iter().copied().fold(f64::MIN, f64::max))
 }
 
 /// How likely at least so many of the failed have it if failing had nothing to do with it (Fisher's exact test, one-sided).
@@ -215,6 +248,9 @@ mod tests {
             told(&["a=1 b=1 c=1", "a=1 b=1 c=2"], &["a=1 b=2 c=1", "a=2 b=1 c=2", "a=2 b=2 c=1"]),
             ["all 2 have a=1 and b=1; none of the other 3"]
         );
+        let failed = ["w=128 lr=0.1", "w=128 lr=0.03", "w=128 lr=0.1"];
+        let others = ["w=128 lr=0.01", "w=64 lr=0.1", "w=64 lr=0.03"].repeat(9);
+        assert_eq!(told(&failed, &others), ["all 3 have w=128 and lr≥0.03; none of the other 27"]);
     }
 
     #[test]

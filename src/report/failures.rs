@@ -288,6 +288,8 @@ mod tests {
             ]
             .into_iter(),
         );
+        let members: Vec<_> = groups.iter().map(|group| group.members.clone()).collect();
+        assert_eq!(members, [vec![1, 2], vec![0], vec![3]]);
         let told: Vec<_> = groups.iter().map(|g| (g.effective, g.text.as_str(), g.count, g.example.as_str())).collect();
         assert_eq!(
             told,

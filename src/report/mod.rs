@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod common_cause;
 pub mod failures;
+pub mod html;
 pub mod human;
 pub mod next;
 pub mod planned;

@@ -93,7 +93,8 @@ fn percent(progress: &Progress) -> String {
     format!("{} %", (progress.finished() * 100).checked_div(progress.total()).unwrap_or(100))
 }
 
-fn estimate(estimate: Estimate) -> String {
+/// When it will be done, in a few words.
+pub(super) fn estimate(estimate: Estimate) -> String {
     match estimate {
         Estimate::Done => "done".to_owned(),
         Estimate::Idle => "stopped".to_owned(),

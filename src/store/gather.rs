@@ -33,7 +33,7 @@ pub struct Gathered {
 }
 
 /// A run: one combination of parameters. Repetitions of one name that ran with different parameters are of two.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Run {
     /// The experiment's name.
     pub experiment: String,
@@ -235,7 +235,7 @@ impl Gathered {
                 dir: head.dir,
             }));
         }
-        self.codes = codes.codes;
+        self.codes = codes.found;
     }
 }
 
@@ -330,7 +330,7 @@ fn same_folder(a: &Path, b: &Path) -> bool {
 /// The versions of the code, found by the plans that started repetitions.
 #[derive(Default)]
 struct Codes {
-    codes: Vec<Code>,
+    found: Vec<Code>,
     /// By the folder above a plan's folder and the plan's name.
     known: HashMap<(PathBuf, String), Option<usize>>,
     /// The last one, as neighbours are alike: a repetition's run's folder, and the plan.
@@ -370,10 +370,10 @@ impl Codes {
             })
         });
         let place = code.map(|code| {
-            let known = self.codes.iter().position(|other| alike(other, &code));
+            let known = self.found.iter().position(|other| alike(other, &code));
             known.unwrap_or_else(|| {
-                self.codes.push(code);
-                self.codes.len() - 1
+                self.found.push(code);
+                self.found.len() - 1
             })
         });
         self.known.insert(key, place);

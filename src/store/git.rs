@@ -7,27 +7,20 @@ use crate::plan::layout::plan as names;
 use crate::plan::record::{FORMAT, GitRecord};
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// The most bytes of a diff that are kept.
-const DIFF_LIMIT: usize = 5_000_000;
-
-/// The most untracked files that are named.
-const UNTRACKED_LIMIT: usize = 1000;
-
-/// The most bytes of any other answer.
-const ANSWER_LIMIT: usize = 16_000_000;
+/// The most bytes of an answer that are kept.
+const LIMIT: usize = 5_000_000;
 
 /// All of git's answers together may take so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The state of the repository that `directory` lies in, and the difference to its commit. `results` are folders that a plan
-/// fills: that git does not know them means nothing.
-pub fn record(directory: &Path, results: &[PathBuf]) -> (GitRecord, Option<Vec<u8>>) {
-    Git { directory, program: "git", until: Instant::now() + PATIENCE }.record(results)
+/// The state of the repository that `directory` lies in, and the difference to its commit.
+pub fn record(directory: &Path) -> (GitRecord, Option<Vec<u8>>) {
+    Git { directory, program: "git", until: Instant::now() + PATIENCE }.record()
 }
 
 /// Asks git about one folder.
@@ -37,78 +30,49 @@ struct Git<'a> {
     until: Instant,
 }
 
-/// What git printed, cut at a limit.
-struct Answer {
-    bytes: Vec<u8>,
-    cut: bool,
-}
-
 impl Git<'_> {
-    fn record(&self, results: &[PathBuf]) -> (GitRecord, Option<Vec<u8>>) {
+    fn record(&self) -> (GitRecord, Option<Vec<u8>>) {
         let mut record =
             GitRecord { format: FORMAT, directory: self.directory.display().to_string(), ..GitRecord::default() };
-        let diff = self.fill(&mut record, results).unwrap_or_else(|why| {
+        let diff = self.fill(&mut record).unwrap_or_else(|why| {
             record.notes.push(why);
             None
         });
         (record, diff)
     }
 
-    fn fill(&self, record: &mut GitRecord, results: &[PathBuf]) -> Result<Option<Vec<u8>>, String> {
-        let top = self.ask(&["rev-parse", "--show-toplevel"], ANSWER_LIMIT)?;
-        let top = PathBuf::from(text(top.bytes.strip_suffix(b"\n").unwrap_or(&top.bytes)));
-        record.repository = Some(top.display().to_string());
-        let status = self.ask(
-            &["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal", "--ignored=no"],
-            ANSWER_LIMIT,
-        )?;
-        let status_of = Status::parse(&status.bytes);
-        record.commit = status_of.commit;
-        record.branch = status_of.branch;
-        record.dirty = Some(status_of.dirty);
-        let mut untracked = status_of.untracked;
-        untracked.retain(|path| !results.iter().any(|results| top.join(path).starts_with(results)));
-        let more = untracked.len().saturating_sub(UNTRACKED_LIMIT);
-        if more > 0 || status.cut {
-            record.notes.push(format!("only the first {UNTRACKED_LIMIT} untracked files are named"));
-        }
-        untracked.truncate(UNTRACKED_LIMIT);
-        record.untracked = untracked;
+    fn fill(&self, record: &mut GitRecord) -> Result<Option<Vec<u8>>, String> {
+        let top = text(&self.ask(&["rev-parse", "--show-toplevel"])?);
+        record.repository = Some(top.strip_suffix('\n').unwrap_or(&top).to_owned());
+        let status = text(&self.ask(&["status", "--porcelain=v2", "--branch", "--untracked-files=no"])?);
+        let header = |key: &str| status.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(key));
+        record.commit = header("branch.oid ").filter(|oid| *oid != "(initial)").map(str::to_owned);
+        record.branch = header("branch.head ").filter(|head| *head != "(detached)").map(str::to_owned);
+        let dirty = status.lines().any(|line| !line.starts_with('#'));
+        record.dirty = Some(dirty);
         if record.commit.is_none() {
             record.notes.push("the repository has no commit yet".to_owned());
             return Ok(None);
         }
-        if !status_of.dirty {
+        if !dirty {
             return Ok(None);
         }
         // Formatted for `git apply`, whatever the user's own settings are.
-        let diff = self.ask(
-            &[
-                "diff",
-                "HEAD",
-                "--binary",
-                "--no-color",
-                "--no-ext-diff",
-                "--no-textconv",
-                "--no-relative",
-                "--submodule=short",
-                "--src-prefix=a/",
-                "--dst-prefix=b/",
-            ],
-            DIFF_LIMIT,
-        )?;
-        if diff.cut {
+        let form = ["--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative", "--submodule=short"];
+        let mut diff = self.ask(&[&["diff", "HEAD", "--src-prefix=a/", "--dst-prefix=b/"], &form[..]].concat())?;
+        if diff.len() > LIMIT {
+            diff.truncate(LIMIT);
             record.notes.push(format!(
-                "{} has only the first {DIFF_LIMIT} bytes of the differences; it cannot be applied",
+                "{} has only the first {LIMIT} bytes of the differences; it cannot be applied",
                 names::GIT_DIFF
             ));
         }
         record.diff = Some(names::GIT_DIFF.to_owned());
-        Ok(Some(diff.bytes))
+        Ok(Some(diff))
     }
 
-    /// Runs git and reads at most `limit` bytes of what it prints.
-    fn ask(&self, arguments: &[&str], limit: usize) -> Result<Answer, String> {
+    /// Runs git and reads what it prints, at most one byte more than [`LIMIT`].
+    fn ask(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
         let mut command = Command::new(self.program);
         command
             .args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false"])
@@ -127,48 +91,31 @@ impl Git<'_> {
             std::io::ErrorKind::NotFound => "git is not installed".to_owned(),
             _ => format!("git cannot be started: {error}"),
         })?;
-        let out = read_aside(child.stdout.take(), limit);
-        let err = read_aside(child.stderr.take(), 4096);
-        let left = self.until.saturating_duration_since(Instant::now());
-        let answer = out.recv_timeout(left);
-        if !matches!(&answer, Ok(answer) if !answer.cut) {
+        let (send, receive) = mpsc::channel();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        std::thread::spawn(move || send.send(read(stdout, LIMIT + 1)));
+        let answer = receive.recv_timeout(self.until.saturating_duration_since(Instant::now()));
+        if !matches!(&answer, Ok(bytes) if bytes.len() <= LIMIT) {
             // Too slow, or nobody reads the rest.
             let group = i32::try_from(child.id()).ok().map(nix::unistd::Pid::from_raw);
             let _ = group.map(|group| nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL));
         }
         let status = child.wait().map_err(|error| format!("git cannot be waited for: {error}"))?;
         let name = arguments.first().copied().unwrap_or_default();
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("`git {name}` was given up after {} s", PATIENCE.as_secs()));
-            }
-            Err(RecvTimeoutError::Disconnected) => return Err(format!("`git {name}` could not be read")),
-        };
-        if status.success() || answer.cut {
-            return Ok(answer);
+        let bytes = answer.map_err(|_| format!("`git {name}` was given up after {} s", PATIENCE.as_secs()))?;
+        if status.success() || bytes.len() > LIMIT {
+            return Ok(bytes);
         }
-        let err = err.recv_timeout(Duration::from_secs(1)).map(|answer| text(&answer.bytes)).unwrap_or_default();
-        Err(explain(name, &err))
+        Err(explain(name, &text(&read(stderr, 4096))))
     }
 }
 
-/// Reads a stream in a thread of its own, as far as it is wanted.
-fn read_aside(stream: Option<impl Read + Send + 'static>, limit: usize) -> mpsc::Receiver<Answer> {
-    let (send, receive) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let wanted = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        if let Some(stream) = stream {
-            // What was read before an error is still something.
-            let _ = stream.take(wanted).read_to_end(&mut bytes);
-        }
-        let cut = bytes.len() > limit;
-        bytes.truncate(limit);
-        // Nobody listens any more where git was given up.
-        let _ = send.send(Answer { bytes, cut });
-    });
-    receive
+/// At most so many bytes of a stream. What was read before an error is still something.
+fn read(stream: Option<impl Read>, limit: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let _ = stream.map(|stream| stream.take(limit).read_to_end(&mut bytes));
+    bytes
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -188,60 +135,9 @@ fn explain(command: &str, message: &str) -> String {
     format!("`git {command}` failed: {line}")
 }
 
-/// What `git status --porcelain=v2 --branch -z` says.
-#[derive(Debug, Default, PartialEq)]
-struct Status {
-    commit: Option<String>,
-    branch: Option<String>,
-    dirty: bool,
-    untracked: Vec<String>,
-}
-
-impl Status {
-    fn parse(bytes: &[u8]) -> Self {
-        let mut status = Status::default();
-        let mut lines = bytes.split(|byte| *byte == 0);
-        while let Some(line) = lines.next() {
-            let line = text(line);
-            if let Some(header) = line.strip_prefix("# ") {
-                let value = header.split_once(' ').map(|(key, value)| (key, value.to_owned()));
-                match value {
-                    Some(("branch.oid", oid)) if oid != "(initial)" => status.commit = Some(oid),
-                    Some(("branch.head", head)) if head != "(detached)" => status.branch = Some(head),
-                    _ => {}
-                }
-            } else if let Some(path) = line.strip_prefix("? ") {
-                status.untracked.push(path.to_owned());
-            } else if !line.is_empty() {
-                status.dirty = true;
-                if line.starts_with("2 ") {
-                    // A renamed file has its old name in a field of its own, which may begin like anything.
-                    lines.next();
-                }
-            }
-        }
-        status
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_status_is_read() {
-        let bytes = b"# branch.oid 0a1b\0# branch.head main\0# branch.ab +1 -0\0\
-                      1 .M N... 100644 100644 100644 a b train.py\x002 R. N... 1 1 1 a b R100 new\0? old\0? notes.txt\0? out/\0";
-        let expected = Status {
-            commit: Some("0a1b".to_owned()),
-            branch: Some("main".to_owned()),
-            dirty: true,
-            untracked: vec!["notes.txt".to_owned(), "out/".to_owned()],
-        };
-        assert_eq!(Status::parse(bytes), expected);
-        assert_eq!(Status::parse(b"# branch.oid (initial)\0# branch.head (detached)\0"), Status::default());
-    }
 
     #[test]
     fn refusals_are_explained() {
@@ -264,14 +160,7 @@ mod tests {
     #[test]
     fn a_missing_git_is_a_note() {
         let git = Git { directory: Path::new("/"), program: "no-such-git", until: Instant::now() + PATIENCE };
-        let (record, diff) = git.record(&[]);
+        let (record, diff) = git.record();
         assert_eq!((record.notes, diff), (vec!["git is not installed".to_owned()], None));
-    }
-
-    proptest! {
-        #[test]
-        fn any_answer_is_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Status::parse(&bytes);
-        }
     }
 }

@@ -206,15 +206,14 @@ impl<'a> Reader<'a> {
             let mut cells = Vec::new();
             for (group, place) in &places {
                 let Some(found) = captures.get(*group) else { continue };
-                match number(found.as_str().as_bytes()) {
-                    Some(value) => cells.push((*place, value)),
-                    None => {
-                        let name = self.numbers.name(*place).unwrap_or_default().to_owned();
-                        self.unread(path, || {
-                            format!("line {number_of_line}: `{}`, which `{name}` matches, is no number", found.as_str())
-                        });
-                    }
+                if let Some(value) = number(found.as_str().as_bytes()) {
+                    cells.push((*place, value));
+                    continue;
                 }
+                let name = self.numbers.name(*place).unwrap_or_default().to_owned();
+                self.unread(path, || {
+                    format!("line {number_of_line}: `{}`, which `{name}` matches, is no number", found.as_str())
+                });
             }
             let attempt = attempts.last().map_or(1, |(_, attempt, _)| *attempt);
             self.add(&cells, attempt);

@@ -24,6 +24,8 @@ mod locks;
 pub mod log;
 mod made;
 pub mod metrics;
+#[cfg(feature = "cli")]
+pub mod original;
 pub mod plan;
 pub mod plans;
 pub mod rep;

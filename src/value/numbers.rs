@@ -73,11 +73,6 @@ impl Numbers {
         self.names.get_index(place).map(|(name, ())| name.as_str())
     }
 
-    /// How many names there are.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
     /// The path of the first list that was left out, as it has more than [`LONGEST_LIST`] items.
     pub fn long_list(&self) -> Option<&str> {
         self.long_list.as_deref()
@@ -211,17 +206,12 @@ impl Usual<'_> {
     }
 
     fn add(&mut self, key: usize, number: f64) -> Option<()> {
-        let name = match self.numbers.keys.get(key)?.name {
-            Some(name) => name,
-            None => {
-                let path = self.numbers.path_of(key);
-                let name = self.numbers.place(&path);
-                // A key with a dot in it may look like a nested one: of both the last counts.
-                self.numbers.keys.get_mut(key)?.name = Some(name);
-                name
-            }
-        };
-        self.numbers.record.push((name, number));
+        let numbers = &mut *self.numbers;
+        let known = numbers.keys.get(key)?.name;
+        // A key with a dot in it may look like a nested one: of both the last counts.
+        let name = known.unwrap_or_else(|| numbers.place(&numbers.path_of(key)));
+        numbers.keys.get_mut(key)?.name = Some(name);
+        numbers.record.push((name, number));
         Some(())
     }
 

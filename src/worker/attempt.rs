@@ -2,12 +2,12 @@
 
 use super::calls::{Call, Calls};
 use super::child::{self, Ended};
+use super::context::Life;
 use super::devices::Slot;
 use super::environment::{self, Variables};
-use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::execution::{Execution, FINALIZE_ON_STOP, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::exhausted::{is_exhausted, patiently};
 use super::ghosts;
-use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
 use super::terminal::Terminal;
@@ -25,9 +25,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time for a repetition's `finalize` once the worker was told to stop: Slurm kills 30 s after its SIGTERM by default.
-pub(super) const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
-
 /// An attempt and what its commands are made of.
 pub(super) struct Attempt<'a> {
     life: &'a Life<'a>,
@@ -40,7 +37,7 @@ pub(super) struct Attempt<'a> {
 }
 
 /// Why a phase did not run.
-enum NotRun {
+pub(super) enum NotRun {
     /// There was no room for its program, which may be otherwise another time.
     NoRoom(String),
     /// It cannot be started as it is.
@@ -48,7 +45,7 @@ enum NotRun {
 }
 
 impl NotRun {
-    fn of(no_room: bool, message: String) -> Self {
+    pub(super) fn of(no_room: bool, message: String) -> Self {
         if no_room { NotRun::NoRoom(message) } else { NotRun::Unfit(message) }
     }
 
@@ -167,7 +164,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs one phase's command to its end, with all it started.
-    fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
+    fn execute(
+        &self,
+        phase: &str,
+        argv: &ArgvRecord,
+        mut limits: Limits,
+        outcome: Option<State>,
+    ) -> Result<Ended, NotRun> {
         let Call { words, dir, variables } = self.calls.call(argv)?;
         let (program, arguments) = words.split_first().ok_or_else(|| "the command is empty".to_owned())?;
         let mut command = Command::new(variables.find(program));
@@ -186,7 +189,11 @@ impl<'a> Attempt<'a> {
         }
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let started = match self.copy(phase, &words, &dir, variables) {
-            Some(pid) => Ok(pid),
+            Some(pid) => {
+                // What all repetitions of a job wait for, the imports, is no part of any.
+                limits.deadline = self.deadline();
+                Ok(pid)
+            }
             None => child::start(&mut command, self.life.control),
         };
         let ended = started.and_then(|pid| {
@@ -219,7 +226,8 @@ impl<'a> Attempt<'a> {
         request.env = warm::texts(&variables.pairs());
         request.cpus = own_cpus();
         let (out, err) = self.owned.streams().ok()?;
-        warm.copy(&mut request, &[out, err]).ok()
+        let timeout = experiment.timeout.and_then(|timeout| Duration::try_from_secs_f64(timeout).ok());
+        warm.copy(&mut request, &[out, err], timeout).ok()
     }
 
     /// Turns a phase's end into the outcome.

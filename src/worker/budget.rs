@@ -59,3 +59,66 @@ impl<'a> Budget<'a> {
         expected > whole || Instant::now() + expected <= end
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// 400 s are left, the last 100 s of them after the warning.
+    fn limit() -> TimeLimit {
+        TimeLimit { warning: seconds(100), ask: Some(|| Some(seconds(400))) }
+    }
+
+    /// A job that has run for 600 s, of 900 s until the warning.
+    fn budget(limit: &TimeLimit, rep_time: Option<f64>) -> Budget<'_> {
+        let mut budget = Budget::new(limit, rep_time);
+        budget.started = Instant::now().checked_sub(seconds(600)).unwrap();
+        budget
+    }
+
+    #[test]
+    fn what_does_not_fit_before_the_warning_is_not_started() {
+        for (rep_time, allowed) in [
+            (None, true),
+            (Some(290.0), true),
+            (Some(310.0), false),
+            (Some(890.0), false),
+            // Longer than all the time there ever was: it goes on from its checkpoint.
+            (Some(910.0), true),
+            (Some(f64::INFINITY), true),
+        ] {
+            assert_eq!(budget(&limit(), rep_time).allows_another(), allowed, "{rep_time:?}");
+        }
+    }
+
+    #[test]
+    fn durations_are_learnt_where_none_is_given() {
+        let limit = limit();
+        let learning = budget(&limit, None);
+        learning.learn(seconds(500));
+        assert!(!learning.allows_another());
+        learning.learn(seconds(50));
+        assert!(learning.allows_another(), "the mean is 275 s");
+        let given = budget(&limit, Some(10.0));
+        given.learn(seconds(500));
+        assert!(given.allows_another());
+    }
+
+    #[test]
+    fn without_a_limit_everything_fits() {
+        for ask in [None, Some((|| None) as fn() -> Option<Duration>)] {
+            let limit = TimeLimit { warning: seconds(100), ask };
+            assert!(budget(&limit, Some(1e6)).allows_another());
+        }
+    }
+
+    #[test]
+    fn the_grace_of_a_warning_leaves_time_for_what_comes_after() {
+        assert_eq!(limit().grace(seconds(10)), seconds(80));
+        assert_eq!(limit().grace(seconds(60)), Duration::ZERO);
+    }
+}

@@ -2,8 +2,8 @@
 
 use super::budget::Budget;
 use super::calls::Calls;
+use super::context::Life;
 use super::devices::{self, Sharing, Slot};
-use super::life::Life;
 use super::{End, Setting, TimeLimit};
 use crate::store::plan::Rep;
 use crate::store::rep::{self, Claim};

@@ -1,7 +1,7 @@
 //! What a repetition's commands are called with: words, directory, environment. The same for a worker and by hand.
 
+use super::context::Life;
 use super::environment::Variables;
-use super::life::Life;
 use crate::plan::call;
 use crate::plan::layout::rep as names;
 use crate::plan::record::ArgvRecord;

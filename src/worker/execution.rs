@@ -4,9 +4,13 @@ use super::child::Ended;
 use super::limits::Cause;
 use crate::printable;
 use crate::run::status::{Exit, Failure, State};
+use std::time::Duration;
 
 /// How much of `err.log` a status keeps: a traceback of a long chain of Python exceptions as a whole.
 pub(super) const TAIL_BYTES: u64 = 16 * 1024;
+
+/// Time for a repetition's `finalize` once the worker was told to stop: Slurm kills 30 s after its SIGTERM by default.
+pub(super) const FINALIZE_ON_STOP: Duration = Duration::from_secs(10);
 
 pub(super) const TOLD_TO_STOP: &str = "the worker was told to stop";
 
@@ -106,5 +110,62 @@ impl Outcome {
         };
         let tail = if self.state.is_finished() { tail() } else { String::new() };
         self.fail_late(state, "finalize", &message, tail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(state: State) -> Outcome {
+        let mut outcome = Outcome::completed();
+        outcome.fail(state, "run", "`run` exited with\nstatus 1", "the tail".to_owned());
+        outcome
+    }
+
+    fn told(outcome: &Outcome) -> (State, Option<(&str, &str, &str)>) {
+        let failure = outcome.failure.as_ref();
+        (outcome.state, failure.map(|f| (f.phase.as_str(), f.message.as_str(), f.stderr_tail.as_str())))
+    }
+
+    #[test]
+    fn finalize_decides_only_where_all_went_well() {
+        let message = || Some("`finalize` exited with status 2".to_owned());
+        let tail = || "its tail".to_owned();
+        for (ended, state, expected) in [
+            ((Cause::Itself, None), State::Completed, None),
+            ((Cause::Itself, message()), State::Crashed, Some("`finalize` exited with status 2")),
+            ((Cause::Deadline, message()), State::TimedOut, Some("`finalize` was ended after the timeout")),
+            ((Cause::Stop, None), State::Interrupted, Some("`finalize` was ended: the worker was told to stop")),
+        ] {
+            let mut outcome = Outcome::completed();
+            outcome.finalized(ended, tail);
+            assert_eq!(told(&outcome), (state, expected.map(|text| ("finalize", text, "its tail"))));
+        }
+        let mut surrendered = Outcome { state: State::Surrendered, ..Outcome::completed() };
+        surrendered.finalized((Cause::Itself, message()), tail);
+        assert_eq!(surrendered.state, State::Crashed);
+    }
+
+    #[test]
+    fn a_first_failure_stays_the_reason() {
+        for state in [State::Crashed, State::TimedOut, State::Interrupted] {
+            let mut outcome = failed(state);
+            outcome.finalized((Cause::Itself, Some("`finalize` exited with status 2".to_owned())), String::new);
+            let text = "`run` exited with status 1; then `finalize` exited with status 2";
+            assert_eq!(told(&outcome), (state, Some(("run", text, "the tail"))));
+        }
+    }
+
+    #[test]
+    fn a_crash_whose_retry_cannot_come_says_why() {
+        let mut outcome = failed(State::Crashed);
+        outcome.postpone();
+        let text = "`run` exited with status 1; then the worker was told to stop, before the retry";
+        assert_eq!(told(&outcome), (State::Interrupted, Some((Failure::RETRY, text, "the tail"))));
+        let mut outcome = failed(State::Crashed);
+        outcome.give_up("the disk is full");
+        let text = "`run` exited with status 1; no retry: the disk is full";
+        assert_eq!(told(&outcome), (State::Crashed, Some(("run", text, "the tail"))));
     }
 }

@@ -1,28 +1,22 @@
 //! One repetition from claim to its final state: its attempts, and the truth written about each.
 
 use super::attempt::Attempt;
-use super::budget::Budget;
-use super::control::Control;
-use super::devices::Slot;
+use super::context::Life;
 use super::execution::{Execution, Outcome, TAIL_BYTES};
 use super::exhausted::{is_exhausted, patiently};
 use super::native::Native;
 use super::python::Python;
 use super::running_marker::RunningMarker;
 use super::why_stopped::why_stopped;
-use super::{End, Observer, Options, WarmHost, ghosts};
+use super::{End, Options, ghosts};
 use crate::api::Factory;
-use crate::experiment::seed;
-use crate::plan::of_repetition;
-use crate::plan::record::{CommandRecord, ExperimentRecord, PythonRecord};
+use crate::plan::record::{CommandRecord, PythonRecord};
 use crate::run::decide::{Decision, ThisWorker, deaths_allowed, decide};
 use crate::run::failure::cause;
 use crate::run::status::{self, FORMAT, Failure, Found, State, Status};
 use crate::store::StoreError;
 use crate::store::committer::Committer;
-use crate::store::plan::{Plan, Rep};
 use crate::store::rep::{self, Claim, Owned, StagedStatus};
-use crate::value::Value;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,24 +24,6 @@ use std::time::{Duration, Instant};
 /// Why a plan of a Rust program's cannot be worked on by another one.
 const OTHER_PROGRAM: &str =
     "its experiment has no `command`: it is part of the program that made the plan; run that one";
-
-/// A repetition and all that surrounds it.
-pub(super) struct Life<'a> {
-    pub plan: &'a Plan,
-    pub job: u64,
-    pub rep: &'a Rep,
-    pub slot: &'a Slot,
-    pub options: &'a Options,
-    pub control: &'a Control,
-    pub observer: &'a dyn Observer,
-    pub budget: &'a Budget<'a>,
-    /// Makes what a repetition without `command` runs.
-    pub factory: Option<&'a Factory>,
-    /// Warm processes.
-    pub warm: &'a WarmHost,
-    /// Its place in its job.
-    pub index: usize,
-}
 
 /// What a repetition consists of.
 #[derive(Clone, Copy)]
@@ -94,10 +70,6 @@ impl Life<'_> {
             false => not_written(&error),
         };
         self.try_live().unwrap_or_else(|error| (failed(error), None))
-    }
-
-    pub(super) fn experiment(&self) -> &ExperimentRecord {
-        &self.rep.run.experiment.record
     }
 
     fn decide(&self, found: Found) -> Decision {
@@ -385,17 +357,6 @@ impl Life<'_> {
             worker_deaths,
             earlier,
         }
-    }
-
-    /// The resolved configuration of this repetition, as the experiment reads it.
-    pub(super) fn config(&self) -> Value {
-        let run = &self.rep.run;
-        let settings = &run.experiment.settings;
-        of_repetition(settings, &self.experiment().name, &run.record.run, self.rep.number, &run.params)
-    }
-
-    pub(super) fn seed(&self) -> u32 {
-        seed(&self.experiment().name, &self.rep.run.record.run, self.rep.number)
     }
 }
 

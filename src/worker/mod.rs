@@ -8,6 +8,7 @@ mod budget;
 mod by_hand;
 mod calls;
 mod child;
+mod context;
 mod control;
 mod devices;
 mod environment;

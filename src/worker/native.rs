@@ -5,12 +5,11 @@
 
 mod body;
 
-use super::attempt::FINALIZE_ON_STOP;
+use super::context::Life;
 use super::control::Control;
-use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::execution::{Execution, FINALIZE_ON_STOP, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::exhausted::{Runs, is_exhausted, patiently};
 use super::ghosts;
-use super::life::Life;
 use super::limits::{self, Cause, Limits, OnStop, Subject};
 use super::lock;
 use super::running_marker::RunningMarker;

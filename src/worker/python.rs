@@ -3,12 +3,13 @@
 //! `initialize`, `run` and `finalize` are one process here, as they share an object. How it ended it says by its exit code: any
 //! other one, 0 too, is a process that did not come to its end. A crash leaves a report beside it.
 
-use super::attempt::{self, FINALIZE_ON_STOP};
+use super::attempt::{self, NotRun};
 use super::calls::Calls;
 use super::child::{self, Ended};
-use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::context::Life;
+use super::execution::{Execution, FINALIZE_ON_STOP, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::exhausted::{is_exhausted, patiently};
 use super::ghosts;
-use super::life::Life;
 use super::limits::{Cause, Limits, OnStop};
 use super::running_marker::RunningMarker;
 use super::terminal::Terminal;
@@ -20,6 +21,7 @@ use crate::store::rep::Owned;
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -27,7 +29,7 @@ use std::time::{Duration, Instant};
 
 /// The exit codes of a repetition that came to its end, and of one that stopped when it was told to; `_warm.py` has them too.
 const DONE: i32 = 97;
-const STOPPED: i32 = 98;
+const STOPPED: i32 = 130;
 
 /// An attempt and what its process is made of.
 pub(super) struct Python<'a> {
@@ -58,32 +60,38 @@ impl<'a> Python<'a> {
     }
 
     /// Runs its process to its end, with all that it started.
-    fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, String> {
+    fn process(&self, phase: &str, mut limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
         let (_, variables) = self.calls.surroundings()?;
-        let files = self.files().map_err(|error| error.to_string())?;
+        let files = self.files()?;
         self.owned.clear_report().map_err(|error| error.to_string())?;
         let mut env: Vec<(OsString, OsString)> = variables.pairs();
         env.push(("CW2_REPORT".into(), self.life.rep.dir.join(names::REPORT).into()));
+        let signal = attempt::checkpoint_signal(self.life.experiment());
+        env.push(("CW2_CHECKPOINT_SIGNAL".into(), signal.as_str().into()));
         env.extend(outcome.map(|outcome| ("CW2_OUTCOME".into(), outcome.word().replace(' ', "_").into())));
         let pid = match self.copy(phase, &env, &files)? {
             Some(pid) => pid,
             None => self.start(phase, &env, files)?,
         };
+        // What all repetitions of a job wait for is no part of any.
+        limits.deadline = self.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
         ghosts::end_orphans(&self.life.rep.dir);
-        result.map_err(|error| format!("cannot wait for its process: {error}"))
+        Ok(result.map_err(|error| format!("cannot wait for its process: {error}"))?)
     }
 
     /// Its standard output and error, and its input where it has one: the logs, or the terminal.
-    fn files(&self) -> std::io::Result<Vec<File>> {
+    fn files(&self) -> Result<Vec<File>, NotRun> {
         if !self.life.options.terminal {
-            let (out, err) = self.owned.streams().map_err(std::io::Error::other)?;
+            let streams = patiently(self.life.control, || self.owned.streams(), |error| is_exhausted(error.source()));
+            let (out, err) = streams.map_err(|error| NotRun::of(is_exhausted(error.source()), error.to_string()))?;
             return Ok(vec![out, err]);
         }
         let (out, err, input) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
         let all = [out.as_fd(), err.as_fd(), input.as_fd()];
-        all.into_iter().map(|fd| fd.try_clone_to_owned().map(File::from)).collect()
+        let copies = all.into_iter().map(|fd| fd.try_clone_to_owned().map(File::from));
+        copies.collect::<std::io::Result<_>>().map_err(|error| NotRun::of(is_exhausted(&error), error.to_string()))
     }
 
     /// A copy of a warm process, where there is one.
@@ -101,14 +109,15 @@ impl<'a> Python<'a> {
         request.cpus = attempt::own_cpus();
         request.config =
             rep.run.python.as_ref().map(|line| Place { file: &line.file, start: line.start, length: line.length });
-        Ok(warm.copy(&mut request, files).ok())
+        Ok(warm.copy(&mut request, files, self.timeout()).ok())
     }
 
     /// The program, started for this repetition alone.
-    fn start(&self, phase: &str, env: &[(OsString, OsString)], files: Vec<File>) -> Result<Pid, String> {
+    fn start(&self, phase: &str, env: &[(OsString, OsString)], files: Vec<File>) -> Result<Pid, NotRun> {
         let words: Vec<_> = self.calls.launcher()?.into_iter().chain(self.words()).collect();
         let (program, arguments) = words.split_first().filter(|_| !self.record.program.is_empty()).ok_or(
-            "the program has no file that a job could start: it was typed into an interpreter; save it as a file",
+            "the program has no file that a job could start: it was typed into an interpreter; save it as a file"
+                .to_owned(),
         )?;
         let (_, variables) = self.calls.surroundings()?;
         let dir = self.start_dir();
@@ -120,7 +129,8 @@ impl<'a> Python<'a> {
         files.next().map(|input| command.stdin(input));
         command.envs(env.iter().map(|(name, value)| (name, value)));
         command.envs(self.role("rep", phase)?);
-        child::start(&mut command, self.life.control).map_err(|error| attempt::cannot_start(program, &dir, &error))
+        child::start(&mut command, self.life.control)
+            .map_err(|error| NotRun::of(is_exhausted(&error), attempt::cannot_start(program, &dir, &error)))
     }
 
     /// What the program is called with.
@@ -146,6 +156,7 @@ impl<'a> Python<'a> {
             "index": self.life.index,
             "phase": phase,
             "dir": self.workdir()?.to_string_lossy(),
+            "rep_dir": self.life.rep.dir.to_string_lossy(),
         });
         let binary =
             std::env::current_exe().map_err(|error| format!("cannot tell where this program lies: {error}"))?;
@@ -172,26 +183,34 @@ impl<'a> Python<'a> {
         self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
-        Instant::now().checked_add(limit)
+    fn timeout(&self) -> Option<Duration> {
+        // Whoever sits at a debugger takes his time.
+        if self.life.options.terminal && std::io::stdin().is_terminal() {
+            return None;
+        }
+        Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()
     }
 
     /// Turns the end of its process into the outcome.
-    fn judge(&mut self, outcome: &mut Outcome, result: Result<Ended, String>) {
+    fn judge(&mut self, outcome: &mut Outcome, result: Result<Ended, NotRun>) {
         const PHASE: &str = "run";
         let ended = match result {
             Ok(ended) => ended,
-            Err(message) => return outcome.fail(State::Crashed, PHASE, message, String::new()),
+            Err(NotRun::NoRoom(message)) => {
+                outcome.state = State::Interrupted;
+                outcome.not_started = Some(message);
+                return;
+            }
+            Err(NotRun::Unfit(message)) => return outcome.fail(State::Crashed, PHASE, message, String::new()),
         };
         let came_to_its_end = ended.exit == Exit::Code(DONE);
         self.died = matches!(ended.exit, Exit::Signal(_));
         outcome.account(&ended);
-        outcome.exit = Some(match ended.exit {
-            Exit::Code(DONE | STOPPED) => Exit::Code(0),
-            other => other,
-        });
         let report = self.owned.take_report();
+        outcome.exit = Some(match (&report, ended.exit) {
+            (_, Exit::Code(DONE)) | (Some(_), Exit::Code(STOPPED)) => Exit::Code(0),
+            (_, other) => other,
+        });
         let surrender = if came_to_its_end { self.owned.surrender() } else { Ok(None) };
         match (ended.cause, surrender) {
             (_, Err(error)) => outcome.fail(State::Crashed, PHASE, error.to_string(), String::new()),
@@ -207,7 +226,9 @@ impl<'a> Python<'a> {
             (Cause::Itself, _) if came_to_its_end => {}
             (Cause::Itself, _) => match (report, ended.exit) {
                 (Some(report), Exit::Code(STOPPED)) => {
-                    outcome.fail(State::Interrupted, &report.phase, report.message, String::new());
+                    let message = Some(report.message).filter(|message| !message.is_empty());
+                    let message = message.unwrap_or_else(|| "it was told to stop".to_owned());
+                    outcome.fail(State::Interrupted, PHASE, message, String::new());
                 }
                 (Some(report), _) => {
                     outcome.fail(State::Crashed, &report.phase, report.message, self.tail());
@@ -229,7 +250,7 @@ impl Execution for Python<'_> {
     fn run(&mut self) -> Outcome {
         let options = self.life.options;
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: None,
             grace: options.grace,
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(attempt::checkpoint_signal(self.life.experiment())),
@@ -247,7 +268,7 @@ impl Execution for Python<'_> {
             return;
         }
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: None,
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,

@@ -3,8 +3,9 @@
 //! A repetition is run by [`Task::execute`], which writes its states and counts how it ended: a scheduler cannot lose one.
 
 use super::budget::Budget;
+use super::context::Life;
 use super::devices::{self, Sharing, Slot};
-use super::life::{self, Life};
+use super::life;
 use super::{Allowed, Control, End, Observer, Options, Tally, WarmHost, lock};
 use crate::api::Factory;
 use crate::run::decide;

@@ -35,7 +35,7 @@ impl Scene {
 fn unknown(scene: &Scene, note: &str) -> Value {
     json!({
         "format": 1, "directory": scene.root(), "repository": null, "commit": null, "branch": null, "dirty": null,
-        "diff": null, "untracked": [], "notes": [note],
+        "diff": null, "notes": [note],
     })
 }
 
@@ -44,7 +44,7 @@ fn a_clean_tree_is_its_commit() {
     let scene = Scene::repository();
     let expected = json!({
         "format": 1, "directory": scene.root(), "repository": scene.root(), "commit": scene.git("rev-parse HEAD").trim_end(),
-        "branch": "main", "dirty": false, "diff": null, "untracked": [], "notes": [],
+        "branch": "main", "dirty": false, "diff": null, "notes": [],
     });
     // A hook's environment leads to another repository; the results of the first plan are no news.
     for hook in ["", "/nowhere/.git"] {
@@ -60,7 +60,6 @@ fn a_changed_tree_is_recorded_so_that_it_can_be_had_again() {
     scene.write("bin", b"\0\xff\n");
     scene.write("staged", "x\n");
     scene.write("new one", "");
-    scene.write("folder/a", "");
     scene.git("add bin staged");
     // Settings that would give a diff of another form.
     scene.git("config color.ui always");
@@ -70,7 +69,6 @@ fn a_changed_tree_is_recorded_so_that_it_can_be_had_again() {
     let record = scene.record(|call| call);
     assert_eq!(std::fs::read(scene.path(".git/index")).unwrap(), index);
     assert_eq!((&record["dirty"], &record["diff"]), (&json!(true), &json!("git.diff")));
-    assert_eq!(record["untracked"], json!(["folder/", "new one"]));
 
     let diff = scene.path("out/plans/001/git.diff");
     scene.git("stash -q");
@@ -110,7 +108,6 @@ fn a_repository_without_a_commit_is_recorded() {
     scene.git("init -q");
     let record = scene.record(|call| call);
     assert_eq!((&record["commit"], &record["branch"]), (&Value::Null, &json!("main")));
-    assert_eq!(record["untracked"], json!(["config.yml"]));
     assert_eq!(record["notes"], json!(["the repository has no commit yet"]));
 }
 

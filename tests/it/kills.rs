@@ -12,14 +12,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PLAN: &str = "out/plans/001";
 
-/// Numbers that look random: xorshift, from a seed that a failure shows.
+/// Numbers that look random: xorshift, from a seed that a failure prints.
 struct Random(u64);
 
 impl Random {
+    /// From `CW2_TEST_SEED`, where a failure is looked for again.
     fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-        let seed = u64::from(now.subsec_nanos()) + now.as_secs() + 1;
-        println!("seed {seed}");
+        let seed = match std::env::var("CW2_TEST_SEED") {
+            Ok(seed) => seed.parse().expect("`CW2_TEST_SEED` is a number above 0"),
+            Err(_) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+                u64::from(now.subsec_nanos()) + now.as_secs() + 1
+            }
+        };
+        println!("again with `CW2_TEST_SEED={seed}`");
         Random(seed)
     }
 

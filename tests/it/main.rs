@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attempts;
+mod browser;
 mod cancel;
 mod commands;
 mod corpus;
@@ -26,6 +27,7 @@ mod plan;
 mod programs;
 mod project;
 mod python;
+mod report;
 mod results;
 mod retry;
 mod slurm;

@@ -225,7 +225,7 @@ fn refusals_say_what_to_do_and_leave_nothing() {
                 let file = File::create(scene.write("p/data/x/huge.bin", "")).unwrap();
                 file.set_len(200_000_001).unwrap();
             },
-            "would have 200.1 MB, more than 200 MB; the largest: `data/x/huge.bin` (200.1 MB), `config.yml` (141 bytes), \
+            "would have 200.1 MB, more than 200 MB; the largest: `data` (200.1 MB), `config.yml` (141 bytes), \
              `main.sh` (9 bytes); list what is not code in `.cw2ignore`, or plan with `--skipsizecheck`",
         ),
     ];

@@ -2,9 +2,9 @@
 //! given twice.
 
 use crate::ops::failure::Failure;
+use crate::ops::here::hostname;
 use crate::ops::notice::{self, Tell};
 use crate::ops::select;
-use crate::ops::work::hostname;
 use crate::plan;
 use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;

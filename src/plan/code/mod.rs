@@ -73,7 +73,7 @@ pub fn decide(slurm: &Slurm, root: &Path, wish: SnapshotFlags) -> Result<Option<
         (None, None) => None,
     };
     if source.is_some() != place.is_some() {
-        return Err(SnapshotError::Incomplete { has_source: source.is_some() });
+        return Err(SnapshotError::incomplete(source.is_some()));
     }
     let mode = match (wish.zip, wish.multicopy) {
         (true, _) => CodeMode::Archive,
@@ -82,7 +82,7 @@ pub fn decide(slurm: &Slurm, root: &Path, wish: SnapshotFlags) -> Result<Option<
     };
     let Some((place, exact)) = place else {
         return match mode {
-            CodeMode::PerJob if !wish.nocodecopy => Err(SnapshotError::NothingToCopy),
+            CodeMode::PerJob if !wish.nocodecopy => Err(SnapshotError::nothing_to_copy()),
             CodeMode::Archive if !wish.nocodecopy => {
                 Ok(Some(Request { mode, source: root.to_owned(), place: SnapshotTarget::InPlan, reuse: false }))
             }
@@ -116,11 +116,7 @@ pub fn requests(experiments: &[Experiment], root: &Path, wish: SnapshotFlags) ->
         if let (SnapshotTarget::At(place), Some(other)) =
             (&request.place, found.iter().find(|r| r.place == request.place))
         {
-            return Err(SnapshotError::Shared {
-                place: place.clone(),
-                first: other.source.clone(),
-                second: request.source.clone(),
-            });
+            return Err(SnapshotError::shared(place, &other.source, &request.source));
         }
         found.push(request);
     }

@@ -120,8 +120,8 @@ fn a_large_source_is_refused_with_what_makes_it_large() {
     };
     assert_eq!(
         check(&files, false).unwrap_err(),
-        "the code snapshot of `/p` would have 220.1 MB, more than 200 MB; the largest: `data/raw/a.bin` (150 MB), \
-         `model.pt` (20 MB), `notes` (10 MB), `src/main.py` (1 byte); list what is not code in `.cw2ignore`, or plan \
+        "the code snapshot of `/p` would have 220.1 MB, more than 200 MB; the largest: `data` (190 MB), `model.pt` \
+         (20 MB), `notes` (10 MB), `src` (1 byte); list what is not code in `.cw2ignore`, or plan \
          with `--skipsizecheck`"
     );
     assert_eq!(check(&files, true), Ok(()));

@@ -172,7 +172,7 @@ mod tests {
         let values = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
         let of = |statistic: Statistic| statistic.of(&values).unwrap();
         let Estimate { n, center, spread } = of(Statistic::Deviation);
-        assert_eq!((n, center), (8, 5.0));
+        assert!(n == 8 && center.total_cmp(&5.0).is_eq());
         let Some(Spread::Around(sd)) = spread else { panic!("{spread:?}") };
         assert!((sd - 2.138_089_935).abs() < 1e-9);
         let Some(Spread::Around(half)) = of(Statistic::Interval).spread else { panic!("no interval") };
@@ -191,7 +191,7 @@ mod tests {
             assert_eq!(statistic.of(&[3.0]), Some(Estimate { n: 1, center: 3.0, spread: None }));
             assert!(statistic.of(&[1.0, f64::NAN]).unwrap().center.is_nan());
         }
-        assert_eq!(Statistic::Median.of(&[f64::INFINITY; 3]).unwrap().center, f64::INFINITY);
+        assert!(Statistic::Median.of(&[f64::INFINITY; 3]).unwrap().center.is_infinite());
     }
 
     #[test]

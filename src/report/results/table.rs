@@ -258,15 +258,16 @@ fn one(cell: &Cell) -> Flat {
         Cell::Flag(flag) => Flat::Bool(*flag),
         Cell::Text(text) => Flat::Text(text.to_string()),
         Cell::Count(count) => int(*count),
-        Cell::Value(Value::Null) => Flat::Nothing,
         Cell::Value(Value::Bool(bool)) => Flat::Bool(*bool),
         Cell::Value(value @ Value::Int(_)) => value.as_i64().map_or_else(|| Flat::Text(params::text(value)), Flat::Int),
         Cell::Value(Value::Float(float)) => Flat::Float(*float),
-        Cell::Value(value) => Flat::Text(params::text(value)),
+        Cell::Value(value @ (Value::BigInt(_) | Value::String(_) | Value::List(_) | Value::Map(_))) => {
+            Flat::Text(params::text(value))
+        }
         Cell::Number(number) | Cell::Seconds(number) => Flat::Float(*number),
         Cell::Estimate(estimate, _) => Flat::Float(estimate.center),
         Cell::Mixed => Flat::Text("mixed".to_owned()),
-        Cell::Nothing | Cell::Of(..) | Cell::Code(_) => Flat::Nothing,
+        Cell::Nothing | Cell::Value(Value::Null) | Cell::Of(..) | Cell::Code(_) => Flat::Nothing,
     }
 }
 

@@ -7,13 +7,12 @@ use super::super::{Result, StoreError};
 use super::tree::{Entry, Kind, Tree};
 use crate::plan::layout;
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// Copies a tree to a folder, which is created.
 pub(super) fn tree(tree: &Tree, to: &Path) -> Result<()> {
@@ -62,10 +61,7 @@ fn copy(tree: &Tree, from: &Path, to: &Path, sharing: &Sharing) -> Result<()> {
         match &entry.kind {
             Kind::Folder => folder(&to)?,
             Kind::File(_) => file(entry, &from, &to, sharing)?,
-            Kind::Link(target) => {
-                symlink(target, &to).map_err(|source| StoreError::new("create", &to, source))?;
-                set_link_time(&to, entry.modified);
-            }
+            Kind::Link(target) => symlink(target, &to).map_err(|source| StoreError::new("create", &to, source))?,
         }
     }
     // Last, and the inner ones first: what is put into a folder changes its time, and it may be write-protected.
@@ -102,13 +98,4 @@ fn seal(folder: &Path, mode: u32, modified: Option<SystemTime>) -> Result<()> {
         opened.set_times(FileTimes::new().set_modified(modified)).map_err(fail)?;
     }
     opened.set_permissions(Permissions::from_mode(mode)).map_err(fail)
-}
-
-/// Nothing reads a link's time, so a file system that cannot keep it is no reason to fail.
-fn set_link_time(path: &Path, time: SystemTime) {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
-    let time = Timespec { tv_sec: seconds, tv_nsec: i64::from(since.subsec_nanos()) };
-    let times = Timestamps { last_access: time, last_modification: time };
-    let _ = rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
 }

@@ -207,7 +207,7 @@ fn a_plan_that_was_moved_is_submitted_in_new_words() {
         for flag in ["", " --test-only"] {
             let refused = here(&format!("submit out/plans/001{flag}")).expect(2).silent();
             let (from, to) = (scene.path("w/out/plans/001"), scene.path("w2/out/plans/001"));
-            let was = format!("plan `{}` was planned as `{}`", to.display(), from.display());
+            let was = format!("plan `{}` was made as `{}`", to.display(), from.display());
             refused.says([was, format!("`cw2 retry {}` writes new ones", to.display())]);
         }
         // What it advises, and in the frozen code.
