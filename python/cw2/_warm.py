@@ -2,7 +2,8 @@
 
 It serves a worker at the other end of a socket (``SOCK_SEQPACKET``). A request is JSON with the descriptors of the repetition's
 logs; the copy is made by two forks, so that it becomes the child of the worker, which adopts orphans, and is waited for,
-limited, signalled and ended like any command. The end of the socket ends the warm process.
+limited, signalled and ended like any command. A copy does nothing of its own before the worker, which
+knows it then, lets it in: the last descriptor of a request is a gate. The end of the socket ends the warm process.
 
 The engine carries a copy of this file for scripts whose environment has no such package. Standard library only, Python 3.9 and
 later, nothing imported from beside it.
@@ -146,7 +147,12 @@ def _be_copy(
         sock.close()
         for descriptor in pipe:
             os.close(descriptor)
-        _take_descriptors(descriptors)
+        *files, gate = descriptors
+        # Nothing comes where the worker gave this copy up, or is gone: another one may be at the repetition by now.
+        if not os.read(gate, 1):
+            os._exit(1)
+        os.close(gate)
+        _take_descriptors(files)
         _clean(request, initial)
         code = run(request)
     except SystemExit as error:

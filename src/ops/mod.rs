@@ -12,6 +12,7 @@ pub mod forget;
 pub mod freeze;
 pub mod handed;
 pub mod here;
+pub mod job_ends;
 pub mod list;
 pub mod logs;
 pub mod notice;

@@ -8,6 +8,7 @@ mod merge;
 
 use super::failure::Failure;
 use super::here::shown;
+use super::job_ends::{self, JobEnds};
 use super::select::{self, Selection};
 use super::status::usages;
 use crate::report::advice;
@@ -15,14 +16,13 @@ use crate::report::html::found::Found;
 use crate::report::html::{self, Page};
 use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;
-use crate::slurm::Element;
 use crate::store::gather::Gathered;
 use crate::store::survey::{Seen, Sources, Survey, unseen};
 use crate::store::{self, atomic, files, plans};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use merge::Merged;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Problems of one kind that are named.
@@ -173,8 +173,8 @@ struct Looked {
     cluster_known: bool,
     /// Directories of repetitions that nobody wants any more.
     forgotten: HashSet<PathBuf>,
-    /// Slurm's words for elements that ended.
-    words: HashMap<(u64, Option<u64>), String>,
+    /// How the jobs of repetitions ended that cannot say so themselves.
+    ends: JobEnds,
 }
 
 fn look_at_plans(
@@ -204,7 +204,8 @@ fn look_at_plans(
         Ok(queue) => (Some(queue), None),
         Err(error) => (None, Some(error)),
     };
-    let survey = Selection::of(experiments).survey(found, queue.as_deref())?;
+    let mut survey = Selection::of(experiments).survey(found, queue.as_deref())?;
+    let ends = job_ends::look(&mut survey, queue.as_deref());
     some(&survey.unreadable_plans, "plan", notes);
     some(&survey.unreadable, "status", notes);
     let unsure = |seen: &Seen| is_open(seen.effective) || seen.effective == EffectiveState::Interrupted;
@@ -225,9 +226,7 @@ fn look_at_plans(
         let (count, verb) = (forgotten.len(), if forgotten.len() == 1 { "is" } else { "are" });
         notes.push(format!("{} {verb} forgotten, and not told here", counted(count as u64, "repetition")));
     }
-    let word = |element: &Element| ((element.job, element.index), element.word.clone());
-    let words = queue.iter().flatten().map(word).collect();
-    Ok(Some(Looked { survey, cluster_known: cluster_error.is_none(), words, forgotten }))
+    Ok(Some(Looked { survey, cluster_known: cluster_error.is_none(), ends, forgotten }))
 }
 
 /// The directories of what is planned and does not count.

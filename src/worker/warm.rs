@@ -6,18 +6,19 @@
 
 use super::control::Control;
 use super::{ghosts, lock};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, sendmsg, shutdown, socketpair,
 };
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2, write};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -194,7 +195,14 @@ impl Warm {
         patience: Option<Duration>,
     ) -> Result<Pid, NoCopy> {
         self.wait_ready(patience.and_then(|patience| Instant::now().checked_add(patience)))?;
-        ghosts::adopting(|| self.ask(request, files))
+        // The copy waits at the other end until its number is known here, and ends where that never is: the repetition may
+        // have another process by then.
+        let (gate, key) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| no_room(&errno))?;
+        let descriptors: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).chain([gate.as_raw_fd()]).collect();
+        let pid = ghosts::adopting(|| self.ask(request, &descriptors))?;
+        // Where it ended meanwhile, that is seen as any end.
+        let _ = write(&key, b"!");
+        Ok(pid)
     }
 
     /// Waits until it has imported all.
@@ -216,7 +224,7 @@ impl Warm {
         }
     }
 
-    fn ask(&self, request: &mut Request<'_>, files: &[File]) -> Result<Pid, NoCopy> {
+    fn ask(&self, request: &mut Request<'_>, descriptors: &[RawFd]) -> Result<Pid, NoCopy> {
         let number = {
             let mut state = lock(&self.shared.state);
             state.next += 1;
@@ -224,8 +232,7 @@ impl Warm {
         };
         request.start = number;
         let sent = serde_json::to_vec(request).map_err(std::io::Error::other).and_then(|text| {
-            let descriptors: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
-            let rights = [ControlMessage::ScmRights(&descriptors)];
+            let rights = [ControlMessage::ScmRights(descriptors)];
             let sent =
                 sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(&text)], &rights, MsgFlags::MSG_NOSIGNAL, None);
             Ok(sent?)
@@ -341,6 +348,11 @@ impl Shared {
         }
         self.control.wake();
     }
+}
+
+fn no_room(errno: &nix::errno::Errno) -> NoCopy {
+    log::debug!("no copy of the warm process: {errno}");
+    NoCopy
 }
 
 impl<'a> Request<'a> {

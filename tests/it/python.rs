@@ -250,8 +250,8 @@ fn a_warm_process_that_is_killed_leaves_the_rest_to_cold_starts() {
     wait_until("its end", || !alive(&warm.to_string()));
     assert!(alive(&pid), "a copy is a process of its own");
     scene.write("go", "");
-    worker.end().expect(0).says(["repetitions start cold: the warm process ended"]);
-    assert_eq!(scene.lines("imports"), ["user", "serve", "rep"]);
+    let outcome = worker.end().expect(0).says(["repetitions start cold: the warm process ended"]);
+    assert_eq!(scene.lines("imports"), ["user", "serve", "rep"], "{}", outcome.stderr);
 }
 
 #[test]
