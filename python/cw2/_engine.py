@@ -77,7 +77,7 @@ class Role(NamedTuple):
     #: The number of the job in it.
     job: int = 0
     #: For ``"rep"``: the place of the repetition in its job.
-    index: int = 0  # type: ignore[assignment]
+    index: int = 0  # type: ignore[assignment]  # not the method of a tuple
     #: For ``"rep"``: ``"run"`` or ``"finalize"``.
     phase: str = "run"
     #: For ``"rep"``: where it runs.
@@ -111,7 +111,7 @@ class Task(NamedTuple):
     #: The job's number in the plan.
     job: int
     #: The place of the repetition in its job.
-    index: int  # type: ignore[assignment]
+    index: int  # type: ignore[assignment]  # not the method of a tuple
     #: The place of its dict among the configs handed to `plan`.
     config: int
 
@@ -508,8 +508,8 @@ def _wait_with_signals(pid: int, own_group: bool) -> int:
     try:
         _, status = os.waitpid(pid, 0)
     finally:
-        for number, handler in before:
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for handed_on, handler in before:
+            signal.signal(handed_on, handler if handler is not None else signal.SIG_DFL)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 

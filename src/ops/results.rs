@@ -222,7 +222,7 @@ fn folders(sources: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     }
     let mut folders: Vec<PathBuf> = plans::find_below(Path::new("."))?
         .into_iter()
-        .filter_map(|plan| plan.parent()?.parent().map(Path::to_owned))
+        .filter_map(|plan| plan.parent()?.parent().map(|folder| folder.strip_prefix(".").unwrap_or(folder).to_owned()))
         .collect();
     folders.dedup();
     if folders.is_empty() {
@@ -312,6 +312,11 @@ fn measure(
         if !names.contains_key(name) && !all.is_empty() {
             let help = instead(name, known().collect::<Vec<_>>(), "metrics");
             return Err(Failure::Usage(format!("no repetition has the metric `{name}`; {help}")));
+        }
+    }
+    for (place, choice) in choices.iter().enumerate() {
+        if !all.is_empty() && all.iter().all(|rep| rep.value(place).is_none()) {
+            tell(Notice::Warning(format!("no repetition has a value for `{}`", choice.label())));
         }
     }
     Ok((choices, all))

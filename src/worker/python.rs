@@ -39,7 +39,7 @@ pub(super) struct Python<'a> {
     record: &'a PythonRecord,
     calls: Calls<'a>,
     tail_from: u64,
-    /// Its process died of a signal: nobody called `finalize`.
+    /// Its process died, of a signal or by an exit of its own: nobody called `finalize`.
     died: bool,
 }
 
@@ -204,9 +204,10 @@ impl<'a> Python<'a> {
             Err(NotRun::Unfit(message)) => return outcome.fail(State::Crashed, PHASE, message, String::new()),
         };
         let came_to_its_end = ended.exit == Exit::Code(DONE);
-        self.died = matches!(ended.exit, Exit::Signal(_));
         outcome.account(&ended);
         let report = self.owned.take_report();
+        // With 1 ends an interpreter that never came to the experiment: a module is missing, say.
+        self.died = report.is_none() && !matches!(ended.exit, Exit::Code(DONE | 1));
         outcome.exit = Some(match (&report, ended.exit) {
             (_, Exit::Code(DONE)) | (Some(_), Exit::Code(STOPPED)) => Exit::Code(0),
             (_, other) => other,
