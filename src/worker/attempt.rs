@@ -197,7 +197,7 @@ impl<'a> Attempt<'a> {
             None => child::start(&mut command, self.life.control),
         };
         let ended = started.and_then(|pid| {
-            let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
+            let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal, 0);
             ghosts::end_orphans(&self.life.rep.dir);
             result
         });

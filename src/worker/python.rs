@@ -76,7 +76,7 @@ impl<'a> Python<'a> {
         // What all repetitions of a job wait for is no part of any.
         limits.deadline = self.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
-        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
+        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal, DONE);
         ghosts::end_orphans(&self.life.rep.dir);
         Ok(result.map_err(|error| format!("cannot wait for its process: {error}"))?)
     }
