@@ -429,7 +429,7 @@ def _of_job(configs: list[Config], where: dict[int, int], job: int) -> set[int]:
     try:
         return set(jobs[job])
     except IndexError:
-        raise EngineError(f"there is no job {job}: there are {len(jobs)} (from 0)", code=2) from None
+        raise EngineError(f"there is no job {job}: they are 0 to {len(jobs) - 1}", code=2) from None
 
 
 # ---- the engine as a process ----
