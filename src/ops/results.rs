@@ -190,7 +190,7 @@ fn gather(options: &Options, tell: Tell<'_>) -> Result<Gathered, Failure> {
     if gathered.reps.is_empty() {
         let names: Vec<_> = folders.iter().map(|folder| format!("`{}`", shown(folder))).collect();
         return Err(Failure::Usage(format!(
-            "there is no repetition in {}: name a results folder or one that lies in it; `{} status` tells what is still to come",
+            "there is no repetition in {}: name a results folder, one that lies in it, or a plan's; `{} status` tells what is still to come",
             names.join(", "),
             super::program::name()
         )));
@@ -346,7 +346,8 @@ fn results_of(history: &History) -> Vec<String> {
 }
 
 fn all_of(history: &History) -> Vec<String> {
-    history.columns.iter().map(|column| column.name.clone()).collect()
+    let measured = history.columns.iter().filter(|column| !column.values.is_empty());
+    measured.map(|column| column.name.clone()).collect()
 }
 
 /// The metrics that steps have, or those of them that are wanted.

@@ -67,7 +67,7 @@ impl Execution for Attempt<'_> {
         let mut outcome = Outcome::completed();
         let options = self.life.options;
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: deadline(self.life),
             grace: options.grace,
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(checkpoint_signal(self.life.experiment())),
@@ -97,7 +97,7 @@ impl Execution for Attempt<'_> {
     fn finalize(&mut self, outcome: &mut Outcome) {
         let Some(argv) = &self.command.finalize else { return };
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: deadline(self.life),
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,
@@ -151,16 +151,6 @@ impl<'a> Attempt<'a> {
 
     fn tail(&self) -> String {
         self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
-    }
-
-    /// When a phase that starts now has taken too long.
-    fn deadline(&self) -> Option<Instant> {
-        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
-        // Whoever sits at a debugger takes his time.
-        if self.life.options.terminal && std::io::stdin().is_terminal() {
-            return None;
-        }
-        Instant::now().checked_add(limit)
     }
 
     /// Runs one phase's command to its end, with all it started.
@@ -247,6 +237,16 @@ impl<'a> Attempt<'a> {
             (_, exit) => outcome.fail(State::Crashed, phase, describe(phase, exit), self.tail()),
         }
     }
+}
+
+/// When a phase that starts now has taken too long.
+pub(super) fn deadline(life: &Life<'_>) -> Option<Instant> {
+    let limit = Duration::try_from_secs_f64(life.experiment().timeout?).ok()?;
+    // Whoever sits at a debugger takes his time.
+    if life.options.terminal && std::io::stdin().is_terminal() {
+        return None;
+    }
+    Instant::now().checked_add(limit)
 }
 
 /// The CPUs that the calling thread is bound to.

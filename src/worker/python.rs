@@ -24,7 +24,6 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The exit codes of a repetition that came to its end, and of one that stopped when it was told to; `_warm.py` has them too.
 const DONE: i32 = 97;
@@ -179,11 +178,6 @@ impl<'a> Python<'a> {
         self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
-        Instant::now().checked_add(limit)
-    }
-
     /// Turns the end of its process into the outcome.
     fn judge(&mut self, outcome: &mut Outcome, result: Result<Ended, NotRun>) {
         const PHASE: &str = "run";
@@ -241,7 +235,7 @@ impl Execution for Python<'_> {
     fn run(&mut self) -> Outcome {
         let options = self.life.options;
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: attempt::deadline(self.life),
             grace: options.grace,
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(attempt::checkpoint_signal(self.life.experiment())),
@@ -259,7 +253,7 @@ impl Execution for Python<'_> {
             return;
         }
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: attempt::deadline(self.life),
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,

@@ -55,6 +55,8 @@ def act(how, config):
     if how == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(1000)
+    if how == "nap":
+        time.sleep(1)
     if how == "child":
         child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
         with open(os.path.join(os.environ["CW2_REP_DIR"], "child"), "w") as file:
@@ -114,6 +116,8 @@ def main():
         if "--place" in sys.argv:
             for key in ("log_path", "_rep_log_path"):
                 config[key] = config[key].replace("log", "log_elsewhere")
+        if "--outside" in sys.argv:
+            config["_rep_log_path"] = f"elsewhere/{config['_rep_idx']}"
         if "--object" in sys.argv:
             config["object"] = lambda: None
     if "--only-last" in sys.argv:
