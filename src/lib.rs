@@ -118,7 +118,7 @@ pub use value::Value;
 
 /// What a [`Status`] consists of.
 pub mod status {
-    pub use crate::run::status::{Attempt, Exit, SlurmIds};
+    pub use crate::run::status::{Attempt, Exit, SlurmIds, StoppedBy};
 }
 
 /// For the binary `cw2` and its own tests; no part of what the library promises.

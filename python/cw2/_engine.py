@@ -17,11 +17,12 @@ import sysconfig
 import tempfile
 import traceback
 import warnings
-from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Callable, NamedTuple, NoReturn
 
 from . import _typed, _warm
 
-Config = Dict[str, Any]
+Config = dict[str, Any]
 
 #: Tells a process that a worker started what it is: JSON.
 _ROLE = "CW2_PYTHON"
@@ -76,18 +77,20 @@ class Role(NamedTuple):
     #: The number of the job in it.
     job: int = 0
     #: For ``"rep"``: the place of the repetition in its job.
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # not the method of a tuple
     #: For ``"rep"``: ``"run"`` or ``"finalize"``.
     phase: str = "run"
     #: For ``"rep"``: where it runs.
     dir: str = ""
+    #: For ``"rep"``: the repetition's directory.
+    rep_dir: str = ""
 
 
 class Options(NamedTuple):
     """What the command line asks of a run or a submission."""
 
     overwrite: bool = False
-    job: Optional[int] = None
+    job: int | None = None
     jobs: int = 1
     echo: bool = True
     root: str = ""
@@ -105,7 +108,7 @@ class Task(NamedTuple):
     #: The job's number in the plan.
     job: int
     #: The place of the repetition in its job.
-    index: int
+    index: int  # type: ignore[assignment]  # not the method of a tuple
     #: The place of its dict among the configs handed to `plan`.
     config: int
 
@@ -120,18 +123,18 @@ class _Place(NamedTuple):
 class Expansion:
     """A configuration, expanded: one dict a repetition, in the order of the original."""
 
-    def __init__(self, request: Dict[str, Any], head: Dict[str, Any]) -> None:
-        self.configs: List[Config] = []
-        self.slurm: Optional[Config] = _typed.decode(head.get("slurm"))
+    def __init__(self, request: dict[str, Any], head: dict[str, Any]) -> None:
+        self.configs: list[Config] = []
+        self.slurm: Config | None = _typed.decode(head.get("slurm"))
         self._request = request
         self._digest = head.get("digest", "")
         # Whether it was expanded before, and written.
         self._written = bool(head.get("written"))
-        self._places: List[_Place] = []
+        self._places: list[_Place] = []
         # As it was given out, to be compared with what the program makes of it.
-        self._texts: List[str] = []
+        self._texts: list[str] = []
 
-    def _add(self, line: Dict[str, Any]) -> None:
+    def _add(self, line: dict[str, Any]) -> None:
         first = line.get("rep")
         for rep in range(line["reps"]) if first is None else [first]:
             config = _typed.decode(line["config"])
@@ -165,7 +168,9 @@ def find_binary() -> str:
             return path
     found = shutil.which("cw2")
     if found is None:
-        raise EngineError(f"the engine of this package, `cw2`, is in none of {', '.join(folders)} and not on PATH; install the package again")
+        raise EngineError(
+            f"the engine of this package, `cw2`, is in none of {', '.join(folders)} and not on PATH; install the package again"
+        )
     return found
 
 
@@ -179,7 +184,7 @@ def role() -> Role:
 
 def expand(
     config_path: str,
-    selections: Optional[Sequence[str]] = None,
+    selections: Sequence[str] | None = None,
     debug: bool = False,
     debug_all: bool = False,
     prefix: str = "",
@@ -213,7 +218,7 @@ def expand(
     return expansion
 
 
-def run(expansion: Expansion, configs: List[Config], runner: Runner, *, options: Options = Options()) -> int:
+def run(expansion: Expansion, configs: list[Config], runner: Runner, *, options: Options = Options()) -> int:
     """Plans and runs everything here, and returns the exit code; in a process of a worker it never returns."""
     own = role()
     if own.kind == "serve":
@@ -230,7 +235,9 @@ def run(expansion: Expansion, configs: List[Config], runner: Runner, *, options:
         return _with_warm([*words, path], _copies(runner, live), root, own_group=not terminal)
 
 
-def submit(expansion: Expansion, configs: List[Config], *, options: Options = Options(), scheduler: bool = False) -> int:
+def submit(
+    expansion: Expansion, configs: list[Config], *, options: Options = Options(), scheduler: bool = False
+) -> int:
     """Plans and hands all jobs to Slurm; returns the exit code. In a job a `scheduler` of the program's own runs it."""
     flags = ("nocodecopy", "zip", "multicopy", "skipsizecheck")
     words = ["submit", *(f"--{flag}" for flag in flags if getattr(options, flag))]
@@ -239,20 +246,23 @@ def submit(expansion: Expansion, configs: List[Config], *, options: Options = Op
 
 
 def plan(
-    expansion: Expansion, configs: List[Config], *, options: Options = Options(), scheduler: bool = True
-) -> List[List[Task]]:
+    expansion: Expansion, configs: list[Config], *, options: Options = Options(), scheduler: bool = True
+) -> list[list[Task]]:
     """Plans for a scheduler of one's own: the tasks of each job. In a job, that job alone, as planned."""
     own = role()
     if own.kind != "user":
         _stop_when_told()
         return [[Task(own.plan, own.job, index, index) for index in range(len(expansion.configs))]]
     root = os.path.abspath(options.root or ".")
-    places = {os.path.abspath(os.path.join(root, str(config.get("_rep_log_path")))): index for index, config in enumerate(configs)}
+    places = {
+        os.path.abspath(os.path.join(root, str(config.get("_rep_log_path")))): index
+        for index, config in enumerate(configs)
+    }
     with _handed_over(expansion, configs, options, scheduler) as path:
         lines = [json.loads(line) for line in _ask(["plan", path], root=options.root)]
-    jobs: List[List[Task]] = []
+    jobs: list[list[Task]] = []
     for line in lines:
-        tasks = [Task(line["plan"], line["job"], index, places[folder]) for index, folder in enumerate(line["dirs"])]
+        tasks = [Task(line["plan"], line["job"], index, places[os.path.abspath(folder)]) for index, folder in enumerate(line["dirs"])]
         jobs.append(tasks)
     return jobs
 
@@ -273,7 +283,7 @@ def run_task(task: Task, config: Config, runner: Runner, *, overwrite: bool = Fa
 #: The exit code of what was interrupted.
 _INTERRUPTED = 75
 #: In a job whose repetitions this process hands out: signals that asked it to stop.
-_STOPPING: List[int] = []
+_STOPPING: list[int] = []
 
 
 def _stop_when_told() -> None:
@@ -301,7 +311,7 @@ def call(args: Sequence[str], root: str = "") -> int:
 class _handed_over:
     """What a program hands over, in a file as long as the engine needs it."""
 
-    def __init__(self, expansion: Expansion, configs: List[Config], options: Options, scheduler: bool = False) -> None:
+    def __init__(self, expansion: Expansion, configs: list[Config], options: Options, scheduler: bool = False) -> None:
         if expansion._written:
             raise EngineError(
                 f"`{expansion._request['config']}` holds single repetitions, as `to_yaml` writes them: it can be loaded; "
@@ -331,7 +341,7 @@ class _handed_over:
             pass
 
 
-def program(request: Dict[str, Any], root: str) -> Dict[str, Any]:
+def program(request: dict[str, Any], root: str) -> dict[str, Any]:
     """What a job calls to run this program: the interpreter with its options and the script, and what that is called with."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
@@ -357,12 +367,10 @@ def _below(path: str, root: str) -> str:
     return os.path.abspath(path) if relative.split(os.sep)[0] == os.pardir else relative
 
 
-def _changes(expansion: Expansion, configs: List[Config], job: Optional[int]) -> Dict[str, Any]:
+def _changes(expansion: Expansion, configs: list[Config], job: int | None) -> dict[str, Any]:
     """What the program changed of what it was given."""
     where = {id(config): index for index, config in enumerate(expansion.configs)}
-    paths: Dict[str, int] = {}
-    for index, text in enumerate(expansion._texts):
-        paths[json.loads(text)["_rep_log_path"]] = index
+    paths = {json.loads(text)["_rep_log_path"]: index for index, text in enumerate(expansion._texts)}
     changed, seen, bundles = [], set(), {}
     for position, config in enumerate(configs):
         index = where.get(id(config))
@@ -399,16 +407,18 @@ def _changes(expansion: Expansion, configs: List[Config], job: Optional[int]) ->
     }
 
 
-def _of_job(configs: List[Config], where: Dict[int, int], job: int) -> set:
+def _of_job(configs: list[Config], where: dict[int, int], job: int) -> set[int]:
     """The places of one job, counted as the original counts them."""
-    groups: Dict[str, List[int]] = {}
-    sizes: Dict[str, int] = {}
+    groups: dict[str, list[int]] = {}
+    sizes: dict[str, int] = {}
     for position, config in enumerate(configs):
         name = str(config.get("name"))
         groups.setdefault(name, []).append(where.get(id(config), position))
         sizes.setdefault(name, int(config.get("reps_per_job") or 1))
     jobs = [
-        group[start : start + sizes[name]] for name, group in groups.items() for start in range(0, len(group), sizes[name])
+        group[start : start + sizes[name]]
+        for name, group in groups.items()
+        for start in range(0, len(group), sizes[name])
     ]
     try:
         return set(jobs[job])
@@ -422,7 +432,9 @@ def _of_job(configs: List[Config], where: Dict[int, int], job: int) -> set:
 def _ask(words: Sequence[str], root: str = "") -> Any:
     """The lines that the engine answers with."""
     _flush()
-    done = subprocess.run([find_binary(), "python", *words], cwd=root or None, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [find_binary(), "python", *words], cwd=root or None, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
     if done.returncode != 0:
         code = done.returncode if done.returncode in (2, 3) else 3
         path = words[1] if words[0] == "expand" else ""
@@ -432,7 +444,7 @@ def _ask(words: Sequence[str], root: str = "") -> Any:
     return (line for line in done.stdout.decode("utf-8").split("\n") if line)
 
 
-def _with_warm(words: List[str], copies: _warm.Run, root: Optional[str], own_group: bool) -> int:
+def _with_warm(words: list[str], copies: _warm.Run, root: str | None, own_group: bool) -> int:
     """Calls the engine with a copy of this process beside it, of which it makes the repetitions."""
     binary = find_binary()
     _flush()
@@ -472,7 +484,7 @@ def _with_warm(words: List[str], copies: _warm.Run, root: Optional[str], own_gro
 def _wait_with_signals(pid: int, own_group: bool) -> int:
     """Waits for the engine, and hands on what asks this process to end; in the same group it hears the keyboard itself."""
     handed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-    before: List[Tuple[int, Any]] = []
+    before: list[tuple[int, Any]] = []
 
     def hand_on(number: int, _frame: Any) -> None:
         if number == signal.SIGINT and not own_group:
@@ -490,8 +502,8 @@ def _wait_with_signals(pid: int, own_group: bool) -> int:
     try:
         _, status = os.waitpid(pid, 0)
     finally:
-        for number, handler in before:
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for handed_on, handler in before:
+            signal.signal(handed_on, handler if handler is not None else signal.SIG_DFL)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return code
@@ -502,7 +514,7 @@ def _wait_with_signals(pid: int, own_group: bool) -> int:
     return 128 - code
 
 
-_SOCKET: Optional[socket.socket] = None
+_SOCKET: socket.socket | None = None
 if role().kind == "serve":
     # At once, so that nothing reads from it that the worker says.
     _SOCKET = _warm.take_socket()
@@ -528,12 +540,12 @@ def _copies(runner: Runner, live: Any) -> _warm.Run:
             config = live
         else:
             config = _read_config(request["config"], request["rep"])
-        return _live(runner, config, request["rep"], request["phase"])
+        return _live(runner, _placed(config, folder), request["rep"], request["phase"])
 
     return run_one
 
 
-def _read_config(place: Dict[str, Any], rep: int) -> Config:
+def _read_config(place: dict[str, Any], rep: int) -> Config:
     with open(place["file"], "rb") as file:
         file.seek(place["start"])
         text = file.read(place["length"]).decode("utf-8")
@@ -543,12 +555,28 @@ def _read_config(place: Dict[str, Any], rep: int) -> Config:
     return config
 
 
+def _placed(config: Config, rep_dir: str) -> Config:
+    """The configuration with paths that lead there from the working directory, which need not be the one that they start in."""
+    path = os.path.normpath(str(config["_rep_log_path"]))
+    rep_dir = os.path.normpath(rep_dir)
+    if os.path.abspath(path) == rep_dir:
+        return config
+    if rep_dir.endswith(os.sep + path):
+        root = rep_dir[: -len(path)]
+        for key in ("_basic_path", "path", "log_path"):
+            if isinstance(config.get(key), str):
+                config[key] = os.path.normpath(os.path.join(root, config[key]))
+    config["_rep_log_path"] = rep_dir
+    return config
+
+
 def _be_repetition(own: Role, expansion: Expansion, runner: Runner) -> NoReturn:
     """A cold start: this process is the repetition."""
     _warm.buffer_lines()
     if own.dir:
         os.chdir(own.dir)
     config = _typed.loads(expansion._texts[0])
+    config = _placed(config, own.rep_dir)
     _warm.finish(_live(runner, config, expansion._places[0].rep, own.phase))
     raise AssertionError
 

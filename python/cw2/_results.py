@@ -34,7 +34,7 @@ def results(path: Path | Sequence[Path] = (), *, history: bool = False, experime
         cw2._engine.EngineError: if the results cannot be read, which was told on standard error.
     """
     paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
-    words = [*map(os.fspath, paths), "--history" if history else "--reps", "--format", "jsonl"]
+    words = [*(os.fspath(path) for path in paths), "--history" if history else "--reps", "--format", "jsonl"]
     table = _columns(_read([*words, "-e", *experiments] if experiments else words))
     try:
         import pandas

@@ -12,7 +12,7 @@ import datetime
 import json
 import pickle
 import re
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 _TIMESTAMP = re.compile(
     r"""^(?P<year>\d{4})-(?P<month>\d\d?)-(?P<day>\d\d?)
@@ -47,11 +47,11 @@ def decode(value: Any) -> Any:
 
 class _Writer:
     def __init__(self, whole: Any) -> None:
-        self._numbers: Dict[int, int] = {}
-        self._seen: Dict[int, int] = {}
-        self._written: Dict[int, bool] = {}
+        self._numbers: dict[int, int] = {}
+        self._seen: dict[int, int] = {}
+        self._written: dict[int, bool] = {}
         # Objects made on the way must live as long as their ids are compared.
-        self._keep: List[Any] = []
+        self._keep: list[Any] = []
         self._count(whole)
 
     def _count(self, value: Any) -> None:
@@ -66,7 +66,7 @@ class _Writer:
         for item in value.values() if type(value) is dict else value:
             self._count(item)
 
-    def write(self, value: Any, path: List[str]) -> Any:
+    def write(self, value: Any, path: list[str]) -> Any:
         kind = type(value)
         if value is None or kind in (bool, int, float):
             return value
@@ -84,16 +84,18 @@ class _Writer:
             return {"!id": number, "value": self._collection(value, path)}
         return self._collection(value, path)
 
-    def _collection(self, value: Any, path: List[str]) -> Any:
+    def _collection(self, value: Any, path: list[str]) -> Any:
         kind = type(value)
         if kind is list:
-            return [self.write(item, path + [str(index)]) for index, item in enumerate(value)]
+            return [self.write(item, [*path, str(index)]) for index, item in enumerate(value)]
         if kind is tuple:
-            return {"!tuple": [self.write(item, path + [str(index)]) for index, item in enumerate(value)]}
+            return {"!tuple": [self.write(item, [*path, str(index)]) for index, item in enumerate(value)]}
         if kind is dict:
             if all(type(key) is str and not key.startswith("!") for key in value):
-                return {key: self.write(item, path + [key]) for key, item in value.items()}
-            pairs = [[self.write(key, path + ["a key"]), self.write(item, path + [str(key)])] for key, item in value.items()]
+                return {key: self.write(item, [*path, key]) for key, item in value.items()}
+            pairs = [
+                [self.write(key, [*path, "a key"]), self.write(item, [*path, str(key)])] for key, item in value.items()
+            ]
             return {"!map": pairs}
         if kind is set:
             try:
@@ -109,7 +111,7 @@ class _Writer:
             return {"!complex": [value.real, value.imag]}
         return self._pickled(value, path)
 
-    def _pickled(self, value: Any, path: List[str]) -> Any:
+    def _pickled(self, value: Any, path: list[str]) -> Any:
         try:
             data = pickle.dumps(value)
         except Exception as error:
@@ -120,18 +122,18 @@ class _Writer:
 
 class _Reader:
     def __init__(self) -> None:
-        self._known: Dict[int, Any] = {}
+        self._known: dict[int, Any] = {}
 
-    def read(self, value: Any, into: Optional[Any] = None) -> Any:
+    def read(self, value: Any, into: Any | None = None) -> Any:
         if type(value) is list:
-            items: List[Any] = [] if into is None else into
+            items: list[Any] = [] if into is None else into
             items.extend(self.read(item) for item in value)
             return items
         if type(value) is not dict:
             return value
         tag = next(iter(value), "")
         if not tag.startswith("!"):
-            mapping: Dict[Any, Any] = {} if into is None else into
+            mapping: dict[Any, Any] = {} if into is None else into
             for key, item in value.items():
                 mapping[key] = self.read(item)
             return mapping

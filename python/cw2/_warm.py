@@ -2,7 +2,8 @@
 
 It serves a worker at the other end of a socket (``SOCK_SEQPACKET``). A request is JSON with the descriptors of the repetition's
 logs; the copy is made by two forks, so that it becomes the child of the worker, which adopts orphans, and is waited for,
-limited, signalled and ended like any command. The end of the socket ends the warm process.
+limited, signalled and ended like any command. A copy does nothing of its own before the worker, which
+knows it then, lets it in: the last descriptor of a request is a gate. The end of the socket ends the warm process.
 
 The engine carries a copy of this file for scripts whose environment has no such package. Standard library only, Python 3.9 and
 later, nothing imported from beside it.
@@ -18,12 +19,12 @@ import signal
 import socket
 import sys
 import warnings
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 #: A repetition that was run to its end, whatever that is, exits with this: anything else, 0 too, came of something else.
 DONE = 97
-#: One that was told to stop, and did.
-STOPPED = 98
+#: One that was told to stop, and did: as a shell tells it of SIGINT.
+STOPPED = 130
 
 #: How long the canary may take.
 _CANARY_SECONDS = 30
@@ -31,7 +32,7 @@ _CANARY_SECONDS = 30
 #: What tells libraries how many threads to start.
 _THREADS = "OMP_NUM_THREADS"
 
-Request = Dict[str, Any]
+Request = dict[str, Any]
 Run = Callable[[Request], int]
 
 
@@ -44,7 +45,7 @@ def take_socket() -> socket.socket:
     return sock
 
 
-def initial_environment() -> Dict[str, str]:
+def initial_environment() -> dict[str, str]:
     """The environment that this process was started with."""
     try:
         with open("/proc/self/environ", "rb") as file:
@@ -54,7 +55,7 @@ def initial_environment() -> Dict[str, str]:
         return dict(os.environ)
 
 
-def serve(sock: socket.socket, run: Run, initial: Dict[str, str]) -> None:
+def serve(sock: socket.socket, run: Run, initial: dict[str, str]) -> None:
     """Answers requests until the worker is gone; never returns.
 
     Args:
@@ -70,7 +71,7 @@ def serve(sock: socket.socket, run: Run, initial: Dict[str, str]) -> None:
     _leave(0)
 
 
-def _serve(sock: socket.socket, run: Run, initial: Dict[str, str]) -> None:
+def _serve(sock: socket.socket, run: Run, initial: dict[str, str]) -> None:
     warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     why = _canary(sock)
@@ -95,14 +96,14 @@ def _serve(sock: socket.socket, run: Run, initial: Dict[str, str]) -> None:
                 os.close(descriptor)
 
 
-def _tell(sock: socket.socket, answer: Dict[str, Any]) -> None:
+def _tell(sock: socket.socket, answer: dict[str, Any]) -> None:
     try:
         sock.send(json.dumps(answer).encode())
     except OSError:
         pass  # The worker is gone, which ends the loop.
 
 
-def _copy(sock: socket.socket, run: Run, request: Request, descriptors: List[int], initial: Dict[str, str]) -> int:
+def _copy(sock: socket.socket, run: Run, request: Request, descriptors: list[int], initial: dict[str, str]) -> int:
     """Makes the copy for a request, and returns its process number once the worker is its parent."""
     _flush()
     told, tell = os.pipe()
@@ -135,9 +136,9 @@ def _be_copy(
     sock: socket.socket,
     run: Run,
     request: Request,
-    descriptors: List[int],
-    initial: Dict[str, str],
-    pipe: Tuple[int, int],
+    descriptors: list[int],
+    initial: dict[str, str],
+    pipe: tuple[int, int],
 ) -> None:
     """Becomes the process of a repetition; never returns."""
     code = 1
@@ -146,7 +147,12 @@ def _be_copy(
         sock.close()
         for descriptor in pipe:
             os.close(descriptor)
-        _take_descriptors(descriptors)
+        *files, gate = descriptors
+        # Nothing comes where the worker gave this copy up, or is gone: another one may be at the repetition by now.
+        if not os.read(gate, 1):
+            os._exit(1)
+        os.close(gate)
+        _take_descriptors(files)
         _clean(request, initial)
         code = run(request)
     except SystemExit as error:
@@ -178,7 +184,7 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-def _take_descriptors(descriptors: List[int]) -> None:
+def _take_descriptors(descriptors: list[int]) -> None:
     """Makes its own what the request came with: standard output and error, and input where there is one."""
     out, err = descriptors[0], descriptors[1]
     if len(descriptors) > 2:
@@ -193,7 +199,7 @@ def _take_descriptors(descriptors: List[int]) -> None:
         os.close(descriptor)
 
 
-def _clean(request: Request, initial: Dict[str, str]) -> None:
+def _clean(request: Request, initial: dict[str, str]) -> None:
     """Forgets what belongs to the process this is a copy of, and takes on what the request says."""
     _default_signals()
     _forget_exits()
@@ -208,7 +214,7 @@ def _clean(request: Request, initial: Dict[str, str]) -> None:
     _reseed()
 
 
-def set_environment(wanted: Dict[str, str], initial: Dict[str, str]) -> None:
+def set_environment(wanted: dict[str, str], initial: dict[str, str]) -> None:
     """Sets variables, except those that the program changed itself after it was started."""
     for name, value in wanted.items():
         if os.environ.get(name) == initial.get(name):
@@ -247,7 +253,7 @@ def _forget_exits() -> None:
         if known is not None:
             known.clear()
     if "multiprocessing.process" in modules:
-        modules["multiprocessing.process"]._children = set()
+        modules["multiprocessing.process"]._children = set()  # type: ignore[attr-defined]
     util = modules.get("multiprocessing.util")
     if util is not None:
         util._finalizer_registry.clear()
@@ -259,7 +265,7 @@ def buffer_lines() -> None:
     """Lets every line appear in the log as it is printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         except (AttributeError, ValueError, OSError):
             pass  # The program replaced it.
 
@@ -293,7 +299,7 @@ def _reseed() -> None:
         pass
 
 
-def _canary(sock: socket.socket) -> Optional[str]:
+def _canary(sock: socket.socket) -> str | None:
     """Whether copies of this process work: tried with one. Returns why they do not."""
     _flush()
     pid = os.fork()
@@ -396,7 +402,7 @@ def run_script(request: Request) -> int:
     return 0
 
 
-def main(modules: List[str]) -> None:
+def main(modules: list[str]) -> None:
     """A warm process for scripts: imports modules, and serves the worker at its standard input."""
     import importlib
 

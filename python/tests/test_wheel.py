@@ -42,10 +42,23 @@ class Environment:
         (folder / "config.yml").write_text(CONFIG)
 
     def run(self, program, *words, code=0):
-        ours = {"HOME": str(self.folder), "PATH": f"{self.folder}/venv/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "NO_COLOR": "1"}
-        pip = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_", "http", "HTTP", "no_"))}
+        ours = {
+            "HOME": str(self.folder),
+            "PATH": f"{self.folder}/venv/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "NO_COLOR": "1",
+        }
+        pip = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("PIP_", "UV_", "SSL_", "http", "HTTP", "no_"))
+        }
         done = subprocess.run(
-            [f"{self.folder}/venv/bin/{program}", *words], cwd=self.folder, env={**pip, **ours}, capture_output=True, text=True
+            [f"{self.folder}/venv/bin/{program}", *words],
+            cwd=self.folder,
+            env={**pip, **ours},
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
         return done
@@ -65,7 +78,9 @@ def test_what_is_in_it(wheel):
         (metadata,) = [archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")]
     head = metadata.split("\n\n")[0].splitlines()
     assert "Name: clusterwork" in head and "Requires-Python: >=3.9" in head
-    assert [line for line in head if line.startswith("Requires-Dist") and "extra ==" not in line] == [], "the standard library alone"
+    assert [line for line in head if line.startswith("Requires-Dist") and "extra ==" not in line] == [], (
+        "the standard library alone"
+    )
     assert "cw2/py.typed" in names
     assert [name for name in names if name.endswith("/scripts/cw2")]
     assert not [name for name in names if "tests" in name or "__pycache__" in name]
@@ -96,8 +111,11 @@ def test_the_original_beside_it_is_noticed(wheel, environment):
     assert not (environment.folder / "results").exists()
     # The original came last: only the program can say it.
     environment.pip("install", "--no-deps", "--force-reinstall", "cw2==2.5.1")
-    done = environment.run("cw2", "list", "config.yml", code=2)
-    assert "warning: the original package `cw2` is installed beside `clusterwork`" in done.stderr and said[1] in done.stderr
+    done = environment.run("cw2", "list", "config.yml")
+    assert (
+        "warning: the original package `cw2` is installed beside `clusterwork`" in done.stderr
+        and said[1] in done.stderr
+    )
     # The cure.
     environment.pip("uninstall", "--yes", "cw2", "clusterwork")
     environment.pip("install", str(wheel))

@@ -95,13 +95,13 @@ pub(super) fn exec(args: &ExecArgs, program: &Program, quiet: bool) -> Result<Ex
     let mut told = |notice: crate::ops::notice::Notice<'_>| tell(&notice, quiet);
     let chosen = exec::choose(&options, &mut told)?;
     if args.srun && !work::in_job() {
-        return Err(exec::become_(chosen.allocation(&this_call(&[])?)?));
+        return Err(exec::replace_by(chosen.allocation(&this_call(&[])?)?));
     }
     if args.prepared.is_none() && !args.no_setup && !args.print {
         let here = std::env::current_dir().unwrap_or_default();
         let call = this_call(&["--prepared".into(), here.into()])?;
         if let Some(command) = chosen.preparation(&call)? {
-            return Err(exec::become_(command));
+            return Err(exec::replace_by(command));
         }
     }
     match exec::exec(&options, &chosen, program, &mut told)? {

@@ -4,7 +4,7 @@ use super::choose::{PlanArgs, RepArgs};
 use super::{Exit, tell};
 use crate::ops::failure::Failure;
 use crate::ops::forget::{self, Options, Outcome};
-use crate::ops::freeze::Reading;
+use crate::ops::reading::Reading;
 use crate::report::human::counted;
 use clap::Args;
 use std::io::Write as _;

@@ -41,7 +41,8 @@ pub(super) struct LogsArgs {
     /// Print the bytes as they are, even to a terminal: colours, cursor movements and all
     #[arg(long, conflicts_with = "failed")]
     raw: bool,
-    /// Print the last lines of standard error of all that crashed or timed out, similar ones grouped, the most frequent first
+    /// Print why repetitions failed or were lost: the last lines of standard error, or of Slurm's log where nothing was started;
+    /// similar ones grouped, the most frequent first
     #[arg(long, conflicts_with_all = ["follow", "err", "out", "outcome"])]
     failed: bool,
 }
@@ -143,7 +144,7 @@ fn failed(args: &LogsArgs, options: &Options, quiet: bool) -> Result<Exit, Failu
     let lines = usize::try_from(args.tail.unwrap_or(LAST_LINES)).unwrap_or(usize::MAX);
     let groups = logs::failed(options, lines, &mut |notice| tell(&notice, quiet))?;
     if groups.is_empty() {
-        tell!("nothing crashed or timed out");
+        tell!("nothing failed");
         return Ok(Exit::Done);
     }
     let mut out = std::io::stdout().lock();

@@ -33,9 +33,9 @@ mod surrender;
 mod worker;
 
 use crate::config::Report;
-use crate::ops::freeze::Reading;
 use crate::ops::notice::Notice;
 use crate::ops::program::{self, Program};
+use crate::ops::reading::Reading;
 use crate::plan::code::SnapshotFlags;
 use crate::report::{human::counted, planned};
 use crate::scheduler::Planned;

@@ -3,9 +3,9 @@
 use super::{ConfigArgs, Exit, SnapshotArgs, print, tell};
 use crate::ops;
 use crate::ops::failure::Failure;
-use crate::ops::freeze::Reading;
 use crate::ops::notice::Notice;
 use crate::ops::program::{self, Program};
+use crate::ops::reading::Reading;
 use clap::Args;
 
 #[derive(Debug, Args)]

@@ -26,7 +26,7 @@ pub(super) struct ReportArgs {
     /// Only these experiments
     #[arg(short, long, num_args = 1.., value_name = "NAME")]
     experiments: Vec<String>,
-    /// The file; one that is there is replaced
+    /// The file; an older report is replaced, anything else is not
     #[arg(short, long, value_name = "FILE", default_value = "report.html")]
     output: PathBuf,
     /// Renew it every so many seconds (at least 10) until nothing is running, queued or pending; the page reads itself again
@@ -49,6 +49,7 @@ pub(super) fn report(args: &ReportArgs, quiet: bool) -> Result<Exit, Failure> {
         out.flush()?;
         return Ok(Exit::Done);
     }
+    report::check(&args.output)?;
     let Some(every) = args.watch else {
         let made = report::report(&options)?;
         report::write(&made, &args.output)?;
@@ -64,7 +65,6 @@ pub(super) fn report(args: &ReportArgs, quiet: bool) -> Result<Exit, Failure> {
     loop {
         let next = Instant::now() + Duration::from_secs(every.into());
         let made = report::report(&options)?;
-        // A signal does not leave an open page that waits for the next one: what was made is written.
         report::write(&made, &args.output)?;
         if first || !made.open {
             tell(&made, &args.output, quiet);
@@ -75,6 +75,7 @@ pub(super) fn report(args: &ReportArgs, quiet: bool) -> Result<Exit, Failure> {
         }
         while Instant::now() < next {
             if stop.load(Ordering::Relaxed) {
+                // An open page is not left to wait for a next one.
                 let last = report::report(&Options { every: None, ..options })?;
                 report::write(&last, &args.output)?;
                 return Ok(Exit::Done);

@@ -18,7 +18,7 @@ pub(super) struct RetryArgs {
     plans: PlanArgs,
     #[command(flatten)]
     select: RepArgs,
-    /// Only repetitions in these states: `crashed`, `timed_out`, `interrupted`, `lost`, `pending`
+    /// Only repetitions in these states: `crashed`, `timed_out`, `interrupted`, `lost`, `job_failed`, `pending`
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "STATE", value_parser = missing)]
     only: Vec<EffectiveState>,
     /// A new time limit, in the form of the configuration's `time`

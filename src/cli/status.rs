@@ -7,7 +7,7 @@ use crate::ops::program;
 use crate::ops::status::{self, Options};
 use crate::report::human::{count, counted};
 use crate::report::status::Report;
-use crate::report::{advice, failures, status_json, status_table};
+use crate::report::{advice, failures, next, reps_table, status_json, status_table};
 use crate::run::effective_state::EffectiveState;
 use clap::Args;
 use std::fmt::Write as _;
@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The bar: `#` finished, `!` failed, lost or unreadable, `>` some are running, `.` not done. DONE IN assumes that as many \
-repetitions run at a time as now, and that each takes as long as the finished ones did. Slurm is asked once. The exit code is 0 \
+repetitions run at a time as now, and that each takes as long as the finished ones did. What was never \
+submitted is counted. Slurm is asked once, and its accounting once where jobs failed or are lost. The exit code is 0 \
 whenever the state could be read, whatever it is.
 
 --json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), forgotten, unsubmitted (plans, and what lies only in them), unreadable_plans, unreadable (plans and status files that cannot be read, and why), total, experiments[] (path, \
-experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, pending, unreadable, seconds, \
-cpu_seconds, estimate (done, stopped, known, unknown), estimate_seconds, estimate_unknown), and with their options runs[] (the \
-same and run), failed[] (outcome, reason, count, example), advice[] (requested, used, fits, notes).")]
+experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, job_failed, pending, unreadable, seconds, \
+cpu_seconds, estimate (done, stopped, known, unknown), estimate_seconds, estimate_unknown), interrupted (by what), next[] (commands), and with their options runs[] (the \
+same and run), failed[] (outcome, reason, count, example, log, common), reps[] (path, experiment, run, rep, state, attempt, job, node, seconds, log, newest, stopped_by), advice[] (requested, used, fits, notes).")]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -36,6 +37,9 @@ pub(super) struct StatusArgs {
     /// Print one line per run
     #[arg(long)]
     runs: bool,
+    /// Print one line per repetition: where it runs or ran, its log, its newest metrics
+    #[arg(long, conflicts_with = "runs")]
+    reps: bool,
     /// Show why repetitions failed or were lost, similar failures grouped
     #[arg(long)]
     failed: bool,
@@ -56,6 +60,7 @@ pub(super) fn status(args: &StatusArgs, quiet: bool) -> Result<Exit, Failure> {
         sources: args.plans.sources().to_vec(),
         experiments: args.experiments.clone(),
         runs: args.runs,
+        reps: args.reps,
         failed: args.failed,
         advice: args.advice,
     };
@@ -109,7 +114,13 @@ fn print(report: &Report, args: &StatusArgs, quiet: bool) -> Result<(), Failure>
         tell!("note: Slurm cannot be asked, so what is queued or lost is not known: {error}");
     }
     if !quiet {
-        notes(report).iter().for_each(|note| tell!("{note}"));
+        for note in notes(report) {
+            tell!("{note}");
+        }
+        // Whoever watches waits.
+        if let (Some(line), false) = (next::line(&report.next), args.json || args.watch.is_some()) {
+            tell!("{line}");
+        }
     }
     Ok(())
 }
@@ -142,6 +153,13 @@ fn text(report: &Report) -> String {
     if !report.waiting.is_empty() {
         let reasons = report.waiting.iter().map(|(why, count)| format!("{why} ({count})"));
         let _ = writeln!(text, "waiting jobs: {}", reasons.collect::<Vec<_>>().join(", "));
+    }
+    if !report.interrupted.is_empty() {
+        let reasons = report.interrupted.iter().map(|(why, count)| format!("{why} ({count})"));
+        let _ = writeln!(text, "interrupted by: {}", reasons.collect::<Vec<_>>().join(", "));
+    }
+    if let Some(reps) = &report.reps {
+        let _ = write!(text, "\n{}", reps_table::render(reps));
     }
     if let Some(failed) = &report.failed {
         let nothing = if failed.is_empty() { "nothing failed\n" } else { "" };

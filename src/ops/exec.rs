@@ -10,7 +10,7 @@ use super::program::{self, Program};
 use super::select::{self, Selection};
 use super::work;
 use crate::plan::by_hand::{self, Prefix};
-use crate::plan::record::ExperimentRecord;
+use crate::plan::record::{ArgvRecord, ExperimentRecord};
 use crate::plan::sbatch::written;
 use crate::printable;
 use crate::report::human::counted;
@@ -216,13 +216,17 @@ pub fn exec(options: &Options, chosen: &Chosen, program: &Program, tell: Tell<'_
     let by_hand = ByHand::new(setting, chosen.job, &rep)?;
     let (attempt, resume) = if options.in_place || resume { (attempt, resume) } else { (1, false) };
     let prepared = |command| by_hand.prepare(attempt, resume, command, !options.in_place).map_err(Failure::from);
+    if options.in_place && options.wish == Wish::Run {
+        work::begin(&chosen.plan);
+    }
     let done = match options.wish {
         Wish::Run => ran(by_hand.run(), &rep)?,
         Wish::Print => {
             let surroundings = prepared(true)?;
             if surroundings.words.is_empty() {
                 return Err(Failure::Usage(
-                    "it is part of a program, and no command: there is no line to print".to_owned(),
+                    "it is part of a program, and no command: there is no line to print; `--env` prints its variables"
+                        .to_owned(),
                 ));
             }
             let setup = chosen.lines()?.map(|(_, lines)| lines);
@@ -277,8 +281,18 @@ fn altered(options: &Options, rep: &Rep) -> Result<Rep, Failure> {
     let Run { experiment, record: run, params, python } = &*rep.run;
     let mut record = experiment.record.clone();
     record.retries = 0;
+    // A copy of a warm process has no terminal of its own, and no debugger before it.
+    record.warm_start = false;
     if let Some(launcher) = &options.launcher {
         record.launcher = launcher.iter().map(|word| by_hand::literal(word)).collect();
+    }
+    if let (Some(python), false) = (&mut record.python, options.with.is_empty()) {
+        let program = ArgvRecord::Exec(std::mem::take(&mut python.program));
+        if let Prefix::Command(ArgvRecord::Exec(words)) =
+            by_hand::prefix(&options.with, &program).map_err(Failure::Usage)?
+        {
+            python.program = words;
+        }
     }
     if let (Some(command), false) = (&mut record.command, options.with.is_empty()) {
         match by_hand::prefix(&options.with, &command.run).map_err(Failure::Usage)? {
@@ -318,14 +332,14 @@ fn line(surroundings: &Surroundings, setup: Option<&str>) -> Result<String, Fail
         text.extend([line, "\n"]);
     }
     let dir = word(&surroundings.dir.to_string_lossy())?;
-    text.push_str(&format!("cd {dir} && env"));
+    let mut words = vec![format!("cd {dir} && env")];
     for (name, value) in &surroundings.variables {
-        text.push_str(&format!(" {}", assignment(name, value)?));
+        words.push(assignment(name, value)?);
     }
     for each in &surroundings.words {
-        text.push_str(&format!(" {}", word(each)?));
+        words.push(word(each)?);
     }
-    text.extend(["\n", close]);
+    text.extend([words.join(" ").as_str(), "\n", close]);
     Ok(text)
 }
 
@@ -363,7 +377,7 @@ fn shell(surroundings: &Surroundings) -> Result<u8, Failure> {
 ///
 /// # Errors
 /// Where it cannot be started.
-pub fn become_(mut command: Command) -> Failure {
+pub fn replace_by(mut command: Command) -> Failure {
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
     Failure::Environment(format!("cannot start `{}`: {error}", printable::line(&program)))

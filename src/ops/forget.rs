@@ -1,10 +1,11 @@
 //! Taking runs that are no longer wanted out of what `status` and `retry` count. Their files stay.
 
 use super::failure::Failure;
-use super::freeze::{self, Reading};
+use super::freeze;
 use super::here::shown;
 use super::notice::{Notice, Tell, unreadable};
 use super::program;
+use super::reading::Reading;
 use super::select::{self, Selection};
 use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;

@@ -2,10 +2,11 @@
 
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
+use super::handed;
 use super::here::hostname;
 use super::notice::{Notice, Tell};
 use super::program::Program;
-use super::python;
+use super::reading::Reading;
 use super::snapshot::Code;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
@@ -20,28 +21,6 @@ use crate::value::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// How a configuration is read.
-#[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Reading {
-    /// The file.
-    pub config: PathBuf,
-    /// Only these experiments; all where none is named.
-    pub experiments: Vec<String>,
-    /// `KEY=VALUE` for every experiment; the value is YAML.
-    pub set: Vec<String>,
-    /// Misspelt keys are errors.
-    pub strict: bool,
-    /// One repetition, of one iteration, of the first run of each experiment.
-    pub debug: bool,
-    /// The same, of every run.
-    pub debug_all: bool,
-    /// What every experiment's name begins with, and a `_`.
-    pub prefix: Option<String>,
-    /// The configuration was written for the original cw2: tell where that one reads it otherwise.
-    pub original: bool,
-}
 
 /// What a configuration is read for.
 #[derive(Debug, Clone, Copy)]
@@ -122,8 +101,8 @@ pub fn prepare(
     let mut config = load(reading, Purpose { command_optional: program.command_optional(), for_slurm }, tell)?;
     let root = working_directory()?;
     if let Some(handed) = &program.python {
-        python::add_types(&mut config, reading);
-        python::bundle(&mut config, &handed.changes.bundles);
+        handed::add_types(&mut config, reading);
+        handed::bundle(&mut config, &handed.changes.bundles);
     }
     let mut report = report_for(&config, reading);
     config.experiments.iter().flat_map(check::experiment).for_each(|diagnostic| report.push(diagnostic));
@@ -139,8 +118,8 @@ pub fn prepare(
         check_params.iter().try_for_each(|check_params| check::params(run, |params| check_params(params)))
     })?;
     if let Some(handed) = &program.python {
-        python::complete(&config, reading, &mut runs);
-        runs = python::change(runs, handed, &root)?;
+        handed::complete(&config, reading, &mut runs);
+        runs = handed::change(runs, handed, &root)?;
     }
     let path = config.experiments.first().map_or("", |experiment| experiment.path.as_str());
     if for_slurm {

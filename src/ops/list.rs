@@ -1,8 +1,9 @@
 //! The repetitions of a configuration, or of a plan.
 
 use super::failure::Failure;
-use super::freeze::{self, Purpose, Reading};
+use super::freeze::{self, Purpose};
 use super::notice::Tell;
+use super::reading::Reading;
 use super::select::check_experiments;
 use crate::plan::build::build;
 use crate::plan::{Plan, PlannedRun};

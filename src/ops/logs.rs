@@ -2,11 +2,13 @@
 
 use super::failure::Failure;
 use super::here::shown;
+use super::job_ends;
 use super::notice::{Notice, Tell, unreadable};
 use super::select::{self, Selection};
+use super::status::failure;
 use crate::plan::layout::rep as names;
 use crate::printable;
-use crate::report::failures::{self, Failed, Group};
+use crate::report::failures::{self, Group};
 use crate::run::effective_state::EffectiveState;
 use crate::run::failure::last_lines;
 use crate::run::status::{Found, State};
@@ -78,7 +80,11 @@ pub fn chosen(options: &Options, tell: Tell<'_>) -> Result<Vec<PathBuf>, Failure
     let asks = options.outcome.iter().any(|effective| {
         matches!(
             effective,
-            EffectiveState::Running | EffectiveState::Queued | EffectiveState::Lost | EffectiveState::Pending
+            EffectiveState::Running
+                | EffectiveState::Queued
+                | EffectiveState::Lost
+                | EffectiveState::JobFailed
+                | EffectiveState::Pending
         )
     });
     let queue = match asks.then(|| select::glance(&plans.plans)) {
@@ -89,7 +95,8 @@ pub fn chosen(options: &Options, tell: Tell<'_>) -> Result<Vec<PathBuf>, Failure
         }
         None => None,
     };
-    let survey = options.select.survey(plans, queue.as_deref())?;
+    let mut survey = options.select.survey(plans, queue.as_deref())?;
+    job_ends::look(&mut survey, queue.as_deref());
     unreadable(&survey.unreadable_plans, &survey.unreadable, tell);
     let chosen = survey
         .reps
@@ -164,28 +171,32 @@ fn is_lost(options: &Options, dir: &Path) -> Result<bool, Failure> {
     Ok(survey.reps.iter().any(|seen| seen.effective == EffectiveState::Lost && survey.dir(seen) == dir))
 }
 
-/// Why the chosen repetitions crashed or timed out, with the last `lines` lines of the attempt's standard error, like ones
-/// together. From the status files, which keep those lines.
+/// Why the chosen repetitions failed, with the last `lines` lines of what says it, like ones together: of the attempt's standard
+/// error, which their status files keep; of Slurm's log, where the job failed before anything was started.
 ///
 /// # Errors
 /// As of [`chosen`].
 pub fn failed(options: &Options, lines: usize, tell: Tell<'_>) -> Result<Vec<Group>, Failure> {
     let plans = select::plans_here(&options.sources)?;
     options.select.check_plans(&plans.plans)?;
-    let survey = options.select.survey(plans, None)?;
+    // Where it cannot be asked, what its jobs did is not known; what crashed is.
+    let queue = select::glance(&plans.plans).ok();
+    let mut survey = options.select.survey(plans, queue.as_deref())?;
+    let ends = job_ends::look(&mut survey, queue.as_deref());
     unreadable(&survey.unreadable_plans, &survey.unreadable, tell);
-    let failed =
-        survey.reps.iter().filter(|seen| matches!(seen.effective, EffectiveState::Crashed | EffectiveState::TimedOut));
-    let failed = failed.filter_map(|seen| {
-        let error = seen.status.as_deref()?.error.as_ref()?;
-        let last = last_lines(&error.stderr_tail, lines);
-        let gap = if last.is_empty() { "" } else { "\n" };
-        Some(Failed {
-            effective: seen.effective,
-            text: format!("{}{gap}{last}", printable::line(&error.message)),
-            dir: shown(&survey.dir(seen)),
-            run: survey.run(seen).map(|run| run.run.clone()).unwrap_or_default(),
-        })
+    let failed = survey.reps.iter().filter(|seen| seen.effective.is_failed()).map(|seen| {
+        let end = ends.of(seen);
+        let text = match (seen.effective, end, seen.status.as_deref().and_then(|status| status.error.as_ref())) {
+            (EffectiveState::JobFailed, Some(end), _) => failures::job_reason(end, lines),
+            (EffectiveState::Lost, ..) => failures::reason(seen.effective, seen.status.as_deref(), end),
+            (_, _, Some(error)) => {
+                let last = last_lines(&error.stderr_tail, lines);
+                let gap = if last.is_empty() { "" } else { "\n" };
+                format!("{}{gap}{last}", printable::line(&error.message))
+            }
+            _ => failures::reason(seen.effective, seen.status.as_deref(), end),
+        };
+        failure(&survey, seen, end, text)
     });
     Ok(failures::group(failed))
 }

@@ -2,9 +2,10 @@
 
 use super::draft::{Frozen, Mode};
 use super::failure::Failure;
-use super::freeze::{Reading, freeze};
+use super::freeze::freeze;
 use super::notice::Tell;
 use super::program::Program;
+use super::reading::Reading;
 use crate::plan::Plan;
 use crate::plan::code::SnapshotFlags;
 

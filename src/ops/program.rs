@@ -1,6 +1,6 @@
 //! What a program brings along besides the use cases, and what it is called by.
 
-use super::python::HandOver;
+use super::handed::HandOver;
 use crate::api::{CheckParams, Factory, panic_text};
 use crate::scheduler::Scheduler;
 use crate::worker::{self, Jobs, Tally};

@@ -8,6 +8,7 @@ mod merge;
 
 use super::failure::Failure;
 use super::here::shown;
+use super::job_ends::{self, JobEnds};
 use super::select::{self, Selection};
 use super::status::usages;
 use crate::report::advice;
@@ -15,14 +16,13 @@ use crate::report::html::found::Found;
 use crate::report::html::{self, Page};
 use crate::report::human::counted;
 use crate::run::effective_state::EffectiveState;
-use crate::slurm::Element;
 use crate::store::gather::Gathered;
 use crate::store::survey::{Seen, Sources, Survey, unseen};
-use crate::store::{self, atomic, plans};
+use crate::store::{self, atomic, files, plans};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use merge::Merged;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Problems of one kind that are named.
@@ -70,9 +70,29 @@ pub fn report(options: &Options) -> Result<Made, Failure> {
 /// Puts it into the place of an older one, as a whole.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// Where it cannot be written, or something else is there.
 pub fn write(made: &Made, path: &Path) -> Result<(), Failure> {
+    check(path)?;
     Ok(atomic::replace(path, made.html.as_bytes(), atomic::Durable::No)?)
+}
+
+/// Whether a report can be at this path: asked before it is made, which may take a while.
+///
+/// # Errors
+/// Where it cannot.
+pub fn check(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::Usage(format!("cannot write `{}`: `{}` is no folder", path.display(), folder.display())));
+    }
+    match files::begins_with(path, html::BEGIN.as_bytes()) {
+        Ok(None | Some(true)) => Ok(()),
+        Ok(Some(false)) => Err(Failure::Usage(format!(
+            "`{}` is there, and no report: name another file with `-o`, or remove it",
+            path.display()
+        ))),
+        Err(error) => Err(Failure::Usage(format!("a report cannot be at `{}`: {error}", path.display()))),
+    }
 }
 
 fn is_open(effective: EffectiveState) -> bool {
@@ -153,8 +173,8 @@ struct Looked {
     cluster_known: bool,
     /// Directories of repetitions that nobody wants any more.
     forgotten: HashSet<PathBuf>,
-    /// Slurm's words for elements that ended.
-    words: HashMap<(u64, Option<u64>), String>,
+    /// How the jobs of repetitions ended that cannot say so themselves.
+    ends: JobEnds,
 }
 
 fn look_at_plans(
@@ -184,7 +204,8 @@ fn look_at_plans(
         Ok(queue) => (Some(queue), None),
         Err(error) => (None, Some(error)),
     };
-    let survey = Selection::of(experiments).survey(found, queue.as_deref())?;
+    let mut survey = Selection::of(experiments).survey(found, queue.as_deref())?;
+    let ends = job_ends::look(&mut survey, queue.as_deref());
     some(&survey.unreadable_plans, "plan", notes);
     some(&survey.unreadable, "status", notes);
     let unsure = |seen: &Seen| is_open(seen.effective) || seen.effective == EffectiveState::Interrupted;
@@ -205,9 +226,7 @@ fn look_at_plans(
         let (count, verb) = (forgotten.len(), if forgotten.len() == 1 { "is" } else { "are" });
         notes.push(format!("{} {verb} forgotten, and not told here", counted(count as u64, "repetition")));
     }
-    let word = |element: &Element| ((element.job, element.index), element.word.clone());
-    let words = queue.iter().flatten().map(word).collect();
-    Ok(Some(Looked { survey, cluster_known: cluster_error.is_none(), words, forgotten }))
+    Ok(Some(Looked { survey, cluster_known: cluster_error.is_none(), ends, forgotten }))
 }
 
 /// The directories of what is planned and does not count.

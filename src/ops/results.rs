@@ -222,7 +222,7 @@ fn folders(sources: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     }
     let mut folders: Vec<PathBuf> = plans::find_below(Path::new("."))?
         .into_iter()
-        .filter_map(|plan| plan.parent()?.parent().map(Path::to_owned))
+        .filter_map(|plan| plan.parent()?.parent().map(|folder| folder.strip_prefix(".").unwrap_or(folder).to_owned()))
         .collect();
     folders.dedup();
     if folders.is_empty() {
@@ -312,6 +312,11 @@ fn measure(
         if !names.contains_key(name) && !all.is_empty() {
             let help = instead(name, known().collect::<Vec<_>>(), "metrics");
             return Err(Failure::Usage(format!("no repetition has the metric `{name}`; {help}")));
+        }
+    }
+    for (place, choice) in choices.iter().enumerate() {
+        if !all.is_empty() && all.iter().all(|rep| rep.value(place).is_none()) {
+            tell(Notice::Warning(format!("no repetition has a value for `{}`", choice.label())));
         }
     }
     Ok((choices, all))
@@ -404,6 +409,8 @@ struct Trouble {
     dir: PathBuf,
     unread: Vec<history::Unread>,
     unreadable: Option<String>,
+    /// Whether its state is known.
+    standing: bool,
     repeats: bool,
     long_list: Option<String>,
 }
@@ -416,6 +423,7 @@ impl Trouble {
             dir: rep.dir.clone(),
             unread: record.unread,
             unreadable: record.unreadable,
+            standing: record.status.is_some(),
             repeats,
             long_list: record.long_list,
         })
@@ -427,7 +435,9 @@ impl Trouble {
 struct Troubles {
     /// Lines that are no records, the files they are in, and the first of them.
     lines: (u64, u64, Option<history::Unread>),
-    unreadable: Vec<String>,
+    /// States that cannot be read, and metrics.
+    states: Vec<String>,
+    metrics: Vec<String>,
     /// How many repeat steps, and the first.
     repeats: (u64, Option<PathBuf>),
     long_list: Option<String>,
@@ -441,7 +451,8 @@ impl Troubles {
             self.lines.1 += 1;
             self.lines.2.get_or_insert(unread);
         }
-        self.unreadable.extend(trouble.unreadable);
+        let of = if trouble.standing { &mut self.metrics } else { &mut self.states };
+        of.extend(trouble.unreadable);
         if trouble.repeats {
             self.repeats.0 += 1;
             self.repeats.1.get_or_insert(trouble.dir);
@@ -473,6 +484,14 @@ impl Troubles {
                 crate::value::LONGEST_LIST
             )));
         }
-        notice::unreadable(&[], &self.unreadable, tell);
+        const NAMED: usize = 5;
+        for why in self.metrics.iter().take(NAMED) {
+            tell(Notice::Warning(why.clone()));
+        }
+        if self.metrics.len() > NAMED {
+            let more = counted((self.metrics.len() - NAMED) as u64, "more repetition");
+            tell(Notice::Warning(format!("the metrics of {more} cannot be read either")));
+        }
+        notice::unreadable(&[], &self.states, tell);
     }
 }

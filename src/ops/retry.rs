@@ -5,6 +5,7 @@ use super::draft::{Draft, Frozen, Mode};
 use super::failure::Failure;
 use super::freeze::array_size_for;
 use super::here::hostname;
+use super::job_ends;
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::select::{self, Selection};
@@ -73,7 +74,11 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
         .map_err(Failure::Config)?;
     let (root, folder) = home(&sources.plans)?;
     let queue = select::queue(&sources.plans);
-    let survey = look(options, sources, &queue, tell)?;
+    let mut survey = look(options, sources, &queue, tell)?;
+    // To all others it makes no difference.
+    if options.only.iter().any(|state| matches!(state, EffectiveState::JobFailed | EffectiveState::Pending)) {
+        job_ends::look(&mut survey, queue.as_deref().ok());
+    }
     let mut experiments = survey.reps.iter().filter_map(|seen| survey.experiment(seen));
     if !program.command_optional()
         && experiments.any(|experiment| experiment.command.is_none() && experiment.python.is_none())

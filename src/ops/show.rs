@@ -1,9 +1,10 @@
 //! The resolved configuration of one repetition, and where each value came from.
 
 use super::failure::Failure;
-use super::freeze::{self, Purpose, Reading};
+use super::freeze::{self, Purpose};
 use super::notice::{Notice, Tell};
 use super::program;
+use super::reading::Reading;
 use crate::config::{At, Experiment, Node, Report};
 use crate::experiment::{Expansion, Run, seed};
 use crate::plan::call;

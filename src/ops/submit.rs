@@ -5,9 +5,10 @@ mod under_way;
 
 use super::draft::{Draft, Frozen, Mode};
 use super::failure::Failure;
-use super::freeze::{self, Reading};
+use super::freeze;
 use super::notice::{Notice, Tell};
 use super::program::{Program, name};
+use super::reading::Reading;
 use super::select;
 use crate::config::Slurm;
 use crate::plan;

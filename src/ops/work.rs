@@ -2,12 +2,13 @@
 
 use super::failure::Failure;
 use super::here::{hostname, shown};
+use crate::plan::layout::rep as names;
 use crate::report::failures::{self, Failed};
 use crate::run::effective_state::EffectiveState;
 use crate::run::status::{SlurmIds, State};
 use crate::store::plan::Plan;
 use crate::store::plans;
-use crate::worker::{self, Control, Options, Tally, TimeLimit, Tool};
+use crate::worker::{self, Control, Gpus, Options, Tally, TimeLimit, Tool};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub fn summary(tally: &Tally) -> String {
         text: failed.why.clone(),
         dir: shown(&failed.dir),
         run: failed.run.clone(),
+        log: shown(&failed.dir.join(names::ERR)),
     });
     let groups = failures::render(&failures::group(failed));
     [tally.summary().as_str(), groups.trim_end()].join("\n").trim_end().to_owned()
@@ -38,14 +40,17 @@ pub fn summary(tally: &Tally) -> String {
 
 /// What holds for every job here.
 pub fn options(grace: Duration) -> Result<Options, Failure> {
+    let slurm = slurm_ids();
     Ok(Options {
         grace,
         allowed: worker::allowed_cpus()?,
+        gpus: Gpus::visible(slurm.is_some()),
         max_slots: None,
+        requeues_left: None,
         terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),
-        slurm: slurm_ids(),
+        slurm,
         tool: std::env::current_exe().ok().map(|program| Arc::new(Tool::new(program))),
     })
 }

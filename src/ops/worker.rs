@@ -56,6 +56,9 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
     if here.slurm.is_some() {
         here.time_limit = TimeLimit { warning: options.warning, ask: Some(crate::slurm::time_left) };
     }
+    if let (Some(ids), most @ 1..) = (&here.slurm, options.max_requeues) {
+        here.requeues_left = Some(most.saturating_sub(requeued(&plan, ids)));
+    }
     let count = counted(repetitions as u64, "repetition");
     log::info!("plan {}, job {number}: {count} on {}", plan.name(), here.host);
     let (warm, factory) = (WarmHost::default(), program.factory.as_ref());
@@ -76,30 +79,40 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
     Ok(Ran { tally, result })
 }
 
+/// The element's name, as Slurm's commands and the notes have it.
+fn name_of(ids: &SlurmIds) -> String {
+    match (&ids.array_job_id, &ids.array_task_id) {
+        (Some(job), Some(index)) => format!("{job}_{index}"),
+        _ => ids.job_id.clone(),
+    }
+}
+
+/// How often the element requeued itself.
+fn requeued(plan: &Plan, ids: &SlurmIds) -> u32 {
+    // Ids come again when a cluster is set up anew: no element requeued itself more often than it was requeued.
+    let noted = requeues::noted(&plan.folder, &name_of(ids)).map(|noted| noted.min(ids.restart_count));
+    noted.unwrap_or_else(|error| {
+        log::warn!("{error}; every requeue of this job counts for `max_requeues`, whoever asked for it");
+        ids.restart_count
+    })
+}
+
 /// Puts this element back into the queue, as long as it may.
 fn requeue(plan: &Plan, ids: &SlurmIds, most: u32) {
     if most == 0 {
         return;
     }
-    let name = match (&ids.array_job_id, &ids.array_task_id) {
-        (Some(job), Some(index)) => format!("{job}_{index}"),
-        _ => ids.job_id.clone(),
-    };
-    // Ids come again when a cluster is set up anew: no element requeued itself more often than it was requeued.
-    let own = requeues::noted(&plan.folder, &name).map(|noted| noted.min(ids.restart_count));
-    let noted = own.and_then(|done| {
-        if done < most {
-            requeues::note(&plan.folder, &name, done + 1)?;
-        }
-        Ok(done)
-    });
-    let done = noted.unwrap_or_else(|error| {
-        log::warn!("{error}; every requeue of this job counts for `max_requeues`, whoever asked for it");
-        ids.restart_count
-    });
+    let name = name_of(ids);
+    let done = requeued(plan, ids);
     if done >= most {
         log::warn!("not requeued: it requeued itself {done} times already (`max_requeues: {most}`)");
         return;
+    }
+    if let Err(error) = requeues::note(&plan.folder, &name, done + 1) {
+        log::warn!("{error}; every requeue of this job counts for `max_requeues`, whoever asked for it");
+        if ids.restart_count >= most {
+            return;
+        }
     }
     // Said before it is done: Slurm ends this process as part of it.
     log::info!("requeueing {name} ({} of {most})", done + 1);

@@ -86,7 +86,8 @@ fn unfit(experiment: &Experiment) -> impl Iterator<Item = Diagnostic> {
 
 /// What would have no effect: an experiment that is part of a Rust program starts no process.
 fn meaningless(experiment: &Experiment) -> Option<Diagnostic> {
-    if experiment.command.is_some() {
+    // A class in Python starts as a process of its own.
+    if experiment.command.is_some() || experiment.typed.is_some() {
         return None;
     }
     let env = experiment.env.iter().map(|(_, template)| ("env", template));

@@ -1,9 +1,9 @@
 //! Failures that are alike: what differs from one to the next (numbers, addresses, the repetition's own folder) does not count.
 
 use super::human;
-use crate::plan::layout;
 use crate::run::effective_state::EffectiveState;
-use crate::run::failure::cause;
+use crate::run::failure::{cause, last_lines};
+use crate::run::job_end::JobEnd;
 use crate::run::status::Status;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -19,8 +19,12 @@ pub struct Group {
     pub count: u64,
     /// The directory of the first of them.
     pub example: String,
-    /// Which of the failures they are, as places in the order that they came in.
+    /// The log of the first of them that says more.
+    pub log: String,
+    /// Which they are, by their places among those that were grouped.
     pub members: Vec<usize>,
+    /// What they have in common, and the others do not.
+    pub common: Vec<String>,
 }
 
 /// A failed repetition.
@@ -34,21 +38,24 @@ pub struct Failed {
     pub dir: String,
     /// Its run's name.
     pub run: String,
+    /// The log that says more.
+    pub log: String,
 }
 
 /// Groups, the largest first; equally large ones in the order they came.
 pub fn group(failures: impl Iterator<Item = Failed>) -> Vec<Group> {
     let mut places: HashMap<(EffectiveState, String), usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
-    for (place, failed) in failures.enumerate() {
+    for (number, failed) in failures.enumerate() {
         let key = (failed.effective, normal(&failed.text, &[&failed.dir, &failed.run]));
         if let Some(group) = places.get(&key).and_then(|place| groups.get_mut(*place)) {
             group.count += 1;
-            group.members.push(place);
+            group.members.push(number);
         } else {
             places.insert(key, groups.len());
-            let Failed { effective, text, dir, .. } = failed;
-            groups.push(Group { effective, text, count: 1, example: dir, members: vec![place] });
+            let Failed { effective, text, dir, log, .. } = failed;
+            let (members, common) = (vec![number], Vec::new());
+            groups.push(Group { effective, text, count: 1, example: dir, log, members, common });
         }
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
@@ -63,7 +70,12 @@ pub fn render(groups: &[Group]) -> String {
     let mut text = String::new();
     for group in groups.iter().take(KINDS) {
         let _ = writeln!(text, "{} × {}: {}", human::count(group.count), group.effective.word(), group.text);
-        let _ = writeln!(text, "    e.g. {}", group.example);
+        // A job's log is not below the directory, which need not exist.
+        let example = if group.log.starts_with(&group.example) { &group.example } else { &group.log };
+        let _ = writeln!(text, "    e.g. {example}");
+        for common in &group.common {
+            let _ = writeln!(text, "    {common}");
+        }
     }
     if let Some(more) = groups.len().checked_sub(KINDS).filter(|more| *more > 0) {
         let _ = writeln!(text, "and {more} more kinds (`status --failed --json` has them all)");
@@ -81,22 +93,46 @@ pub fn render_lines(groups: &[Group]) -> String {
         for line in rest.lines() {
             let _ = writeln!(text, "    {line}");
         }
-        let _ = writeln!(text, "  e.g. {}/{}", group.example, layout::rep::ERR);
+        let _ = writeln!(text, "  e.g. {}", group.log);
     }
     text
 }
 
-/// Why a repetition failed, in one line. `slurm` is Slurm's word for the end of its element, such as `NODE_FAIL`.
-pub fn reason(effective: EffectiveState, status: Option<&Status>, slurm: Option<&str>) -> String {
+/// Why a repetition failed, in one line. `end` is what Slurm says of the end of its element.
+pub fn reason(effective: EffectiveState, status: Option<&Status>, end: Option<&JobEnd>) -> String {
     if effective == EffectiveState::Lost {
-        return match (slurm, status.and_then(|status| status.slurm.as_ref())) {
-            (Some(word), _) => format!("its worker is gone: Slurm says {word}"),
+        return match (end, status.and_then(|status| status.slurm.as_ref())) {
+            (Some(end), _) => format!("its worker is gone: Slurm {end}"),
             (None, Some(_)) => "its worker is gone: Slurm no longer knows its job".to_owned(),
             (None, None) => "its worker is gone".to_owned(),
         };
     }
+    if let (EffectiveState::JobFailed, Some(end)) = (effective, end) {
+        return job_reason(end, 1);
+    }
     let cause = status.and_then(|status| Some(cause(status.error.as_ref()?, status.exit)));
     cause.unwrap_or_else(|| effective.word().to_owned())
+}
+
+/// What a script says last where one of `sh_lines` fails.
+const HINT: &str = "cw2: the worker is not started; write `|| true` behind a command that may fail";
+
+/// Why nothing was started of a job: what Slurm says, and the last lines of the job's log.
+pub fn job_reason(end: &JobEnd, lines: usize) -> String {
+    let head = format!("Slurm {end}, and nothing was started");
+    if end.log.is_none() {
+        return format!("{head}; it has no log: is the folder for it there?");
+    }
+    let mut tail = end.tail.as_str();
+    if lines == 1 {
+        // What comes before it says why.
+        tail = tail.trim_end().strip_suffix(HINT).filter(|before| !before.trim().is_empty()).unwrap_or(tail);
+    }
+    match last_lines(tail, lines) {
+        last if last.is_empty() => format!("{head}; its log is empty"),
+        last if lines > 1 => format!("{head}\n{last}"),
+        last => format!("{head}: {last}"),
+    }
 }
 
 /// The text without what differs between failures that are alike: `own` texts, numbers, hexadecimal addresses and hashes, and how
@@ -212,7 +248,26 @@ mod tests {
         status.error = failure("cannot start `x`", "");
         assert_eq!(reason(EffectiveState::Crashed, Some(&status), None), "cannot start `x`");
         assert_eq!(reason(EffectiveState::Lost, Some(&status), None), "its worker is gone");
-        assert_eq!(reason(EffectiveState::Lost, None, Some("NODE_FAIL")), "its worker is gone: Slurm says NODE_FAIL");
+        let mut end = JobEnd {
+            id: "1_0".to_owned(),
+            word: Some("NODE_FAIL".to_owned()),
+            exit: None,
+            nodes: String::new(),
+            log: None,
+            tail: "a\nno such file\n".to_owned(),
+        };
+        assert_eq!(reason(EffectiveState::Lost, None, Some(&end)), "its worker is gone: Slurm says NODE_FAIL");
+        (end.word, end.exit) = (Some("FAILED".to_owned()), Some((3, 0)));
+        let failed = "Slurm says FAILED (exit code 3), and nothing was started";
+        assert_eq!(
+            reason(EffectiveState::JobFailed, None, Some(&end)),
+            format!("{failed}; it has no log: is the folder for it there?")
+        );
+        end.log = Some("/x".into());
+        assert_eq!(reason(EffectiveState::JobFailed, None, Some(&end)), format!("{failed}: no such file"));
+        assert_eq!(job_reason(&end, 5), format!("{failed}\na\nno such file"));
+        end.tail = format!("cw2: `sh_lines` end\n{HINT}\n");
+        assert_eq!(job_reason(&end, 1), format!("{failed}: cw2: `sh_lines` end"));
     }
 
     #[test]
@@ -222,6 +277,7 @@ mod tests {
             text: text.to_owned(),
             dir: dir.to_owned(),
             run: String::new(),
+            log: format!("{dir}/err.log"),
         };
         let groups = group(
             [

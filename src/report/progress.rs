@@ -79,19 +79,21 @@ impl Progress {
             .sum()
     }
 
-    /// Seconds of work that is left of what is under way; `None` where no finished repetition tells how long one takes.
-    fn work(&self) -> Option<f64> {
-        let (queued, running) = (self.count(EffectiveState::Queued), self.count(EffectiveState::Running));
-        if queued + running == 0 {
+    /// Seconds of work that is left of what is under way, and of what was never started; `None` where no finished repetition
+    /// tells how long one takes. Where nothing of these is under way, one takes as long as `others`.
+    fn work(&self, others: f64) -> Option<f64> {
+        let under_way = self.count(EffectiveState::Queued) + self.count(EffectiveState::Running);
+        let waits = self.count(EffectiveState::Queued) + self.count(EffectiveState::Pending);
+        if under_way + waits == 0 {
             return Some(0.0);
         }
-        let (count, seconds) = self.finished;
-        if count == 0 {
-            return None;
-        }
-        let each = seconds / as_float(count);
+        let each = match self.finished {
+            (0, _) if under_way > 0 => return None,
+            (0, _) => others,
+            (count, seconds) => seconds / as_float(count),
+        };
         let left: f64 = self.running.iter().map(|elapsed| (each - elapsed).max(0.0)).sum();
-        Some(left + as_float(queued) * each)
+        Some(left + as_float(waits) * each)
     }
 
     /// The longest that one running repetition still takes.
@@ -101,12 +103,15 @@ impl Progress {
     }
 }
 
-/// When the repetitions that are under way will be done if as many run side by side as now do: their work, taken from how long the
+/// When the repetitions that are under way, or were never submitted, will be done if as many run side by side as now do: their work, taken from how long the
 /// finished ones of the same part took, shared among the running ones. `cluster_known` as in the survey.
 pub fn estimate<'a>(parts: impl Iterator<Item = &'a Progress>, cluster_known: bool) -> Estimate {
+    let parts: Vec<_> = parts.collect();
+    let finished = parts.iter().fold((0, 0.0), |all, part| (all.0 + part.finished.0, all.1 + part.finished.1));
+    let mean = if finished.0 == 0 { 0.0 } else { finished.1 / as_float(finished.0) };
     let (mut work, mut longest, mut running, mut queued, mut left) = (Some(0.0), 0.0_f64, 0, 0, 0);
     for part in parts {
-        work = work.and_then(|work| part.work().map(|more| work + more));
+        work = work.and_then(|work| part.work(mean).map(|more| work + more));
         longest = longest.max(part.longest());
         running += part.count(EffectiveState::Running);
         queued += part.count(EffectiveState::Queued);
@@ -174,6 +179,8 @@ pub(super) mod tests {
             (vec![runs(3.0), (Queued, None)], true, Estimate::Unknown("none is finished yet")),
             (vec![done(10.0), (Queued, None)], true, Estimate::Unknown("nothing runs yet")),
             (vec![done(10.0), runs(1.0)], false, Estimate::Unknown("Slurm was not asked")),
+            // What was never submitted counts too.
+            (vec![done(10.0), runs(5.0), (Queued, None), (Pending, None)], true, Estimate::Seconds(25.0)),
             // 20 + 10 in mean 15; left are 10 of the running one and 15 of the waiting one.
             (vec![done(20.0), done(10.0), runs(5.0), (Queued, None)], true, Estimate::Seconds(25.0)),
             // Two at a time: the longest decides.

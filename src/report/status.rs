@@ -2,7 +2,9 @@
 
 use super::advice::Advice;
 use super::failures::Group;
+use super::next::Step;
 use super::progress::{Estimate, Progress};
+use super::reps_table::RepRow;
 use jiff::Timestamp;
 
 /// One look at some plans, counted.
@@ -22,6 +24,12 @@ pub struct Report {
     pub experiments: Vec<Row>,
     /// By run, where asked for.
     pub runs: Option<Vec<Row>>,
+    /// Each repetition, where asked for.
+    pub reps: Option<Vec<RepRow>>,
+    /// Why repetitions were interrupted, and how many were for that.
+    pub interrupted: Vec<(String, u64)>,
+    /// What to do next.
+    pub next: Vec<Step>,
     /// What failed, where asked for.
     pub failed: Option<Vec<Group>>,
     /// What would fit, where asked for.

@@ -2,6 +2,7 @@
 
 use super::failures::Group;
 use super::progress::{Estimate, Progress};
+use super::reps_table::RepRow;
 use super::status::{Report, Row};
 use crate::run::effective_state::EffectiveState;
 use serde_json::{Map, Value, json};
@@ -22,17 +23,36 @@ pub fn render(report: &Report) -> Value {
     object.insert("unreadable".to_owned(), json!(report.unreadable));
     object.insert("total".to_owned(), Value::Object(progress(&report.total)));
     object.insert("experiments".to_owned(), report.experiments.iter().map(row).collect());
+    object
+        .insert("interrupted".to_owned(), report.interrupted.iter().map(|(why, n)| (why.clone(), json!(n))).collect());
+    object.insert("next".to_owned(), report.next.iter().map(|step| json!(step.command)).collect());
+    if let Some(reps) = &report.reps {
+        object.insert("reps".to_owned(), reps.iter().map(rep).collect());
+    }
     if let Some(runs) = &report.runs {
         object.insert("runs".to_owned(), runs.iter().map(row).collect());
     }
     if let Some(groups) = &report.failed {
-        let group = |group: &Group| json!({"outcome": group.effective.key(), "reason": group.text, "count": group.count, "example": group.example});
+        let group = |group: &Group| {
+            json!({
+                "outcome": group.effective.key(), "reason": group.text, "count": group.count, "example": group.example,
+                "log": group.log, "common": group.common,
+            })
+        };
         object.insert("failed".to_owned(), groups.iter().map(group).collect());
     }
     if let Some(advice) = &report.advice {
         object.insert("advice".to_owned(), json!(advice));
     }
     Value::Object(object)
+}
+
+fn rep(row: &RepRow) -> Value {
+    json!({
+        "path": row.path, "experiment": row.experiment, "run": row.run, "rep": row.rep, "state": row.effective.key(),
+        "attempt": row.attempt, "job": row.job, "node": row.node, "seconds": row.seconds, "log": row.log, "newest": row.newest,
+        "stopped_by": row.stopped_by,
+    })
 }
 
 fn row(row: &Row) -> Value {
@@ -70,6 +90,7 @@ fn progress(row: &Row) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::next::Step;
 
     #[test]
     fn the_keys_are_stable() {
@@ -93,8 +114,26 @@ mod tests {
                 text: "timed out after 1 s".to_owned(),
                 count: 2,
                 example: "out/e/log/rep_00".to_owned(),
+                log: "out/e/log/rep_00/err.log".to_owned(),
                 members: vec![0, 1],
+                common: vec!["all 2 have a=1; none of the other 3".to_owned()],
             }]),
+            reps: Some(vec![RepRow {
+                path: "out".to_owned(),
+                experiment: "e".to_owned(),
+                run: "e__a1".to_owned(),
+                rep: 3,
+                effective: EffectiveState::Running,
+                attempt: Some(2),
+                job: Some("12_3".to_owned()),
+                node: Some("n1".to_owned()),
+                seconds: Some(1.5),
+                log: Some("out/e/e__a1/log/rep_03/out.log".to_owned()),
+                newest: Some("epoch 3/5".to_owned()),
+                stopped_by: None,
+            }]),
+            interrupted: vec![("its job was cancelled".to_owned(), 2)],
+            next: vec![Step { command: "cw2 retry out".to_owned(), what: String::new() }],
             advice: Some(Vec::new()),
             waiting: vec![("Priority".to_owned(), 3)],
             forgotten: 2,
@@ -109,10 +148,13 @@ mod tests {
         "forgotten":2,"unsubmitted":{"out/plans/002":4},
         "unreadable_plans":["cannot read `plans/001`"],
         "unreadable":["cannot read `x`"],
-        "total":{"total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"},
-        "experiments":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"}],
-        "runs":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"}],
-        "failed":[{"outcome":"timed_out","reason":"timed out after 1 s","count":2,"example":"out/e/log/rep_00"}],
+        "total":{"total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"},
+        "experiments":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"}],
+        "interrupted":{"its job was cancelled":2},
+        "next":["cw2 retry out"],
+        "reps":[{"path":"out","experiment":"e","run":"e__a1","rep":3,"state":"running","attempt":2,"job":"12_3","node":"n1","seconds":1.5,"log":"out/e/e__a1/log/rep_03/out.log","newest":"epoch 3/5","stopped_by":null}],
+        "runs":[{"path":"out","experiment":"e","run":"e__a1","total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"}],
+        "failed":[{"outcome":"timed_out","reason":"timed out after 1 s","count":2,"example":"out/e/log/rep_00","log":"out/e/log/rep_00/err.log","common":["all 2 have a=1; none of the other 3"]}],
         "advice":[]}
         "#);
     }

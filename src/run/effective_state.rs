@@ -22,6 +22,8 @@ pub enum EffectiveState {
     Queued,
     /// It was begun, and its worker is gone without a word.
     Lost,
+    /// Nothing was done about it, as its job ended before its worker could start, or start anything.
+    JobFailed,
     /// Nothing was done about it, and nothing is under way.
     Pending,
     /// Its status file is there and cannot be read: it may be finished, so nobody runs it.
@@ -30,7 +32,7 @@ pub enum EffectiveState {
 
 impl EffectiveState {
     /// All, in the order they are told.
-    pub const ALL: [EffectiveState; 10] = [
+    pub const ALL: [EffectiveState; 11] = [
         EffectiveState::Completed,
         EffectiveState::Surrendered,
         EffectiveState::Crashed,
@@ -39,6 +41,7 @@ impl EffectiveState {
         EffectiveState::Running,
         EffectiveState::Queued,
         EffectiveState::Lost,
+        EffectiveState::JobFailed,
         EffectiveState::Pending,
         EffectiveState::Unreadable,
     ];
@@ -54,6 +57,7 @@ impl EffectiveState {
             EffectiveState::Running => "running",
             EffectiveState::Queued => "queued",
             EffectiveState::Lost => "lost",
+            EffectiveState::JobFailed => "job failed",
             EffectiveState::Pending => "pending",
             EffectiveState::Unreadable => "unreadable",
         }
@@ -63,6 +67,7 @@ impl EffectiveState {
     pub fn key(self) -> &'static str {
         match self {
             EffectiveState::TimedOut => "timed_out",
+            EffectiveState::JobFailed => "job_failed",
             other => other.word(),
         }
     }
@@ -70,6 +75,14 @@ impl EffectiveState {
     /// Nothing is left to do.
     pub fn is_finished(self) -> bool {
         matches!(self, EffectiveState::Completed | EffectiveState::Surrendered)
+    }
+
+    /// It went wrong: what `--failed` tells.
+    pub fn is_failed(self) -> bool {
+        matches!(
+            self,
+            EffectiveState::Crashed | EffectiveState::TimedOut | EffectiveState::Lost | EffectiveState::JobFailed
+        )
     }
 
     /// It will not go on by itself: what `retry` picks up.

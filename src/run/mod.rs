@@ -8,6 +8,7 @@ pub mod effective_state;
 pub mod failure;
 pub mod history;
 pub(crate) mod jinja;
+pub mod job_end;
 pub(crate) mod quote;
 pub mod render;
 pub mod share;

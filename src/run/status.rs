@@ -97,6 +97,9 @@ pub struct Status {
     /// Why it is not completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
+    /// Why its worker was told to stop, where it is interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<StoppedBy>,
     /// What it left when it surrendered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<serde_json::Value>,
@@ -143,6 +146,59 @@ pub enum Exit {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+}
+
+/// Why a worker was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StoppedBy {
+    /// The time limit of its job.
+    TimeLimit,
+    /// The same, and the job may requeue itself no more.
+    RequeuesUsedUp,
+    /// Somebody cancelled its job.
+    Cancelled,
+    /// A job that matters more took its place.
+    Preempted,
+    /// Its job was put back into the queue.
+    Requeued,
+    /// Its node failed.
+    NodeFailure,
+    /// A signal, nobody knows from whom.
+    Signal,
+    /// What a newer version knows.
+    #[serde(other)]
+    Other,
+}
+
+impl StoppedBy {
+    /// What Slurm's last words in a job's log say: it tells there what it is about to end, before it does.
+    pub fn told_in(log: &str) -> Option<Self> {
+        let line =
+            log.lines().rev().find(|line| line.contains("error: *** JOB ") && line.contains(" CANCELLED AT "))?;
+        let reason = line.split(" DUE TO ").nth(1).unwrap_or_default();
+        Some(match reason {
+            reason if reason.starts_with("TIME LIMIT") => StoppedBy::TimeLimit,
+            reason if reason.starts_with("PREEMPTION") => StoppedBy::Preempted,
+            reason if reason.starts_with("JOB REQUEUE") => StoppedBy::Requeued,
+            reason if reason.starts_with("NODE FAILURE") => StoppedBy::NodeFailure,
+            _ => StoppedBy::Cancelled,
+        })
+    }
+
+    /// The same in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            StoppedBy::TimeLimit => "the time limit of its job",
+            StoppedBy::RequeuesUsedUp => "the time limit of its job, whose requeues are used up",
+            StoppedBy::Cancelled => "its job was cancelled",
+            StoppedBy::Preempted => "its job was preempted",
+            StoppedBy::Requeued => "its job was requeued",
+            StoppedBy::NodeFailure => "its node failed",
+            StoppedBy::Signal | StoppedBy::Other => "a signal",
+        }
+    }
 }
 
 /// Why a repetition is not completed.
@@ -266,5 +322,35 @@ pub fn parse(bytes: &[u8]) -> Found {
             )),
             _ => Found::Nothing,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slurm_says_in_the_log_why_it_ends_a_job() {
+        for (log, expected) in [
+            (
+                "a\nslurmstepd-n1: error: *** JOB 18 ON n1 CANCELLED AT 2026-11-25T13:57:45 ***\nb\n",
+                Some(StoppedBy::Cancelled),
+            ),
+            (
+                "slurmstepd: error: *** JOB 19 ON n1 CANCELLED AT 2026-11-25T13:57:45 DUE TO JOB REQUEUE ***",
+                Some(StoppedBy::Requeued),
+            ),
+            ("slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT x DUE TO TIME LIMIT ***", Some(StoppedBy::TimeLimit)),
+            ("slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT x DUE TO PREEMPTION ***", Some(StoppedBy::Preempted)),
+            (
+                "slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT x DUE TO NODE FAILURE, SEE SLURMCTLD LOG ***",
+                Some(StoppedBy::NodeFailure),
+            ),
+            ("JOB 1 CANCELLED AT x", None),
+            ("", None),
+        ] {
+            assert_eq!(StoppedBy::told_in(log), expected, "{log}");
+        }
+        assert_eq!(serde_json::from_str::<StoppedBy>("\"new\"").unwrap(), StoppedBy::Other);
     }
 }

@@ -107,7 +107,7 @@ impl Client {
     /// As [`Cluster::queue`], for someone who waits at a terminal and only wants to look: one call, no second try, and no long
     /// wait.
     pub fn glance(users: &[u32]) -> Result<Vec<Element>, SlurmError> {
-        let out = call_within(GLANCE, "squeue", queue_arguments(users).to_vec())?;
+        let out = call_soon("squeue", queue_arguments(users).to_vec())?;
         Ok(elements(&out))
     }
 
@@ -127,6 +127,11 @@ fn call_within(patience: Duration, program: &'static str, arguments: Vec<String>
     std::thread::spawn(move || drop(answer.send(call(program, &arguments))));
     let late = || SlurmError::Busy { program, message: format!("no answer in {} s", patience.as_secs()) };
     Ok(answered.recv_timeout(patience).map_err(|_| late())??.0)
+}
+
+/// The same for someone who waits at a terminal.
+pub(super) fn call_soon(program: &'static str, arguments: Vec<String>) -> Result<String, SlurmError> {
+    call_within(GLANCE, program, arguments)
 }
 
 /// All of the users' jobs in one call: asked for ids it no longer knows, squeue fails as a whole.

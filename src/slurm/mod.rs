@@ -3,10 +3,12 @@
 //! Owns how Slurm is asked and what its answers mean. It must not decide what is submitted or cancelled, and never asks in a
 //! loop: sites count every call. Facts are from Slurm's own documentation and a real 22.05.
 
+mod accounting;
 mod client;
 mod element;
 mod step;
 
+pub use accounting::{Accounted, accounted};
 pub use client::{Client, time_left, with_retries, without_job};
 pub use element::{Element, ElementState, TOKEN, element_names};
 pub use step::{Step, signal_steps, steps};

@@ -67,6 +67,18 @@ pub fn lockable(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Whether a regular file begins with these bytes; `None` where nothing is there.
+pub fn begins_with(path: &Path, bytes: &[u8]) -> io::Result<Option<bool>> {
+    let file = match open(path) {
+        Ok(file) => file,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut head = Vec::new();
+    file.take(bytes.len() as u64).read_to_end(&mut head)?;
+    Ok(Some(head == bytes))
+}
+
 /// Reads a regular file of at most so many bytes.
 pub fn read(path: &Path, cap: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

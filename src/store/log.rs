@@ -27,6 +27,36 @@ pub fn length(path: &Path) -> Result<Option<u64>> {
     }
 }
 
+/// The end of the file that this process's standard error goes to, at most so many bytes; nothing where that is no file.
+pub fn of_standard_error(limit: u64) -> String {
+    end_of(Path::new("/proc/self/fd/2"), limit).unwrap_or_default()
+}
+
+/// The end of a log, at most so many bytes.
+pub fn end_of(path: &Path, limit: u64) -> std::io::Result<String> {
+    end_and_break(path, limit).map(|(text, _)| text.trim_end().to_owned())
+}
+
+/// The beginning of a log, at most so many bytes.
+pub fn beginning_of(path: &Path, limit: u64) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    files::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The end of a log as it is, at most so many bytes, and whether it ends in a line break.
+pub(super) fn end_and_break(path: &Path, limit: u64) -> std::io::Result<(String, bool)> {
+    let file = files::open(path)?;
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(limit);
+    let mut bytes = vec![0; usize::try_from(length - start).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, start)?;
+    bytes.truncate(read);
+    let text = String::from_utf8_lossy(&bytes);
+    let whole = if start > 0 { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
+    Ok((whole.to_owned(), whole.ends_with('\n')))
+}
+
 /// A log that is read from where the last look ended.
 #[derive(Debug)]
 pub struct Log {

@@ -243,6 +243,18 @@ fn parse_csv(text: &str) -> Vec<Vec<String>> {
     rows
 }
 
+/// The last whole line of a repetition's metrics.
+pub fn newest_line(dir: &Path) -> Option<String> {
+    /// A line is rarely longer.
+    const TAIL: u64 = 64 * 1024;
+    let (text, ends) = super::log::end_and_break(&dir.join(names::METRICS), TAIL).ok()?;
+    let mut lines = text.lines().rev();
+    if !ends {
+        lines.next();
+    }
+    lines.map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

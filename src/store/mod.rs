@@ -18,6 +18,7 @@ mod group_sync;
 #[cfg(feature = "cli")]
 pub mod history;
 pub mod indexed;
+pub mod job_log;
 mod lines;
 mod locks;
 pub mod log;

@@ -18,7 +18,7 @@ pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn below_with<T: Send>(folder: &Path, look: impl Fn(&Path, Found) -> T + Sync) -> Result<Vec<T>> {
     let mut found = search(folder, &look)?;
     let number = |path: &Path| path.file_name()?.to_str()?.strip_prefix("rep_")?.parse::<u32>().ok();
-    found.sort_by(|(a, _), (b, _)| {
+    found.par_sort_by(|(a, _), (b, _)| {
         a.parent().cmp(&b.parent()).then_with(|| number(a).cmp(&number(b))).then_with(|| a.cmp(b))
     });
     Ok(found.into_iter().map(|(_, seen)| seen).collect())

@@ -84,6 +84,11 @@ impl Survey {
         Some(&self.values.get(plan)?.experiments.get(run.experiment as usize)?.record)
     }
 
+    /// Whether any of the plans was ever submitted or run.
+    pub fn any_begun(&self) -> bool {
+        self.begun.contains(&true)
+    }
+
     /// Whether what a status says counts for the repetition's plan: with `-o`, what was finished before does not, once that plan
     /// was submitted or run.
     fn counts(&self, plan: usize, run: &RunRecord, status: &Status) -> bool {

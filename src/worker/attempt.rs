@@ -67,7 +67,7 @@ impl Execution for Attempt<'_> {
         let mut outcome = Outcome::completed();
         let options = self.life.options;
         let limits = Limits {
-            deadline: deadline(self.life),
+            deadline: timeout(self.life).and_then(|limit| Instant::now().checked_add(limit)),
             grace: options.grace,
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(checkpoint_signal(self.life.experiment())),
@@ -97,7 +97,7 @@ impl Execution for Attempt<'_> {
     fn finalize(&mut self, outcome: &mut Outcome) {
         let Some(argv) = &self.command.finalize else { return };
         let limits = Limits {
-            deadline: deadline(self.life),
+            deadline: timeout(self.life).and_then(|limit| Instant::now().checked_add(limit)),
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,
@@ -154,7 +154,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs one phase's command to its end, with all it started.
-    fn execute(&self, phase: &str, argv: &ArgvRecord, limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
+    fn execute(
+        &self,
+        phase: &str,
+        argv: &ArgvRecord,
+        mut limits: Limits,
+        outcome: Option<State>,
+    ) -> Result<Ended, NotRun> {
         let Call { words, dir, variables } = self.calls.call(argv)?;
         let (program, arguments) = words.split_first().ok_or_else(|| "the command is empty".to_owned())?;
         let mut command = Command::new(variables.find(program));
@@ -173,7 +179,11 @@ impl<'a> Attempt<'a> {
         }
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let started = match self.copy(phase, &words, &dir, variables) {
-            Some(pid) => Ok(pid),
+            Some(pid) => {
+                // What all repetitions of a job wait for, the imports, is no part of any.
+                limits.deadline = timeout(self.life).and_then(|limit| Instant::now().checked_add(limit));
+                Ok(pid)
+            }
             None => child::start(&mut command, self.life.control),
         };
         let ended = started.and_then(|pid| {
@@ -206,7 +216,7 @@ impl<'a> Attempt<'a> {
         request.env = warm::texts(&variables.pairs());
         request.cpus = own_cpus();
         let (out, err) = self.owned.streams().ok()?;
-        warm.copy(&mut request, &[out, err]).ok()
+        warm.copy(&mut request, &[out, err], timeout(self.life)).ok()
     }
 
     /// Turns a phase's end into the outcome.
@@ -239,14 +249,13 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// When a phase that starts now has taken too long.
-pub(super) fn deadline(life: &Life<'_>) -> Option<Instant> {
-    let limit = Duration::try_from_secs_f64(life.experiment().timeout?).ok()?;
+/// How long a phase may take.
+pub(super) fn timeout(life: &Life<'_>) -> Option<Duration> {
     // Whoever sits at a debugger takes his time.
     if life.options.terminal && std::io::stdin().is_terminal() {
         return None;
     }
-    Instant::now().checked_add(limit)
+    Duration::try_from_secs_f64(life.experiment().timeout?).ok()
 }
 
 /// The CPUs that the calling thread is bound to.

@@ -130,7 +130,12 @@ impl Control {
 
     /// Whether it was the time limit that first said stop.
     pub fn stopped_by_time_limit(&self) -> bool {
-        self.shared.state().stops.get(self.old) == Some(&Signal::SIGUSR1)
+        self.first_stop() == Some(Signal::SIGUSR1)
+    }
+
+    /// The signal that first said stop.
+    pub(super) fn first_stop(&self) -> Option<Signal> {
+        self.shared.state().stops.get(self.old).copied()
     }
 
     /// How urgent it is, and the last signal that said so.

@@ -79,6 +79,14 @@ impl Outcome {
         }
     }
 
+    /// Says why the worker was told to stop, where that is why it is interrupted.
+    pub(super) fn explain_stop(&mut self, words: &str) {
+        if let Some(failure) = self.failure.as_mut().filter(|_| self.state == State::Interrupted) {
+            failure.message =
+                printable::line(&failure.message.replacen(TOLD_TO_STOP, &format!("{TOLD_TO_STOP}: {words}"), 1));
+        }
+    }
+
     /// Makes a crash the last one, though a retry was to come.
     pub(super) fn give_up(&mut self, why: &str) {
         if let Some(failure) = &mut self.failure {

@@ -7,7 +7,8 @@ use super::exhausted::{is_exhausted, patiently};
 use super::native::Native;
 use super::python::Python;
 use super::running_marker::RunningMarker;
-use super::{End, Options, ghosts};
+use super::why_stopped::why_stopped;
+use super::{End, Options, exit_guard, ghosts};
 use crate::api::Factory;
 use crate::plan::record::{CommandRecord, PythonRecord};
 use crate::run::decide::{Decision, ThisWorker, deaths_allowed, decide};
@@ -143,6 +144,7 @@ impl Life<'_> {
         // A thread that does not end when it is told to keeps the repetition's locks.
         let owned = Arc::new(owned);
         self.observer.started(self.rep);
+        exit_guard::guard();
         let _under_way = ghosts::UnderWay::enter();
         let mut retries = self.experiment().retries;
         let mut started = Instant::now();
@@ -176,7 +178,12 @@ impl Life<'_> {
             }
             run.finalize(&mut outcome);
             drop(run);
+            let stop = why_stopped(self.control, self.options).filter(|_| outcome.state == State::Interrupted);
+            if let Some((_, words)) = &stop {
+                outcome.explain_stop(words);
+            }
             let mut status = ended(&status, &outcome, started);
+            status.stopped_by = stop.map(|(why, _)| why);
             Self::settle(&owned, &mut status);
             if status.state.is_finished() {
                 self.budget.learn(started.elapsed());
@@ -345,6 +352,7 @@ impl Life<'_> {
             max_rss: None,
             exit: None,
             error: None,
+            stopped_by: None,
             payload: None,
             metrics_from: None,
             worker_deaths,

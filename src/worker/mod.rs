@@ -16,6 +16,7 @@ mod execution;
 mod exhausted;
 mod exit_guard;
 mod ghosts;
+mod gpus;
 mod life;
 mod limits;
 mod native;
@@ -27,6 +28,7 @@ mod srun;
 mod tally;
 mod terminal;
 mod warm;
+mod why_stopped;
 mod work;
 
 pub use budget::TimeLimit;
@@ -35,6 +37,7 @@ pub use control::Control;
 pub use devices::{Allowed, Sharing, Slot, allowed_cpus};
 pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
+pub use gpus::Gpus;
 pub use overseer::oversee;
 pub(crate) use queue::Queue;
 pub use tally::{End, Tally};
@@ -54,10 +57,14 @@ pub struct Options {
     pub grace: Duration,
     /// The CPUs the job may use.
     pub allowed: Allowed,
-    /// At most this many slots; `None` as the plan says.
+    /// The GPUs the job may use.
+    pub gpus: Gpus,
+    /// At most this many slots, and fewer where there are not enough GPUs; `None` as the plan says.
     pub max_slots: Option<usize>,
     /// When the allocation ends, where it does.
     pub time_limit: TimeLimit,
+    /// How often the job may still requeue itself at its time limit; `None` where it never does.
+    pub requeues_left: Option<u32>,
     /// What repetitions print goes to this process's standard output and standard error, and they read its input.
     pub terminal: bool,
     /// This machine.

@@ -24,10 +24,11 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// The exit codes of a repetition that came to its end, and of one that stopped when it was told to; `_warm.py` has them too.
 const DONE: i32 = 97;
-const STOPPED: i32 = 98;
+const STOPPED: i32 = 130;
 
 /// An attempt and what its process is made of.
 pub(super) struct Python<'a> {
@@ -37,7 +38,7 @@ pub(super) struct Python<'a> {
     record: &'a PythonRecord,
     calls: Calls<'a>,
     tail_from: u64,
-    /// Its process died of a signal: nobody called `finalize`.
+    /// Its process died, of a signal or by an exit of its own: nobody called `finalize`.
     died: bool,
 }
 
@@ -58,7 +59,7 @@ impl<'a> Python<'a> {
     }
 
     /// Runs its process to its end, with all that it started.
-    fn process(&self, phase: &str, limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
+    fn process(&self, phase: &str, mut limits: Limits, outcome: Option<State>) -> Result<Ended, NotRun> {
         let (_, variables) = self.calls.surroundings()?;
         let files = self.files()?;
         self.owned.clear_report().map_err(|error| error.to_string())?;
@@ -71,6 +72,8 @@ impl<'a> Python<'a> {
             Some(pid) => pid,
             None => self.start(phase, &env, files)?,
         };
+        // What all repetitions of a job wait for is no part of any.
+        limits.deadline = attempt::timeout(self.life).and_then(|timeout| Instant::now().checked_add(timeout));
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
         let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
         ghosts::end_orphans(&self.life.rep.dir);
@@ -105,7 +108,7 @@ impl<'a> Python<'a> {
         request.cpus = attempt::own_cpus();
         request.config =
             rep.run.python.as_ref().map(|line| Place { file: &line.file, start: line.start, length: line.length });
-        Ok(warm.copy(&mut request, files).ok())
+        Ok(warm.copy(&mut request, files, attempt::timeout(self.life)).ok())
     }
 
     /// The program, started for this repetition alone.
@@ -152,6 +155,7 @@ impl<'a> Python<'a> {
             "index": self.life.index,
             "phase": phase,
             "dir": self.workdir()?.to_string_lossy(),
+            "rep_dir": self.life.rep.dir.to_string_lossy(),
         });
         let binary =
             std::env::current_exe().map_err(|error| format!("cannot tell where this program lies: {error}"))?;
@@ -191,13 +195,14 @@ impl<'a> Python<'a> {
             Err(NotRun::Unfit(message)) => return outcome.fail(State::Crashed, PHASE, message, String::new()),
         };
         let came_to_its_end = ended.exit == Exit::Code(DONE);
-        self.died = matches!(ended.exit, Exit::Signal(_));
         outcome.account(&ended);
-        outcome.exit = Some(match ended.exit {
-            Exit::Code(DONE | STOPPED) => Exit::Code(0),
-            other => other,
-        });
         let report = self.owned.take_report();
+        // With 1 ends an interpreter that never came to the experiment: a module is missing, say.
+        self.died = report.is_none() && !matches!(ended.exit, Exit::Code(DONE | 1));
+        outcome.exit = Some(match (&report, ended.exit) {
+            (_, Exit::Code(DONE)) | (Some(_), Exit::Code(STOPPED)) => Exit::Code(0),
+            (_, other) => other,
+        });
         let surrender = if came_to_its_end { self.owned.surrender() } else { Ok(None) };
         match (ended.cause, surrender) {
             (_, Err(error)) => outcome.fail(State::Crashed, PHASE, error.to_string(), String::new()),
@@ -213,7 +218,9 @@ impl<'a> Python<'a> {
             (Cause::Itself, _) if came_to_its_end => {}
             (Cause::Itself, _) => match (report, ended.exit) {
                 (Some(report), Exit::Code(STOPPED)) => {
-                    outcome.fail(State::Interrupted, &report.phase, report.message, String::new());
+                    let message = Some(report.message).filter(|message| !message.is_empty());
+                    let message = message.unwrap_or_else(|| "it was told to stop".to_owned());
+                    outcome.fail(State::Interrupted, PHASE, message, String::new());
                 }
                 (Some(report), _) => {
                     outcome.fail(State::Crashed, &report.phase, report.message, self.tail());
@@ -235,7 +242,7 @@ impl Execution for Python<'_> {
     fn run(&mut self) -> Outcome {
         let options = self.life.options;
         let limits = Limits {
-            deadline: attempt::deadline(self.life),
+            deadline: None,
             grace: options.grace,
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(attempt::checkpoint_signal(self.life.experiment())),
@@ -253,7 +260,7 @@ impl Execution for Python<'_> {
             return;
         }
         let limits = Limits {
-            deadline: attempt::deadline(self.life),
+            deadline: None,
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,

@@ -7,18 +7,22 @@ use std::io::{IsTerminal as _, stdin};
 
 /// A terminal that this process reads from.
 #[derive(Debug)]
-pub(super) struct Terminal;
+pub(super) struct Terminal {
+    /// The group of this process.
+    own: Pid,
+}
 
 impl Terminal {
     /// Standard input, where it is a terminal and this process is in its foreground.
     pub(super) fn of_this_process() -> Option<Self> {
-        (stdin().is_terminal() && tcgetpgrp(stdin()) == Ok(getpgrp())).then_some(Terminal)
+        let own = getpgrp();
+        (stdin().is_terminal() && tcgetpgrp(stdin()) == Ok(own)).then_some(Terminal { own })
     }
 
     /// Lends it to a group of processes, which may have stopped because it wanted to read before.
     pub(super) fn lend(&self, group: Pid) {
         // Stopped by the shell, and continued in the background: then it is not ours to lend.
-        if tcgetpgrp(stdin()) == Ok(getpgrp()) {
+        if tcgetpgrp(stdin()) == Ok(self.own) {
             set_foreground(group);
         }
         // The group may be over already.
@@ -27,7 +31,7 @@ impl Terminal {
 
     /// Takes it back.
     pub(super) fn take_back(&self) {
-        set_foreground(getpgrp());
+        set_foreground(self.own);
     }
 
     /// Stops this process where its child was stopped, as Ctrl-Z does it, and goes on with it.

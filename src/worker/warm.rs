@@ -6,18 +6,19 @@
 
 use super::control::Control;
 use super::{ghosts, lock};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, sendmsg, shutdown, socketpair,
 };
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2, write};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -129,14 +130,9 @@ enum Stand {
     Gone,
 }
 
-/// Why there is no copy.
+/// There is no copy: what was to be one is to start by itself.
 #[derive(Debug)]
-pub(super) enum NoCopy {
-    /// It is to start by itself.
-    Cold,
-    /// The worker was told to stop.
-    Stopped,
-}
+pub(super) struct NoCopy;
 
 impl WarmHost {
     /// With a warm process that is there: the other end of a socket, and its number.
@@ -191,29 +187,44 @@ impl Warm {
         Ok(Warm { socket, process, shared })
     }
 
-    /// Starts a copy; its standard output and error go to these.
-    pub(super) fn copy(&self, request: &mut Request<'_>, files: &[File]) -> Result<Pid, NoCopy> {
-        self.wait_ready()?;
-        ghosts::adopting(|| self.ask(request, files))
+    /// Starts a copy; its standard output and error go to these. Nobody waits for the imports longer than `patience`.
+    pub(super) fn copy(
+        &self,
+        request: &mut Request<'_>,
+        files: &[File],
+        patience: Option<Duration>,
+    ) -> Result<Pid, NoCopy> {
+        self.wait_ready(patience.and_then(|patience| Instant::now().checked_add(patience)))?;
+        // The copy waits at the other end until its number is known here, and ends where that never is: the repetition may
+        // have another process by then.
+        let (gate, key) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| no_room(&errno))?;
+        let descriptors: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).chain([gate.as_raw_fd()]).collect();
+        let pid = ghosts::adopting(|| self.ask(request, &descriptors))?;
+        // Where it ended meanwhile, that is seen as any end.
+        let _ = write(&key, b"!");
+        Ok(pid)
     }
 
     /// Waits until it has imported all.
-    fn wait_ready(&self) -> Result<(), NoCopy> {
+    fn wait_ready(&self, until: Option<Instant>) -> Result<(), NoCopy> {
         loop {
             let events = self.shared.control.events();
             match lock(&self.shared.state).stand {
                 Stand::Ready => return Ok(()),
-                Stand::Gone => return Err(NoCopy::Cold),
+                Stand::Gone => return Err(NoCopy),
                 Stand::Importing => {}
             }
             if self.shared.control.stopping() {
-                return Err(NoCopy::Stopped);
+                return Err(NoCopy);
             }
-            self.shared.control.wait(events, None);
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Err(self.give_up("its imports take longer than the `timeout` of a repetition"));
+            }
+            self.shared.control.wait(events, until);
         }
     }
 
-    fn ask(&self, request: &mut Request<'_>, files: &[File]) -> Result<Pid, NoCopy> {
+    fn ask(&self, request: &mut Request<'_>, descriptors: &[RawFd]) -> Result<Pid, NoCopy> {
         let number = {
             let mut state = lock(&self.shared.state);
             state.next += 1;
@@ -221,8 +232,7 @@ impl Warm {
         };
         request.start = number;
         let sent = serde_json::to_vec(request).map_err(std::io::Error::other).and_then(|text| {
-            let descriptors: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
-            let rights = [ControlMessage::ScmRights(&descriptors)];
+            let rights = [ControlMessage::ScmRights(descriptors)];
             let sent =
                 sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(&text)], &rights, MsgFlags::MSG_NOSIGNAL, None);
             Ok(sent?)
@@ -239,10 +249,10 @@ impl Warm {
             };
             match answer {
                 Some(Ok(pid)) => return Ok(pid),
-                Some(Err(why)) if why.is_empty() => return Err(NoCopy::Cold),
+                Some(Err(why)) if why.is_empty() => return Err(NoCopy),
                 Some(Err(why)) => {
                     log::warn!("the warm process could not make a copy of itself: {why}");
-                    return Err(NoCopy::Cold);
+                    return Err(NoCopy);
                 }
                 None if Instant::now() >= until => return Err(self.give_up("it does not answer")),
                 None => self.shared.control.wait(events, Some(until)),
@@ -254,7 +264,7 @@ impl Warm {
     fn give_up(&self, why: &str) -> NoCopy {
         self.shared.gone(&format!("the warm process is given up: {why}"));
         self.end(Duration::ZERO);
-        NoCopy::Cold
+        NoCopy
     }
 
     /// Ends it, and what it started for itself.
@@ -338,6 +348,11 @@ impl Shared {
         }
         self.control.wake();
     }
+}
+
+fn no_room(errno: &nix::errno::Errno) -> NoCopy {
+    log::debug!("no copy of the warm process: {errno}");
+    NoCopy
 }
 
 impl<'a> Request<'a> {

@@ -18,11 +18,13 @@ struct Random(u64);
 impl Random {
     /// From `CW2_TEST_SEED`, where a failure is looked for again.
     fn new() -> Self {
-        let given = std::env::var("CW2_TEST_SEED").ok();
-        let seed = given.map(|seed| seed.parse().expect("`CW2_TEST_SEED` is a number above 0")).unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-            u64::from(now.subsec_nanos()) + now.as_secs() + 1
-        });
+        let seed = match std::env::var("CW2_TEST_SEED") {
+            Ok(seed) => seed.parse().expect("`CW2_TEST_SEED` is a number above 0"),
+            Err(_) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+                u64::from(now.subsec_nanos()) + now.as_secs() + 1
+            }
+        };
         println!("again with `CW2_TEST_SEED={seed}`");
         Random(seed)
     }

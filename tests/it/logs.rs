@@ -58,7 +58,7 @@ fn failures_that_are_alike_are_told_once() {
     assert!(text.contains(traceback), "{text}");
     let last = scene.cw2("logs --failed --tail 1 -e second").expect(0);
     assert!(!last.stdout.contains("Traceback") && last.stdout.contains("ValueError"), "{}", last.stdout);
-    scene.cw2("logs --failed -r first__a1").expect(0).says(["nothing crashed"]).silent();
+    scene.cw2("logs --failed -r first__a1").expect(0).says(["nothing failed"]).silent();
 }
 
 #[test]

@@ -250,8 +250,8 @@ fn a_warm_process_that_is_killed_leaves_the_rest_to_cold_starts() {
     wait_until("its end", || !alive(&warm.to_string()));
     assert!(alive(&pid), "a copy is a process of its own");
     scene.write("go", "");
-    worker.end().expect(0).says(["repetitions start cold: the warm process ended"]);
-    assert_eq!(scene.lines("imports"), ["user", "serve", "rep"]);
+    let outcome = worker.end().expect(0).says(["repetitions start cold: the warm process ended"]);
+    assert_eq!(scene.lines("imports"), ["user", "serve", "rep"], "{}", outcome.stderr);
 }
 
 #[test]
@@ -358,6 +358,34 @@ fn a_retry_runs_what_was_frozen() {
     let last = lines.last().expect("a line");
     assert_eq!(last, "out 1 {1: ('user', 4)} {'how': 'os3', 'seed': 1}");
     assert_eq!(scene.status("out/e/e__hos3/log/rep_01")["attempt"], 2);
+}
+
+#[test]
+fn paths_lead_to_the_results_wherever_a_repetition_runs() {
+    for (number, more) in ["warm_start: false\n", "launcher: [env, A=b]\n", ""].iter().enumerate() {
+        let config =
+            format!("name: e\npath: ./out/\nrepetitions: 1\nworkdir: elsewhere\nenv: {{N: '{number}'}}\n{more}");
+        let scene = scene(&config);
+        scene.write("elsewhere/nothing", "");
+        program(&scene, "").run().expect(0);
+        std::fs::remove_dir_all(scene.path("out/e")).expect("the results");
+        program(&scene, "--plan").run().expect(0);
+        with_package(scene.call("worker --plan out/plans/002 --index 0".split(' '))).run().expect(0);
+    }
+}
+
+#[test]
+fn imports_count_for_no_timeout_unless_they_take_longer() {
+    let scene = scene(
+        "name: e\npath: out\nrepetitions: 2\nreps_per_job: 2\ntimeout: 60\n---\nname: f\npath: out\nrepetitions: 1\ntimeout: 0.5\n",
+    );
+    scene.write("main.py", format!("import time\ntime.sleep(1.5)\n{PROGRAM}"));
+    program(&scene, "--plan").run().expect(0);
+    worker(&scene, 0).run().expect(0);
+    assert!(scene.status("out/e/log/rep_01")["seconds"].as_f64().expect("seconds") < 60.0);
+    let outcome = worker(&scene, 1).run().expect(1);
+    outcome.says(["repetitions start cold", "take longer than the `timeout` of a repetition"]);
+    assert_eq!(scene.state("out/f/log/rep_00"), "timed_out");
 }
 
 #[test]

@@ -349,7 +349,12 @@ fn what_cannot_be_read_or_written_is_said() {
     scene.cw2("report nowhere").expect(2).says(["`nowhere` is no folder"]).silent();
     scene.cw2("run config.yml").expect(1);
     scene.cw2("report -e wdie").expect(2).says(["there is no experiment `wdie`", "`wide`"]).silent();
-    scene.cw2("report results -o missing/report.html").expect(3).says(["missing/report.html"]).silent();
+    scene.cw2("report results -o missing/report.html").expect(2).says(["`missing` is no folder"]).silent();
+    let config = scene.read("config.yml");
+    scene.cw2("report results -o config.yml").expect(2).says(["`config.yml` is there, and no report"]).silent();
+    assert_eq!(scene.read("config.yml"), config);
+    scene.cw2("report results -o results").expect(2).says(["`results`", "directory"]).silent();
+    scene.cw2("report results -o /dev/null").expect(2).says(["`/dev/null`", "device"]).silent();
     scene.cw2("report results --watch 5").expect(2).says(["5 is not in 10"]);
     scene.cw2("report results --watch -o -").expect(2).says(["`--watch` renews a file"]);
     assert!(!scene.has("report.html"));

@@ -172,7 +172,8 @@ echo 'squeue: fatal: Could not establish a configuration source' >&2; exit 1";
     );
     scene.cw2("run config.yml").expect(1);
     let ran = status();
-    assert_eq!(ran.err(), "");
+    let next = "next: `cw2 logs --failed out` (why it failed), `cw2 retry out` (the one that is missing)\n";
+    assert_eq!(ran.err(), next);
     assert!(ran.stdout.contains("stopped"), "{}", ran.stdout);
 }
 
@@ -243,4 +244,94 @@ fn a_closed_pipe_is_no_error() {
     let mut call = std::process::Command::new(crate::support::CW2);
     let output = call.args(["status", "-q"]).current_dir(scene.root()).stdout(writer).output().expect("it runs");
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn what_failures_have_in_common_is_told() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 2\ncommand: 'test {{ params.net.width }} -lt 64'\ngrid: {net: {width: [16, 32, 64]}, lr: [1, 2]}\n",
+    );
+    scene.cw2("run config.yml").expect(1);
+    let failed = &status_json(&scene, "--failed", "")["failed"];
+    assert_eq!(failed[0]["count"], 4);
+    assert_eq!(failed[0]["common"], json!(["all 4 have net.width=64; none of the other 8"]));
+    let told = scene.cw2("status --failed").expect(0).stdout;
+    assert!(told.ends_with("log/rep_00\n    all 4 have net.width=64; none of the other 8\n"), "{told}");
+}
+
+#[test]
+fn each_repetition_is_told_with_where_it_is_and_what_it_says() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 2\niterations: 5\nparams: {a: 1}\ncommand: |\n  echo '{\"epoch\": 3, \"test_acc\": 0.914}' >>\"$CW2_METRICS\"\n  printf '{\"epoch\": 4, \"tes' >>\"$CW2_METRICS\"\n  touch began; while [ -e config.yml ] && [ ! -e go ]; do sleep 0.01; done\n",
+    );
+    let worker = scene.call(["run", "config.yml"]).start();
+    wait_until("the repetition starts", || scene.has("began") && scene.has("out/e/log/rep_00/status.json"));
+    let reps = &status_json(&scene, "--reps", "")["reps"];
+    let [first, second] = reps.as_array().expect("rows").as_slice() else { panic!("{reps}") };
+    assert_eq!((&first["state"], &first["attempt"], &first["job"]), (&json!("running"), &json!(1), &Value::Null));
+    assert_eq!(
+        (&first["newest"], &first["log"]),
+        (&json!("epoch 3/5 test_acc 0.914"), &json!("out/e/log/rep_00/out.log"))
+    );
+    let host = nix::unistd::gethostname().expect("a name");
+    assert_eq!(first["node"].as_str(), host.to_str());
+    assert_eq!((&second["state"], &second["attempt"], &second["log"]), (&json!("pending"), &Value::Null, &Value::Null));
+    let table = scene.cw2("status --reps").expect(0).stdout;
+    assert!(table.contains("epoch 3/5 test_acc 0.914  out/e/log/rep_00/out.log\n"), "{table}");
+    scene.write("go", "");
+    worker.end().expect(0);
+}
+
+#[test]
+fn the_next_command_is_told_and_works() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 3\ncommand: 'test {{ rep }} != 1'\n");
+    scene.plan();
+    let path = path_with_squeue(&scene, "");
+    scene
+        .call(["status"])
+        .env("PATH", path)
+        .run()
+        .expect(0)
+        .says(["next: `cw2 submit out/plans/001` (it was never submitted)"]);
+    scene.cw2("run config.yml").expect(1);
+    let next = "next: `cw2 logs --failed out` (why it failed), `cw2 retry out` (the one that is missing)";
+    scene.cw2("status").expect(0).says([next]);
+    assert!(!scene.cw2("status -q").expect(0).stderr.contains("next:"));
+    let commands = status_json(&scene, "out", "")["next"].clone();
+    for command in commands.as_array().expect("commands") {
+        let words = command.as_str().and_then(|command| command.strip_prefix("cw2 ")).expect("a call of cw2");
+        scene.cw2(words).expect(0);
+    }
+    scene.write("config.yml", "name: e\npath: out\nrepetitions: 3\ncommand: 'true'\n");
+    scene.cw2("run config.yml").expect(0);
+    assert!(!scene.cw2("status").expect(0).stderr.contains("next:"));
+}
+
+#[test]
+fn accounting_is_asked_once_and_only_where_a_job_is_gone() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 3\ncommand: 'true'\n");
+    scene.plan();
+    let ids = |index: u32| json!({"job_id": (100 + index).to_string(), "array_job_id": "77", "array_task_id": index.to_string(), "restart_count": 0});
+    let sacct = "#!/bin/sh\necho \"$@\" >>calls-of-sacct\ncat <<'END'\n77_0|OUT_OF_MEMORY|0:125|n1\n77_1|NODE_FAIL|0:0|n2\n77_[2-3]|PENDING|0:0|None assigned\nEND\n";
+    scene.write_program("bin/sacct", sacct);
+    status_json(&scene, "--failed", "");
+    assert!(!scene.has("calls-of-sacct"));
+    for index in 0..2 {
+        forge(&scene, &format!("out/e/log/rep_0{index}"), json!({"state": "running", "slurm": ids(index)}));
+    }
+    let status = status_json(&scene, "--failed", "");
+    let reasons: Vec<_> =
+        status["failed"].as_array().expect("groups").iter().map(|group| group["reason"].clone()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "its worker is gone: Slurm says OUT_OF_MEMORY: it needed more memory than its job had",
+            "its worker is gone: Slurm says NODE_FAIL"
+        ]
+    );
+    assert_eq!(status["next"][1], "cw2 retry out --mem MORE");
+    assert_eq!(
+        scene.lines("calls-of-sacct"),
+        ["--allocations --noheader --parsable2 --format=JobID,State,ExitCode,NodeList --jobs=77"]
+    );
 }

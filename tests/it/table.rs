@@ -105,6 +105,9 @@ fn values_are_chosen() {
           16  5/6  0.170 [0.160, 0.170]  1m 30s  1 crashed
     *     32  6/6  0.330 [0.323, 0.338]  1m 30s
     ");
+    // The order of a parameter says nothing of what is best.
+    let table = scene.table("out --last loss.val --sort width --max", &[]);
+    assert!(!table.contains('*') && table.lines().nth(1).is_some_and(|line| line.contains(" 32 ")), "{table}");
     insta::assert_snapshot!(scene.table("out --last loss.val --sort loss.val", &[]), @r"
       lr  width    N  loss.val    TIME  NOTES
     0.01     16  3/3  0.04 ± 0  1m 30s
@@ -158,6 +161,7 @@ fn what_is_not_there_is_said() {
         .results("out", &[])
         .expect(0)
         .says(["the objective is `ac`, which no repetition has as a metric; did you mean `acc`?"]);
+    scene.results("out --at -1 acc", &[]).expect(0).says(["warning: no repetition has a value for `acc@-1`"]);
     let empty = Scene::new();
     empty.results("", &[]).expect(2).silent().says(["there are no results here"]);
     assert!(!scene.has("x.xlsx"));

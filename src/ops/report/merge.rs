@@ -9,7 +9,7 @@ use crate::report::results::params;
 use crate::run::effective_state::{Cluster, EffectiveState, Worker, effective};
 use crate::store;
 use crate::store::gather::{Gathered, Run};
-use crate::store::survey::{Seen, Survey, id_of};
+use crate::store::survey::{Seen, Survey};
 use crate::value::Value;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -103,8 +103,7 @@ impl Merged {
             });
             let run = self.place(places, of, value);
             let mut rep = unread(run, seen.rep, &dir, seen.effective, own.and_then(|rep| rep.code));
-            let ids = seen.status.as_ref().and_then(|status| status.slurm.as_ref());
-            rep.slurm = ids.and_then(|ids| looked.words.get(&id_of(ids)).cloned());
+            rep.end = looked.ends.of(seen).cloned();
             self.push(Origin { gathered, planned: true }, rep);
         }
     }
@@ -150,7 +149,7 @@ impl Merged {
 }
 
 fn unread(run: usize, number: u32, dir: &Path, effective: EffectiveState, version: Option<usize>) -> Rep {
-    Rep { run, number, dir: shown(dir), effective, slurm: None, status: None, metrics: Vec::new(), version }
+    Rep { run, number, dir: shown(dir), effective, end: None, status: None, metrics: Vec::new(), version }
 }
 
 /// Of each run its place where no plan tells one: by experiment, then by the parameters that vary.

@@ -62,8 +62,8 @@ pub fn logs(script: &str) -> Vec<String> {
     last("output").into_iter().chain(last("error")).collect()
 }
 
-/// A file name pattern with an element's numbers; `None` where it holds what only Slurm knows.
-pub fn fill_in(pattern: &str, job: u64, index: u64) -> Option<String> {
+/// A file name pattern with an element's numbers, as a pattern of `*` and `?` where it holds what only Slurm knows.
+pub fn fill_in(pattern: &str, job: u64, index: u64) -> String {
     let mut name = String::new();
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
@@ -71,14 +71,43 @@ pub fn fill_in(pattern: &str, job: u64, index: u64) -> Option<String> {
             name.push(c);
             continue;
         }
-        match chars.next()? {
-            '%' => name.push('%'),
-            'A' => name.push_str(&job.to_string()),
-            'a' => name.push_str(&index.to_string()),
-            _ => return None,
+        let field = chars.by_ref().find(|c| !c.is_ascii_digit());
+        match field {
+            Some('%') => name.push('%'),
+            Some('A') => name.push_str(&job.to_string()),
+            Some('a') => name.push_str(&index.to_string()),
+            _ => name.push('*'),
         }
     }
-    Some(name)
+    name
+}
+
+/// The element that a file of this name is the log of, by its array's job id and its number; `None` where the name does not tell.
+pub fn element_of(pattern: &str, name: &str) -> Option<(u64, u64)> {
+    let (mut job, mut index) = (None, None);
+    let mut rest = name;
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            rest = rest.strip_prefix(c)?;
+            continue;
+        }
+        let place = match chars.next()? {
+            '%' => {
+                rest = rest.strip_prefix('%')?;
+                continue;
+            }
+            'A' => &mut job,
+            'a' => &mut index,
+            _ => return None,
+        };
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, after) = rest.split_at_checked(digits)?;
+        *place = Some(number.parse().ok()?);
+        rest = after;
+    }
+    rest.is_empty().then_some(())?;
+    Some((job?, index?))
 }
 
 /// The interpreter of a script, and the lines that prepare its worker; `None` where no line starts one.
@@ -127,9 +156,14 @@ exec /bin/cw2 worker --plan /p --offset 0 --index \"$SLURM_ARRAY_TASK_ID\"
         );
         assert_eq!(logs(SCRIPT), ["/p%%/x/%A_%a.log"]);
         assert_eq!(logs("#!/bin/sh\n#SBATCH -o a -e b.%j\n"), ["a", "b.%j"]);
-        assert_eq!(fill_in("/p%%/x/%A_%a.log", 12, 3).as_deref(), Some("/p%/x/12_3.log"));
-        assert_eq!(fill_in("%j", 12, 3), None);
-        assert_eq!(fill_in("%", 12, 3), None);
+        assert_eq!(fill_in("/p%%/x/%A_%a.log", 12, 3), "/p%/x/12_3.log");
+        assert_eq!(fill_in("%x.%4j-%a", 12, 3), "*.*-3");
+        assert_eq!(fill_in("%", 12, 3), "*");
+        assert_eq!(element_of("%%%A_%a.log", "%12_3.log"), Some((12, 3)));
+        for name in ["%12_3.log~", "12_3.log", "%_3.log", "%12_x.log", ""] {
+            assert_eq!(element_of("%%%A_%a.log", name), None, "{name}");
+        }
+        assert_eq!(element_of("%j.log", "12.log"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::found::{Found, Rep, Series};
 use super::page::{Experiment, Failure, Metric, Objective, Page, Reps, Run};
 use crate::report::common_cause::{self, Facts};
 use crate::report::failures::{self, Failed};
-use crate::report::progress::{self, Estimate, Progress};
+use crate::report::progress::{self, Progress};
 use crate::report::results::params;
 use crate::report::status_table;
 use crate::run::effective_state::EffectiveState;
@@ -98,19 +98,13 @@ pub fn build(found: Found) -> Page {
     page
 }
 
-/// When these will be done, where there is something to say.
+/// When these will be done; nothing where nothing is open.
 fn estimate(parts: &[Progress], cluster_known: bool) -> Option<String> {
     use EffectiveState::{Interrupted, Pending, Queued, Running};
     let open = |part: &Progress| [Interrupted, Pending, Queued, Running].into_iter().any(|state| part.count(state) > 0);
-    let estimate = progress::estimate(parts.iter(), cluster_known);
-    match estimate {
-        // What failed may be in a queue that could not be asked, but nobody waits for it.
-        Estimate::Unknown(_) if !parts.iter().any(open) => None,
-        Estimate::Done => None,
-        Estimate::Seconds(_) => Some(format!("done in {}", status_table::estimate(estimate))),
-        Estimate::Idle => Some("stopped".to_owned()),
-        Estimate::Unknown(why) => Some(format!("until when is not known: {why}")),
-    }
+    // What failed may be in a queue that could not be asked, but nobody waits for it.
+    let wanted = parts.iter().any(open);
+    wanted.then(|| status_table::estimate(progress::estimate(parts.iter(), cluster_known)))
 }
 
 /// A value as the page gets it: numbers, truths and texts as they are, all else as the text of its JSON.
@@ -218,13 +212,14 @@ fn metrics<'a>(
 
 /// Failures that are alike, and how many kinds of them are left out.
 fn failed(found: &Found, params: &[Params<'_>], varying: &[Vec<String>], many: bool) -> (Vec<Failure>, usize) {
-    use EffectiveState::{Crashed, Lost, TimedOut};
-    let is_failed = |rep: &Rep| matches!(rep.effective, Crashed | TimedOut | Lost);
+    use EffectiveState::{Crashed, JobFailed, Lost, TimedOut};
+    let is_failed = |rep: &Rep| matches!(rep.effective, Crashed | TimedOut | Lost | JobFailed);
     let all: Vec<(usize, &Rep)> = found.reps.iter().enumerate().filter(|(_, rep)| is_failed(rep)).collect();
     let reasons = all.iter().map(|(_, rep)| Failed {
         effective: rep.effective,
-        text: failures::reason(rep.effective, rep.status.as_deref(), rep.slurm.as_deref()),
+        text: failures::reason(rep.effective, rep.status.as_deref(), rep.end.as_ref()),
         dir: rep.dir.clone(),
+        log: log_of(rep),
         run: found.runs.get(rep.run).map(|run| run.name.clone()).unwrap_or_default(),
     });
     let groups = failures::group(reasons);
@@ -240,11 +235,11 @@ fn failed(found: &Found, params: &[Params<'_>], varying: &[Vec<String>], many: b
         let reps: Vec<usize> =
             group.members.iter().filter_map(|member| all.get(*member)).map(|(place, _)| *place).collect();
         let failed: Vec<&Facts> = reps.iter().filter_map(|place| facts.get(*place)).collect();
-        let first = reps.first().and_then(|place| found.reps.get(*place)?.status.as_deref()?.error.as_ref());
+        let first = reps.first().and_then(|place| found.reps.get(*place));
         Failure {
             state: group.effective.key(),
             reason: group.text,
-            lines: first.map(|error| last_lines(&error.stderr_tail, LINES)).unwrap_or_default(),
+            lines: first.map(said_last).unwrap_or_default(),
             count: group.count,
             example: group.example,
             common: common_cause::common(&failed, &well).iter().map(ToString::to_string).collect(),
@@ -252,6 +247,23 @@ fn failed(found: &Found, params: &[Params<'_>], varying: &[Vec<String>], many: b
         }
     });
     (told.collect(), left_out)
+}
+
+/// The log that says more of a failure: Slurm's, where nothing was started of its job.
+fn log_of(rep: &Rep) -> String {
+    let of_job = rep.end.as_ref().filter(|_| rep.effective == EffectiveState::JobFailed);
+    of_job
+        .and_then(|end| end.log.as_ref())
+        .map_or_else(|| format!("{}/err.log", rep.dir), |log| log.display().to_string())
+}
+
+/// The last lines of what failed.
+fn said_last(rep: &Rep) -> String {
+    match (&rep.end, rep.status.as_deref().and_then(|status| status.error.as_ref())) {
+        (Some(end), _) if rep.effective == EffectiveState::JobFailed => last_lines(&end.tail, LINES),
+        (_, Some(error)) => last_lines(&error.stderr_tail, LINES),
+        _ => String::new(),
+    }
 }
 
 /// What may be a cause: the parameters that vary, the machine, the experiment where there are several.

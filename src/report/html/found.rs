@@ -4,6 +4,7 @@ use super::page::{Config, Version};
 use crate::report::advice::Advice;
 use crate::run::effective_state::EffectiveState;
 use crate::run::history::History;
+use crate::run::job_end::JobEnd;
 use crate::run::status::Status;
 use crate::store::gather::Run;
 use jiff::Timestamp;
@@ -49,8 +50,8 @@ pub struct Rep {
     pub dir: String,
     /// How it stands.
     pub effective: EffectiveState,
-    /// Slurm's word for the end of its job, such as `NODE_FAIL`.
-    pub slurm: Option<String>,
+    /// How its job ended, where the repetition cannot say so.
+    pub end: Option<JobEnd>,
     /// Its status.
     pub status: Option<Box<Status>>,
     /// What it measured.

@@ -18,6 +18,8 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 const PAGE: &str = include_str!("../../../templates/report/page.html");
+/// What the file of every report begins with.
+pub const BEGIN: &str = "<!doctype html>\n<!-- cw2 report -->\n";
 const STYLE: &str = include_str!("../../../templates/report/style.css");
 
 /// The libraries: licence and script.
@@ -114,6 +116,7 @@ mod tests {
     #[test]
     fn every_place_is_filled_and_the_policy_knows_every_script() {
         let text = render(&Page::default()).unwrap();
+        assert!(text.starts_with(BEGIN));
         for name in ["@CSP@", "@GENERATOR@", "@TITLE@", "@STYLE@", "@DATA@", "@SCRIPTS@"] {
             assert!(!text.contains(name), "{name}");
         }

@@ -20,7 +20,7 @@ pub struct Page {
     pub states: Vec<&'static str>,
     /// Seconds after which the page is to be read again.
     pub reload: Option<u32>,
-    /// When all will be done, where that can be told.
+    /// When all that is open will be done: `~12m 03s`, or why that is not known.
     pub estimate: Option<String>,
     /// The experiments.
     pub experiments: Vec<Experiment>,
@@ -53,7 +53,7 @@ pub struct Experiment {
     pub params: Vec<String>,
     /// Seconds of all attempts.
     pub seconds: f64,
-    /// When it will be done.
+    /// The same of this one.
     pub estimate: Option<String>,
     /// What is to be reached.
     pub objective: Option<Objective>,

@@ -186,7 +186,9 @@ fn goal(experiment: &str, all: &Measurements<'_>, options: &Options) -> Option<(
     let of = |metric: &str| all.choices.iter().position(|choice| choice.metric == metric);
     let objective = objective(experiment, all.runs);
     let sorted = options.sort.as_deref().and_then(|name| chosen(name, all.choices));
-    let known = match (sorted, options.maximize, objective) {
+    // `--max` speaks of the order, where that is none of a metric.
+    let maximize = options.maximize.filter(|_| options.sort.is_none() || sorted.is_some());
+    let known = match (sorted, maximize, objective) {
         (Some(place), Some(maximize), _) => Some((place, maximize)),
         (Some(place), None, Some(objective)) if all.choices.get(place)?.metric == objective.metric => {
             Some((place, objective.maximize))
@@ -197,7 +199,7 @@ fn goal(experiment: &str, all: &Measurements<'_>, options: &Options) -> Option<(
         (Some(_), None, _) | (None, _, None) => None,
     };
     // A best value says itself what is better, and so does `--min` where there is only one.
-    known.or_else(|| match (&all.choices.first().filter(|_| sorted.is_none())?.pick, options.maximize) {
+    known.or_else(|| match (&all.choices.first().filter(|_| sorted.is_none())?.pick, maximize) {
         (Pick::Best { maximize, by: None }, _) => Some((0, *maximize)),
         (_, Some(maximize)) if all.choices.len() == 1 => Some((0, maximize)),
         _ => None,

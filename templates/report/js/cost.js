@@ -40,13 +40,15 @@ const histogram = ({ title, name, of, text, label, limit, units: sizes = [1] }) 
   return figure({
     title, name,
     draw: (width) => {
-      const [low, high] = d3.extent(known);
+      const high = d3.max(known);
+      // What hardly differs looks as if it hardly differed.
+      const low = Math.min(d3.min(known), 0.8 * high);
       const near = Number.isFinite(limit) && limit <= high * 3 ? limit : null;
       const top = Math.max(high, near ?? 0);
       const bins = d3.bin().domain(low === top ? [low * 0.9 - 1e-9, low * 1.1 + 1e-9] : [low, top]).thresholds(Math.max(6, Math.min(30, Math.floor(width / 22))))(known).map((bin) => ({ x0: bin.x0, x1: bin.x1, n: bin.length })).filter((bin) => bin.n > 0);
       const plot = Plot.plot({
         ...plotDefaults, width, height: 200, marginLeft: 46, marginBottom: 36, marginRight: 34, marginTop: 30,
-        x: { label, tickFormat: text, ticks: units(low, top, Math.max(3, Math.floor(width / 110))) }, y: { label: "repetitions", grid: true, ticks: 4, inset: 0, tickFormat: (n) => (Number.isInteger(n) ? whole(n) : "") },
+        x: { label, tickFormat: text, ticks: units(low, top, Math.max(3, Math.floor(width / 110))) }, y: { label: "repetitions", grid: true, ticks: Math.min(4, d3.max(bins, (bin) => bin.n)), tickFormat: (n) => (Number.isInteger(n) ? whole(n) : "") },
         marks: [
           Plot.rectY(bins, { x1: "x0", x2: "x1", y: "n", fill: "var(--s0)", fillOpacity: 0.75, inset: 0.5, rx: 2 }),
           near !== null && Plot.ruleX([near], { stroke: "var(--crashed)", strokeWidth: 2 }),
@@ -54,7 +56,7 @@ const histogram = ({ title, name, of, text, label, limit, units: sizes = [1] }) 
           Plot.tip(bins, Plot.pointerX({ ...tipStyle, x: (bin) => (bin.x0 + bin.x1) / 2, y: "n", title: (bin) => `${text(bin.x0)} to ${text(bin.x1)}\n${plural(bin.n, "repetition")}` })),
         ].filter(Boolean),
       });
-      return { plot, label: `${title}: from ${text(low)} to ${text(high)}, median ${text(median(known))}`, note: `Median ${text(median(known))}, largest ${text(high)}${Number.isFinite(limit) ? `; requested: ${text(limit)}` : ""}.`, head: ["from", "to", "repetitions"], rows: bins.map((bin) => [bin.x0, bin.x1, bin.n]) };
+      return { plot, label: `${title}: up to ${text(high)}, median ${text(median(known))}`, note: `Median ${text(median(known))}, largest ${text(high)}${Number.isFinite(limit) ? `; requested: ${text(limit)}` : ""}.`, head: ["from", "to", "repetitions"], rows: bins.map((bin) => [bin.x0, bin.x1, bin.n]) };
     },
   });
 };

@@ -12,6 +12,7 @@ const STATES = [
   ["crashed", "crashed", "bad"],
   ["timed_out", "timed out", "bad"],
   ["lost", "lost", "bad"],
+  ["job_failed", "job failed", "bad"],
   ["unreadable", "unreadable", "bad"],
   ["pending", "pending", "open"],
 ].map(([key, word, kind]) => ({ key, word, kind }));

@@ -89,7 +89,7 @@ const answers = () => {
   const states = tally(allReps);
   const done = sumOf(states, (state) => state.kind === "good");
   const open = sumOf(states, (state) => state.kind === "open");
-  card("progress", "How far is it?", repCount ? percent(done / repCount) : "–", open ? data.estimate ?? `${whole(open)} are still open` : "nothing is left open");
+  card("progress", "How far is it?", repCount ? percent(done / repCount) : "–", open ? `${whole(open)} still open${data.estimate?.startsWith("~") ? `, done in ${data.estimate}` : ""}` : "nothing is left open");
   const experiment = current();
   const order = view.metric ? ranked(experiment) : [];
   if (order.length) {

@@ -75,7 +75,7 @@ const effectPlot = (experiment, { name, place, share }, rows, domain) =>
         y: { domain, nice: true, label: metricLabel(), grid: true, tickFormat: number, ticks: 5 },
         marks: [
           Plot.dot(rows, { x: own, y: "mean", r: 2.2, fill: "var(--quiet)", fillOpacity: rows.length > 300 ? 0.25 : 0.5 }),
-          Plot.ruleX(groups, { x, y1: "lo", y2: "hi", stroke: "var(--accent)", strokeWidth: 3, strokeOpacity: 0.4, strokeLinecap: "round" }),
+          Plot.ruleX(groups, { x, y1: "lo", y2: "hi", clip: true, stroke: "var(--accent)", strokeWidth: 3, strokeOpacity: 0.4, strokeLinecap: "round" }),
           level.numeric && Plot.lineY(groups, { x, y: "mean", stroke: "var(--accent)", strokeWidth: 1.6 }),
           Plot.dot(groups, { x, y: "mean", r: 4, fill: "var(--accent)" }),
           Plot.tip(groups, Plot.pointerX({ ...tipStyle, x, y: "mean", title: (group) => `${name}=${group.label}\nmean ${number(group.mean)}${group.n > 1 ? ` ± ${number(group.half)} (95 %)` : ""}\n${plural(group.n, "repetition")}, ${plural(group.runs.length, "run")}` })),
@@ -90,7 +90,9 @@ const effects = () => {
   const experiment = current();
   const rows = scored(experiment).filter((row) => row.n > 0);
   const order = importance(experiment);
-  const domain = d3.extent(rows, (row) => row.mean);
+  // Room for intervals, but not for all there are: that of two repetitions would leave none for the rest.
+  const [low, high] = d3.extent(rows, (row) => row.mean), room = 0.2 * (high - low || Math.abs(high) || 1);
+  const domain = [low - room, high + room];
   const shownOnes = effectState.all ? order : order.slice(0, 12);
   const grid = el("div", { class: "grid" }, shownOnes.map((entry) => effectPlot(experiment, entry, rows, domain)));
   return [grid, order.length > shownOnes.length && action(`Show all ${order.length} parameters`, (event) => { effectState.all = true; event.currentTarget.remove(); grid.append(...order.slice(12).map((entry) => effectPlot(experiment, entry, rows, domain))); })];

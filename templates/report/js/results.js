@@ -79,7 +79,7 @@ const results = () => {
   const cellNode = ({ kind, value, spread }) => {
     if (spread) return el("td", { class: "number", title: spread.n > 1 ? `n = ${spread.n}, 95 % interval ± ${number(spread.half)}` : null }, plusMinus(spread.mean, spread.sd));
     if (kind === "time") return el("td", { class: "number" }, duration(value));
-    return el("td", { class: typeof value === "number" ? "number" : null }, typeof value === "number" ? number(value) : clipped(value === null ? "–" : shown(value), 60));
+    return el("td", { class: typeof value === "number" ? "number" : null }, value === null || Number.isNaN(value) ? "–" : brief(value, 60));
   };
   const detail = (row) => {
     const rows = row.run.reps.map((rep) => [String(reps.rep[rep]), stateOf.get(data.states[reps.state[rep]])?.word ?? "", ...experiment.metrics.map((name) => number(values(experiment, name)[rep])), duration(reps.seconds[rep] ?? NaN), reps.dir[rep]]);

@@ -73,6 +73,8 @@ class Runner:
         with open(os.path.join(here, "started"), "a") as started:
             started.write(f"{os.getpid()} {os.environ['CW2_ATTEMPT']} {os.environ['CW2_RESUME']}\n")
         print("out", rep, config.get("mark"), params, flush=True)
+        assert os.path.samefile(config["_rep_log_path"], here), config["_rep_log_path"]
+        assert os.path.dirname(config["_rep_log_path"]) == config["log_path"].rstrip("/"), config["log_path"]
         told = []
         if params.get("checkpoint"):
             signal.signal(signal.SIGUSR2, lambda *_: told.append(1))

@@ -58,6 +58,9 @@ fn a_cancelled_job_leaves_interrupted_repetitions() {
         scene.states() == counts([("completed", 1), ("interrupted", 1), ("pending", 1)])
     });
     assert_eq!(scene.read("told"), "told\n");
+    let why = scene.status(&scene.reps()[1]);
+    assert_eq!(why["stopped_by"], "cancelled");
+    assert_eq!(why["error"]["message"], "the worker was told to stop: its job was cancelled");
 }
 
 #[test]
@@ -73,6 +76,8 @@ fn a_signal_to_the_batch_script_reaches_the_worker() {
     assert_eq!(bed.element(job, 0, "ExitCode"), "75:0", "interrupted: run again to continue");
     assert_eq!(scene.states(), counts([("completed", 1), ("interrupted", 1), ("pending", 1)]));
     assert_eq!(scene.read("told"), "told\n");
+    // Slurm calls it so where somebody sends this signal.
+    assert_eq!(scene.status(&scene.reps()[1])["stopped_by"], "cancelled");
 }
 
 #[test]
@@ -93,6 +98,7 @@ fn a_requeued_element_resumes_and_leaves_alone_what_is_finished() {
     let resumed = scene.status(&scene.reps()[1]);
     assert_eq!((&resumed["attempt"], &resumed["slurm"]["restart_count"]), (&json!(2), &json!(1)));
     assert_eq!(resumed["earlier"][0]["state"], "interrupted");
+    assert_eq!(resumed["earlier"][0]["message"], "the worker was told to stop: its job was requeued");
     // The log of the first start is kept.
     assert_eq!(scene.slurm_log(job, 0).matches("job 0: 3 repetitions").count(), 2);
 }

@@ -92,6 +92,8 @@ command: echo {{ rep }} resume=$CW2_RESUME >>ran; [ {{ rep }} = 0 ] || until [ -
     assert_eq!(scene.read("ran"), "0 resume=0\n1 resume=0\n1 resume=1\n");
     let resumed = scene.status(&reps[1]);
     assert_eq!((&resumed["state"], &resumed["attempt"]), (&json!("completed"), &json!(2)));
+    let why = &resumed["earlier"][0]["message"];
+    assert_eq!(why, "the worker was told to stop: its job was preempted");
 }
 
 #[test]
@@ -113,7 +115,12 @@ fn only_its_own_requeues_count_for_an_element() {
     // Preempted three times before, and once in between.
     run_out("0", 3).says(["requeueing 7_0 (1 of 2)"]);
     run_out("0", 5).says(["requeueing 7_0 (2 of 2)"]);
+    assert_eq!(scene.status("out/e/log/rep_00")["stopped_by"], "time_limit");
     run_out("0", 6).says(["not requeued: it requeued itself 2 times already (`max_requeues: 2`)"]);
+    let status = scene.status("out/e/log/rep_00");
+    assert_eq!(status["stopped_by"], "requeues_used_up");
+    let why = "the worker was told to stop: the time limit of its job, whose requeues are used up";
+    assert_eq!(status["error"]["message"], why);
     // Another job of the same number was here before.
     run_out("0", 0).says(["requeueing 7_0 (1 of 2)"]);
     assert_eq!(scene.lines("calls"), ["requeue 7_0"; 3]);

@@ -4,6 +4,7 @@ mod again;
 mod arrays;
 mod ends;
 mod exec;
+mod job_ends;
 mod keys;
 mod limits;
 mod shares;
