@@ -511,7 +511,13 @@ def _wait_with_signals(pid: int, own_group: bool) -> int:
         for handed_on, handler in before:
             signal.signal(handed_on, handler if handler is not None else signal.SIG_DFL)
     code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
+    if code >= 0:
+        return code
+    print(
+        f"error: cw2 was ended by {signal.Signals(-code).name}, and what it ran may run on: the same call ends that, and goes on",
+        file=sys.stderr,
+    )
+    return 128 - code
 
 
 _SOCKET: socket.socket | None = None
@@ -592,7 +598,7 @@ def _live(runner: Runner, config: Config, rep: int, phase: str) -> int:
         outcome = runner(config, rep)
     except BaseException as error:
         text = traceback.format_exc()
-        sys.stderr.write(text)
+        _warm._print_exception()
         outcome = Outcome("crashed", "run", _warm._one_line(error), text)
     if outcome.kind == "surrendered":
         with open(os.environ["CW2_SURRENDER"], "w", encoding="utf-8") as file:
@@ -607,12 +613,17 @@ def _report(outcome: Outcome) -> None:
     """Leaves the worker what a crash was; without it the worker has what is in `err.log`."""
     path = os.environ["CW2_REPORT"]
     report = {"phase": outcome.phase, "message": outcome.message, "traceback": outcome.traceback}
+    # What is half a character in Python is none in JSON.
+    report = {key: text.encode("utf-8", "backslashreplace").decode("utf-8") for key, text in report.items()}
     try:
         with open(path + ".new", "w", encoding="utf-8") as file:
             json.dump(report, file)
         os.replace(path + ".new", path)
     except OSError as error:
-        sys.stderr.write(f"cw2: cannot write {path}: {error}\n")
+        try:
+            sys.stderr.write(f"cw2: cannot write {path}: {error}\n")
+        except (OSError, ValueError):
+            pass  # It is full or closed as well.
 
 
 def _flush() -> None:

@@ -372,7 +372,8 @@ fn own(dir: &Path, options: &Options) -> crate::store::Result<Result<Owned, End>
                 let why = "processes of an earlier attempt still run, on another machine";
                 return Ok(Err(End::Busy(why.to_owned())));
             }
-            log::warn!("{}: ended {ended} processes that an earlier worker left", dir.display());
+            let processes = if ended == 1 { "process" } else { "processes" };
+            log::warn!("{}: ended {ended} {processes} that an earlier worker left", dir.display());
             owned
         }
     };
