@@ -262,7 +262,10 @@ def plan(
         lines = [json.loads(line) for line in _ask(["plan", path], root=options.root)]
     jobs: list[list[Task]] = []
     for line in lines:
-        tasks = [Task(line["plan"], line["job"], index, places[os.path.abspath(folder)]) for index, folder in enumerate(line["dirs"])]
+        tasks = [
+            Task(line["plan"], line["job"], index, places[os.path.abspath(folder)])
+            for index, folder in enumerate(line["dirs"])
+        ]
         jobs.append(tasks)
     return jobs
 
