@@ -287,6 +287,10 @@ impl Context {
     /// error or none; a [`Surrender`](super::Surrender) stays one. One that does not ask is given the grace (15 s unless
     /// configured) and then left behind, as no thread can be ended from outside; its process ends with the job.
     ///
+    /// It does not matter which of its threads asks, for what that one leaves out then is missing: nothing counts as finished
+    /// that may not be. A thread that merely looks asks [`stop_requested`](Context::stop_requested), and an experiment that left
+    /// nothing out says so with [`done`](Context::done).
+    ///
     /// ```
     /// fn train(cx: &cw2::Context) -> anyhow::Result<()> {
     ///     for epoch in 0..100 {

@@ -121,7 +121,11 @@ fn hint(dir: &Path, stream: Stream) -> Result<(), Failure> {
         Stream::Out => (Stream::Err, "--err"),
     };
     match (stream.length(dir)?, other.length(dir)?) {
-        (None, None) => tell!("`{}` has no logs yet: it was never started", shown(dir)),
+        (None, None) => tell!(
+            "`{}` has no logs yet: it was never started; `{} logs --failed` tells of jobs that failed before they could",
+            shown(dir),
+            program::name()
+        ),
         (None | Some(0), Some(length)) if length > 0 => {
             tell!("{} is empty; {} has {} (`{option}`)", stream.file(), other.file(), human::bytes(length));
         }

@@ -209,7 +209,8 @@ impl<'a> Loader<'a> {
                     Some(at) => {
                         diagnostic.at(at).help("`import_path` is absolute or relative to the file it is written in")
                     }
-                    None => diagnostic.help("check the path"),
+                    None if error.kind() == std::io::ErrorKind::NotFound => diagnostic.help("check the path"),
+                    None => diagnostic,
                 });
                 return None;
             }

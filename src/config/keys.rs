@@ -103,7 +103,7 @@ pub const KEYS: &[Key] = &[
     exp(
         "gpus_per_rep",
         "whole number, or a fraction below 1",
-        "an equal share",
+        "all of the job's",
         "GPUs of each slot; also accepted in SLURM",
     ),
     exp("oversubscribe", "true or false", "false", "allow more slots than CPUs"),
@@ -169,7 +169,7 @@ pub const KEYS: &[Key] = &[
     slurm(
         "gpus_per_rep",
         "whole number, or a fraction below 1",
-        "an equal share",
+        "all of the job's",
         "GPUs of each slot; an experiment's own wins",
     )
     .of_original(),

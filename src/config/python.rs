@@ -12,9 +12,6 @@ use crate::value::{Map, Value};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// The tag of a tuple.
-pub(super) const TUPLE: &str = "python/tuple";
-
 /// An experiment with Python's types.
 #[derive(Debug)]
 pub struct Typed {

@@ -6,13 +6,16 @@
 use super::error::Diagnostic;
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::{Positions, at_bytes, unprintable, without_bom};
+use super::scalar;
 use super::traps::Traps;
-use super::{python, scalar};
 use crate::value::Value;
 use indexmap::IndexMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+/// The tag of a tuple.
+const TUPLE: &str = "python/tuple";
 
 /// Sequences and mappings may lie this deep in each other.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -368,7 +371,7 @@ fn check_tag(tag: Option<&Tag>, own: &str, at: At) -> Result<()> {
     match tag.map(|tag| (tag, tag_name(tag))) {
         None => Ok(()),
         Some((_, Some(name))) if name == own || name.is_empty() => Ok(()),
-        Some((_, Some(python::TUPLE))) if own == "seq" => Ok(()),
+        Some((_, Some(TUPLE))) if own == "seq" => Ok(()),
         Some((tag, Some("str" | "int" | "float" | "bool" | "null" | "seq" | "map"))) => {
             let found = if own == "seq" { "a sequence" } else { "a mapping" };
             Err(Box::new(Diagnostic::error(format!("{found} cannot be tagged `{}`", tag_text(tag))).at(at)))

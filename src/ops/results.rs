@@ -190,7 +190,7 @@ fn gather(options: &Options, tell: Tell<'_>) -> Result<Gathered, Failure> {
     if gathered.reps.is_empty() {
         let names: Vec<_> = folders.iter().map(|folder| format!("`{}`", shown(folder))).collect();
         return Err(Failure::Usage(format!(
-            "there is no repetition in {}: name a results folder or one that lies in it; `{} status` tells what is still to come",
+            "there is no repetition in {}: name a results folder, one that lies in it, or a plan's; `{} status` tells what is still to come",
             names.join(", "),
             super::program::name()
         )));
@@ -351,7 +351,8 @@ fn results_of(history: &History) -> Vec<String> {
 }
 
 fn all_of(history: &History) -> Vec<String> {
-    history.columns.iter().map(|column| column.name.clone()).collect()
+    let measured = history.columns.iter().filter(|column| !column.values.is_empty());
+    measured.map(|column| column.name.clone()).collect()
 }
 
 /// The metrics that steps have, or those of them that are wanted.
@@ -408,6 +409,8 @@ struct Trouble {
     dir: PathBuf,
     unread: Vec<history::Unread>,
     unreadable: Option<String>,
+    /// Whether its state is known.
+    standing: bool,
     repeats: bool,
     long_list: Option<String>,
 }
@@ -420,6 +423,7 @@ impl Trouble {
             dir: rep.dir.clone(),
             unread: record.unread,
             unreadable: record.unreadable,
+            standing: record.status.is_some(),
             repeats,
             long_list: record.long_list,
         })
@@ -431,7 +435,9 @@ impl Trouble {
 struct Troubles {
     /// Lines that are no records, the files they are in, and the first of them.
     lines: (u64, u64, Option<history::Unread>),
-    unreadable: Vec<String>,
+    /// States that cannot be read, and metrics.
+    states: Vec<String>,
+    metrics: Vec<String>,
     /// How many repeat steps, and the first.
     repeats: (u64, Option<PathBuf>),
     long_list: Option<String>,
@@ -445,7 +451,8 @@ impl Troubles {
             self.lines.1 += 1;
             self.lines.2.get_or_insert(unread);
         }
-        self.unreadable.extend(trouble.unreadable);
+        let of = if trouble.standing { &mut self.metrics } else { &mut self.states };
+        of.extend(trouble.unreadable);
         if trouble.repeats {
             self.repeats.0 += 1;
             self.repeats.1.get_or_insert(trouble.dir);
@@ -477,6 +484,14 @@ impl Troubles {
                 crate::value::LONGEST_LIST
             )));
         }
-        notice::unreadable(&[], &self.unreadable, tell);
+        const NAMED: usize = 5;
+        for why in self.metrics.iter().take(NAMED) {
+            tell(Notice::Warning(why.clone()));
+        }
+        if self.metrics.len() > NAMED {
+            let more = counted((self.metrics.len() - NAMED) as u64, "more repetition");
+            tell(Notice::Warning(format!("the metrics of {more} cannot be read either")));
+        }
+        notice::unreadable(&[], &self.states, tell);
     }
 }

@@ -97,9 +97,16 @@ pub fn run(
 
 /// A cluster's configuration asks for more than this machine has.
 fn tell_of_fewer_slots(plan: &Plan, jobs: usize, options: &worker::Options) {
-    let share = (options.allowed.cpus.len() / jobs.max(1)).max(1);
-    let wanted = plan.experiment_record(0).map_or(1, |experiment| experiment.reps_in_parallel as usize);
-    if wanted > share {
-        log::info!("note: {wanted} repetitions in parallel are asked for, {share} run: this machine has no more CPUs");
+    let Ok(experiment) = plan.experiment_record(0) else { return };
+    let wanted = experiment.reps_in_parallel as usize;
+    let cpus = (options.allowed.cpus.len() / jobs.max(1)).max(1);
+    let gpus = experiment.gpus_per_rep.and_then(|per_rep| options.gpus.of_lane(0, jobs).room(per_rep));
+    let (room, what) = match gpus {
+        Some(0) => return,
+        Some(gpus) if gpus < cpus => (gpus, "GPUs"),
+        _ => (cpus, "CPUs"),
+    };
+    if wanted > room {
+        log::info!("note: {wanted} repetitions in parallel are asked for, {room} run: this machine has no more {what}");
     }
 }

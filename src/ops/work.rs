@@ -8,7 +8,7 @@ use crate::run::effective_state::EffectiveState;
 use crate::run::status::{SlurmIds, State};
 use crate::store::plan::Plan;
 use crate::store::plans;
-use crate::worker::{self, Control, Options, Tally, TimeLimit, Tool};
+use crate::worker::{self, Control, Gpus, Options, Tally, TimeLimit, Tool};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,15 +40,17 @@ pub fn summary(tally: &Tally) -> String {
 
 /// What holds for every job here.
 pub fn options(grace: Duration) -> Result<Options, Failure> {
+    let slurm = slurm_ids();
     Ok(Options {
         grace,
         allowed: worker::allowed_cpus()?,
+        gpus: Gpus::visible(slurm.is_some()),
         max_slots: None,
         requeues_left: None,
         terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),
-        slurm: slurm_ids(),
+        slurm,
         tool: std::env::current_exe().ok().map(|program| Arc::new(Tool::new(program))),
     })
 }

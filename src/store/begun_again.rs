@@ -35,7 +35,7 @@ pub fn first_begun_again<P: Copy>(records: impl IntoIterator<Item = (P, Option<f
             None => {}
         }
     }
-    // RunningMarker from its very start, with whatever stands above the first step.
+    // Begun from its very start, with whatever stands above the first step.
     if before { first } else { first.and(start) }
 }
 

@@ -1,15 +1,13 @@
 //! A slot's share of the job's CPUs and GPUs: reads what the allocation allows, asks [`crate::run::share`] how to cut it.
 
 use super::Options;
+use super::gpus::Variables;
 use crate::plan::record::ExperimentRecord;
 use crate::run::share::{self, Cpu};
 use anyhow::Context as _;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use std::sync::{Mutex, MutexGuard};
-
-/// The environment variables that say which GPUs are visible, as CUDA, `ROCm` and oneAPI document them.
-const GPU_VARIABLES: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"];
 
 /// How the slots of a job share its CPUs and GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,7 +49,7 @@ pub struct Slot {
     /// Its GPUs, comma-separated; empty where there is none.
     pub(super) gpus: String,
     /// The variables that restrict its processes to them, with their values.
-    pub(super) gpu_variables: Vec<(&'static str, String)>,
+    pub(super) gpu_variables: Variables,
     /// Held by whoever runs something in it.
     occupied: Mutex<()>,
 }
@@ -116,6 +114,14 @@ pub fn allowed_cpus() -> anyhow::Result<Allowed> {
     Ok(Allowed { cpus, bound })
 }
 
+/// How many of the slots that are asked for there are; where fewer will do, no more than the GPUs suffice for. Where they do not
+/// suffice for one, that is for the split to say.
+fn at_most(asked: u32, options: &Options, gpus_per_rep: Option<f64>) -> usize {
+    let Some(max) = options.max_slots else { return (asked as usize).max(1) };
+    let room = gpus_per_rep.and_then(|per_rep| options.gpus.room(per_rep)).filter(|room| *room > 0);
+    (asked as usize).min(max).min(room.unwrap_or(usize::MAX)).max(1)
+}
+
 /// Cuts a job into its slots.
 pub(super) fn slots(
     experiment: &ExperimentRecord,
@@ -125,7 +131,10 @@ pub(super) fn slots(
 ) -> anyhow::Result<Vec<Slot>> {
     let wanted = match sharing {
         Sharing::One => 1,
-        _ => (experiment.reps_in_parallel as usize).min(options.max_slots.unwrap_or(usize::MAX)).max(1),
+        Sharing::Free | Sharing::Cpus => at_most(experiment.reps_in_parallel, options, None),
+        Sharing::Planned | Sharing::CpusAndGpus => {
+            at_most(experiment.reps_in_parallel, options, experiment.gpus_per_rep)
+        }
     };
     let per_rep = experiment.cpus_per_rep.map(|n| n as usize).filter(|_| sharing != Sharing::One);
     let cpus = &options.allowed.cpus;
@@ -146,7 +155,7 @@ pub(super) fn slots(
         );
     }
     let threads = per_rep.unwrap_or(cpus.len() / wanted).max(1);
-    let gpus = Gpus::visible();
+    let gpus = &options.gpus;
     let gpus_per_rep = match sharing {
         Sharing::Planned => experiment.gpus_per_rep,
         Sharing::CpusAndGpus => experiment.gpus_per_rep.or_else(|| gpus.evenly(wanted)),
@@ -171,53 +180,6 @@ pub(super) fn slots(
         })
         .collect();
     Ok(slots)
-}
-
-/// The GPUs that the allocation made visible: for each variable that is set, what it lists.
-struct Gpus(Vec<(&'static str, Vec<String>)>);
-
-impl Gpus {
-    fn visible() -> Self {
-        let found = GPU_VARIABLES.into_iter().filter_map(|name| {
-            let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
-            Some((name, value.split(',').map(|entry| entry.trim().to_owned()).collect()))
-        });
-        Gpus(found.collect())
-    }
-
-    fn number(&self) -> usize {
-        self.0.first().map_or(0, |(_, entries)| entries.len())
-    }
-
-    /// So many a slot that all get the same, `None` where there is none to share.
-    fn evenly(&self, slots: usize) -> Option<f64> {
-        let entries = self.number();
-        #[expect(clippy::cast_precision_loss, reason = "numbers of GPUs and slots are small")]
-        match entries {
-            0 => None,
-            _ if entries >= slots => Some((entries / slots) as f64),
-            _ => Some(1.0 / slots.div_ceil(entries) as f64),
-        }
-    }
-
-    /// For each slot what the variables are to be: its share, or all where nothing is to be shared. Slurm may set several of
-    /// them, for the same GPUs; one that lists another number of them is left as it is.
-    fn split(&self, per_rep: Option<f64>, slots: usize) -> anyhow::Result<Vec<Vec<(&'static str, String)>>> {
-        let mut shares = vec![Vec::new(); slots];
-        for (name, entries) in self.0.iter().filter(|(_, entries)| entries.len() == self.number()) {
-            let lists = match per_rep {
-                None => vec![entries.clone(); slots],
-                Some(per_rep) => share::gpus(entries, slots, per_rep)
-                    .map_err(|why| anyhow::anyhow!("the allocation's GPUs cannot be split: {why}"))?,
-            };
-            shares.iter_mut().zip(lists).for_each(|(share, list)| share.push((*name, list.join(","))));
-        }
-        if let Some(per_rep) = per_rep.filter(|_| self.0.is_empty()) {
-            let names = GPU_VARIABLES.join(", ");
-            log::warn!("`gpus_per_rep: {per_rep}`, but no GPU is visible here: none of {names} is set");
-        }
-        Ok(shares)
-    }
 }
 
 /// Where a CPU sits, as `/sys` tells; unknown places are one place.

@@ -93,7 +93,6 @@ pub(super) struct UnderWay;
 
 impl UnderWay {
     pub(super) fn enter() -> Self {
-        super::exit_guard::guard();
         super::lock(&BROOD).under_way += 1;
         UnderWay
     }

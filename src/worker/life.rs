@@ -8,7 +8,7 @@ use super::native::Native;
 use super::python::Python;
 use super::running_marker::RunningMarker;
 use super::why_stopped::why_stopped;
-use super::{End, Options, ghosts};
+use super::{End, Options, exit_guard, ghosts};
 use crate::api::Factory;
 use crate::plan::record::{CommandRecord, PythonRecord};
 use crate::run::decide::{Decision, ThisWorker, deaths_allowed, decide};
@@ -144,6 +144,7 @@ impl Life<'_> {
         // A thread that does not end when it is told to keeps the repetition's locks.
         let owned = Arc::new(owned);
         self.observer.started(self.rep);
+        exit_guard::guard();
         let _under_way = ghosts::UnderWay::enter();
         let mut retries = self.experiment().retries;
         let mut started = Instant::now();
@@ -371,7 +372,8 @@ fn own(dir: &Path, options: &Options) -> crate::store::Result<Result<Owned, End>
                 let why = "processes of an earlier attempt still run, on another machine";
                 return Ok(Err(End::Busy(why.to_owned())));
             }
-            log::warn!("{}: ended {ended} processes that an earlier worker left", dir.display());
+            let processes = if ended == 1 { "process" } else { "processes" };
+            log::warn!("{}: ended {ended} {processes} that an earlier worker left", dir.display());
             owned
         }
     };

@@ -16,6 +16,7 @@ mod execution;
 mod exhausted;
 mod exit_guard;
 mod ghosts;
+mod gpus;
 mod life;
 mod limits;
 mod native;
@@ -36,6 +37,7 @@ pub use control::Control;
 pub use devices::{Allowed, Sharing, Slot, allowed_cpus};
 pub use environment::Tool;
 pub use ghosts::{adopt_orphans, end_strays};
+pub use gpus::Gpus;
 pub use overseer::oversee;
 pub(crate) use queue::Queue;
 pub use tally::{End, Tally};
@@ -55,7 +57,9 @@ pub struct Options {
     pub grace: Duration,
     /// The CPUs the job may use.
     pub allowed: Allowed,
-    /// At most this many slots; `None` as the plan says.
+    /// The GPUs the job may use.
+    pub gpus: Gpus,
+    /// At most this many slots, and fewer where there are not enough GPUs; `None` as the plan says.
     pub max_slots: Option<usize>,
     /// When the allocation ends, where it does.
     pub time_limit: TimeLimit,

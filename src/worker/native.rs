@@ -19,10 +19,12 @@ use crate::run::status::State;
 use crate::store::rep::Owned;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
+use std::collections::HashSet;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// An attempt whose thread runs.
@@ -53,6 +55,8 @@ struct News {
     phase: &'static str,
     /// Why it was told to stop, if it was: only an experiment that knows of it was interrupted.
     told: Option<State>,
+    /// Whoever was told: where none of them is its own thread, only its threads know what they left out.
+    ears: HashSet<ThreadId>,
     /// It did all there is to do: it is told of a stop, and not interrupted by it.
     done: bool,
     /// What the thread has to say, until its watcher takes it.
@@ -90,6 +94,7 @@ impl Worker for Shared {
         let mut news = lock(&self.news);
         if !news.done {
             news.told.get_or_insert(why);
+            news.ears.insert(thread::current().id());
         }
         true
     }

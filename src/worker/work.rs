@@ -58,7 +58,7 @@ pub struct Jobs<'a> {
     executing: AtomicUsize,
 }
 
-/// What one of the jobs that run at a time may use: a share of this machine's CPUs.
+/// What one of the jobs that run at a time may use: a share of this machine's CPUs and GPUs.
 #[derive(Debug)]
 pub struct Lane {
     options: Options,
@@ -73,7 +73,7 @@ impl<'a> Jobs<'a> {
         Jobs { setting, numbers, next, lanes, committer, tally, executing }
     }
 
-    /// So many at a time, each with its share of the CPUs, and no more slots than that.
+    /// So many at a time, each with its share of the CPUs and GPUs, and no more slots than that.
     pub(crate) fn side_by_side(setting: Setting<'a>, numbers: Range<u64>, jobs: usize) -> Self {
         let cpus = &setting.options.allowed.cpus;
         let bound = setting.options.allowed.bound;
@@ -82,7 +82,8 @@ impl<'a> Jobs<'a> {
         let lane = |lane: usize| {
             let cpus = cpus.iter().copied().cycle().skip(lane * share).take(share).collect();
             let allowed = Allowed { cpus, bound };
-            Lane { options: Options { allowed, max_slots: Some(share), ..setting.options.clone() } }
+            let gpus = setting.options.gpus.of_lane(lane, jobs);
+            Lane { options: Options { allowed, gpus, max_slots: Some(share), ..setting.options.clone() } }
         };
         Jobs { lanes: (0..jobs).map(lane).collect(), ..Jobs::in_turn(setting, numbers) }
     }

@@ -8,6 +8,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt as _;
 
 const PLAN: &str = "out/plans/001";
 
@@ -238,11 +239,21 @@ fn whoever_only_reads_a_log_is_not_taken_for_a_ghost() {
         |scene: &Scene| scene.call(["worker", "--plan", "out/plans/001", "--index", "0", "--grace", "0.1"]).run();
     assert_eq!(worker(&scene).signal, Some(9));
     let log = std::fs::File::open(scene.path("out/a/log/rep_00/out.log")).expect("its log");
-    let mut reader = std::process::Command::new("sleep").arg("1000").stdin(log).spawn().expect("a reader");
+    let mut reader = Call::new("sleep", scene.root()).args(["1000"]).stdin(log).start_silent();
     worker(&scene).expect(0).says(["ended 1 process"]);
     assert!(reader.try_wait().expect("a child of this process").is_none(), "the reader was ended");
     reader.kill().expect("a child of this process");
     reader.wait().expect("a child of this process");
+}
+
+#[test]
+fn what_a_failing_test_started_ends_with_it() {
+    let failed = std::thread::spawn(|| {
+        let scene = Scene::new();
+        std::panic::panic_any(Call::new("sleep", scene.root()).args(["1000"]).start_silent())
+    });
+    let mut child = failed.join().expect_err("it fails").downcast::<std::process::Child>().expect("what it started");
+    assert_eq!(child.wait().expect("a child of this process").signal(), Some(9));
 }
 
 #[test]

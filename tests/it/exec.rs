@@ -179,6 +179,38 @@ fn a_shell_has_its_environment() {
 }
 
 #[test]
+fn a_class_in_python_starts_cold_and_under_its_debugger() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 2\nparams: {a: 7}\n");
+    let class = "class E(experiment.AbstractExperiment):
+    def initialize(self, config, rep, logger):
+        self.a = config['params']['a']
+    def run(self, config, rep, logger):
+        print('ran', self.a, rep, input())
+    def finalize(self, surrender=None, crash=False):
+        pass
+cluster_work.ClusterWork(E).run()
+";
+    scene.write("main.py", format!("from cw2 import cluster_work, experiment\n{class}"));
+    let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+    let python = |call: Call| call.env("PYTHONPATH", &package).env("CW2_BINARY", crate::support::CW2);
+    // Nobody answers there.
+    python(Call::new("python3", scene.root()).args(["-B", "main.py", "config.yml"])).run().says(["EOFError"]);
+    let before = scene.tree();
+    for (with, typed) in [(&[][..], "word\n"), (&["--with", "python3 -m pdb"][..], "c\nword\nq\n")] {
+        let file = scene.write("typed", typed);
+        let call = scene.call(["exec", "out", "--rep", "1", "--no-setup"]).args(with);
+        let outcome = python(call)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(std::fs::File::open(&file).expect("it was written"))
+            .run()
+            .expect(0);
+        assert!(outcome.stdout.contains("ran 7 1 word\n"), "{outcome:?}");
+        std::fs::remove_file(file).expect("it was written");
+        assert_eq!(scene.tree(), before);
+    }
+}
+
+#[test]
 fn one_must_be_chosen() {
     let scene = scene();
     scene.plan();
@@ -224,11 +256,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
 /// Runs a program in a terminal, and expects this status in the end.
-fn in_terminal(scene: &Scene, script: &str, program: &[&str], code: i32) {
+pub fn in_terminal(scene: &Scene, script: &str, program: &[&str], code: i32) {
     scene.write("terminal.py", TERMINAL);
     scene.write("steps", script);
     let call = Call::new("python3", scene.root()).args(["terminal.py", "steps"]).args(program);
-    call.env("TERM", "dumb").run().expect(code);
+    let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+    call.env("TERM", "dumb").env("PYTHONPATH", package).run().expect(code);
 }
 
 const ASK: &str = "name: e

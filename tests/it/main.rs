@@ -18,6 +18,7 @@ mod files;
 mod forget;
 mod formats;
 mod git;
+mod gpus;
 mod kills;
 mod listing;
 mod logs;

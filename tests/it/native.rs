@@ -203,11 +203,23 @@ fn stop_when_it_runs(scene: &Scene, how: &str) -> crate::support::Outcome {
 
 #[test]
 fn a_look_at_the_stop_and_what_is_done_all_the_same_interrupt_nothing() {
-    for how in ["look", "finish"] {
+    for how in ["look", "finish", "glance"] {
         let scene = sweep(how, "");
         stop_when_it_runs(&scene, how).expect(0);
         assert_eq!(scene.state(dir(how)), "completed", "{how}");
         assert_eq!(scene.read(format!("{}/ending.txt", dir(how))), "completed");
+    }
+}
+
+#[test]
+fn what_any_thread_is_told_counts_and_the_log_says_where_only_others_were() {
+    for (how, only_others) in [("beside", true), ("polite", false)] {
+        let scene = sweep(how, "");
+        stop_when_it_runs(&scene, how).expect(75);
+        assert_eq!(scene.state(dir(how)), "interrupted", "{how}");
+        let log = scene.read(format!("{}/out.log", dir(how)));
+        let cure = "only other threads asked `stopping()`";
+        assert_eq!(log.contains(cure) && log.contains("counts as interrupted"), only_others, "{log}");
     }
 }
 

@@ -22,17 +22,43 @@ pub(crate) const CW2: &str = env!("CARGO_BIN_EXE_cw2");
 /// A folder to work in; removed with all that is in it.
 #[derive(Debug)]
 pub(crate) struct Scene {
-    _dir: TempDir,
+    _dir: Folder,
     root: PathBuf,
     /// What is called there.
     program: PathBuf,
+}
+
+/// A folder of a test. Where that fails, what it left running there ends with it.
+#[derive(Debug)]
+struct Folder(TempDir);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            end_all_in(self.0.path());
+        }
+    }
+}
+
+/// Ends every process whose working directory lies in this folder.
+fn end_all_in(folder: &Path) {
+    let Ok(folder) = folder.canonicalize() else { return };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in
+        processes.filter(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&folder)))
+    {
+        if let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) {
+            // It may have ended by itself.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let root = dir.path().canonicalize().expect("the temporary folder's path");
-        Scene { _dir: dir, root, program: PathBuf::from(CW2) }
+        Scene { _dir: Folder(dir), root, program: PathBuf::from(CW2) }
     }
 
     /// The same with a program in the place of cw2 that has its commands.
@@ -151,6 +177,11 @@ impl Call {
         self
     }
 
+    pub(crate) fn stdin(mut self, file: fs::File) -> Self {
+        self.command.stdin(file);
+        self
+    }
+
     pub(crate) fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
         self
@@ -169,7 +200,7 @@ impl Call {
         Running { child: Some(child), here: self.here }
     }
 
-    /// Starts it with no one to read its output.
+    /// Starts it with no one to read its output; where the test fails, it ends with the scene in whose folder it runs.
     pub(crate) fn start_silent(mut self) -> Child {
         self.command.stdout(Stdio::null()).stderr(Stdio::null());
         self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command))

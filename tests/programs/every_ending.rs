@@ -133,6 +133,17 @@ impl Experiment for EveryEnding {
                 }
                 Ok(())
             }
+            "glance" | "beside" => {
+                let stop = || if self.how == "glance" { cx.stop_requested() } else { cx.stopping() };
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        while !stop() {
+                            std::thread::sleep(Duration::from_millis(2));
+                        }
+                    });
+                });
+                Ok(())
+            }
             "save" => {
                 let (saves, nan) = cx.restore()?.unwrap_or((0_u32, f64::NAN));
                 anyhow::ensure!(nan.is_nan());

@@ -212,9 +212,7 @@ fn metrics<'a>(
 
 /// Failures that are alike, and how many kinds of them are left out.
 fn failed(found: &Found, params: &[Params<'_>], varying: &[Vec<String>], many: bool) -> (Vec<Failure>, usize) {
-    use EffectiveState::{Crashed, JobFailed, Lost, TimedOut};
-    let is_failed = |rep: &Rep| matches!(rep.effective, Crashed | TimedOut | Lost | JobFailed);
-    let all: Vec<(usize, &Rep)> = found.reps.iter().enumerate().filter(|(_, rep)| is_failed(rep)).collect();
+    let all: Vec<(usize, &Rep)> = found.reps.iter().enumerate().filter(|(_, rep)| rep.effective.is_failed()).collect();
     let reasons = all.iter().map(|(_, rep)| Failed {
         effective: rep.effective,
         text: failures::reason(rep.effective, rep.status.as_deref(), rep.end.as_ref()),

@@ -11,6 +11,7 @@ use nix::sys::time::TimeValLike as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
 
 /// What the experiment's thread does; returns the end of `finalize`, when nothing is left of the experiment.
 pub(super) fn body(
@@ -91,10 +92,20 @@ fn caught(call: impl FnOnce() -> anyhow::Result<()>) -> Result<(), Failed> {
 
 /// What came of `initialize` and `run`.
 fn ending(shared: &Shared, result: Result<(), Failed>) -> Ending {
-    let told = lock(&shared.news).told.map(|told| match told {
+    let news = lock(&shared.news);
+    let told = news.told.map(|told| match told {
         State::TimedOut => Ending::TimedOut,
         _ => Ending::Interrupted,
     });
+    let elsewhere = told.is_some() && !news.ears.contains(&thread::current().id());
+    drop(news);
+    if elsewhere && result.is_ok() {
+        log::warn!(
+            "only other threads asked `stopping()` and were told to stop; what they left out nobody knows, so this counts as \
+             {}. a thread that merely looks asks `stop_requested()`; `done()` says that all is done",
+            told.as_ref().map_or("stopped", Ending::word)
+        );
+    }
     match result {
         Ok(()) => Ending::of(Ok(()), told),
         Err(Failed::Error(error)) => Ending::of(Err(error), told),
