@@ -199,7 +199,11 @@ cluster_work.ClusterWork(E).run()
     for (with, typed) in [(&[][..], "word\n"), (&["--with", "python3 -m pdb"][..], "c\nword\nq\n")] {
         let file = scene.write("typed", typed);
         let call = scene.call(["exec", "out", "--rep", "1", "--no-setup"]).args(with);
-        let outcome = python(call).env("PYTHONDONTWRITEBYTECODE", "1").stdin(std::fs::File::open(&file).expect("it was written")).run().expect(0);
+        let outcome = python(call)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(std::fs::File::open(&file).expect("it was written"))
+            .run()
+            .expect(0);
         assert!(outcome.stdout.contains("ran 7 1 word\n"), "{outcome:?}");
         std::fs::remove_file(file).expect("it was written");
         assert_eq!(scene.tree(), before);
