@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["parse"]
 
 #: What reads the results of a configuration, or the configuration itself.
-ON_RESULTS = ("status", "logs", "retry", "cancel", "results", "report", "forget")
+ON_RESULTS = ("status", "logs", "retry", "cancel", "results", "report", "exec", "forget")
 ON_CONFIG = ("list", "show")
 #: Freezes a plan, as `-s` does, and prints its scripts.
 PLAN = "plan"

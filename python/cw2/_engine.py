@@ -100,6 +100,9 @@ class Options(NamedTuple):
     skipsizecheck: bool = False
 
 
+_DEFAULT = Options()
+
+
 class Task(NamedTuple):
     """A repetition of a plan, for a scheduler of one's own; it can be pickled."""
 
@@ -218,7 +221,7 @@ def expand(
     return expansion
 
 
-def run(expansion: Expansion, configs: list[Config], runner: Runner, *, options: Options = Options()) -> int:
+def run(expansion: Expansion, configs: list[Config], runner: Runner, *, options: Options = _DEFAULT) -> int:
     """Plans and runs everything here, and returns the exit code; in a process of a worker it never returns."""
     own = role()
     if own.kind == "serve":
@@ -235,9 +238,7 @@ def run(expansion: Expansion, configs: list[Config], runner: Runner, *, options:
         return _with_warm([*words, path], _copies(runner, live), root, own_group=not terminal)
 
 
-def submit(
-    expansion: Expansion, configs: list[Config], *, options: Options = Options(), scheduler: bool = False
-) -> int:
+def submit(expansion: Expansion, configs: list[Config], *, options: Options = _DEFAULT, scheduler: bool = False) -> int:
     """Plans and hands all jobs to Slurm; returns the exit code. In a job a `scheduler` of the program's own runs it."""
     flags = ("nocodecopy", "zip", "multicopy", "skipsizecheck")
     words = ["submit", *(f"--{flag}" for flag in flags if getattr(options, flag))]
@@ -246,7 +247,7 @@ def submit(
 
 
 def plan(
-    expansion: Expansion, configs: list[Config], *, options: Options = Options(), scheduler: bool = True
+    expansion: Expansion, configs: list[Config], *, options: Options = _DEFAULT, scheduler: bool = True
 ) -> list[list[Task]]:
     """Plans for a scheduler of one's own: the tasks of each job. In a job, that job alone, as planned."""
     own = role()
@@ -262,7 +263,10 @@ def plan(
         lines = [json.loads(line) for line in _ask(["plan", path], root=options.root)]
     jobs: list[list[Task]] = []
     for line in lines:
-        tasks = [Task(line["plan"], line["job"], index, places[os.path.abspath(folder)]) for index, folder in enumerate(line["dirs"])]
+        tasks = [
+            Task(line["plan"], line["job"], index, places[os.path.abspath(folder)])
+            for index, folder in enumerate(line["dirs"])
+        ]
         jobs.append(tasks)
     return jobs
 
@@ -369,8 +373,10 @@ def _below(path: str, root: str) -> str:
 
 def _changes(expansion: Expansion, configs: list[Config], job: int | None) -> dict[str, Any]:
     """What the program changed of what it was given."""
-    where = {id(config): index for index, config in enumerate(expansion.configs)}
-    paths = {json.loads(text)["_rep_log_path"]: index for index, text in enumerate(expansion._texts)}
+    where = {id(config): place for place, config in enumerate(expansion.configs)}
+    paths: dict[str, int] = {}
+    for known, text in enumerate(expansion._texts):
+        paths[json.loads(text)["_rep_log_path"]] = known
     changed, seen, bundles = [], set(), {}
     for position, config in enumerate(configs):
         index = where.get(id(config))
@@ -423,7 +429,7 @@ def _of_job(configs: list[Config], where: dict[int, int], job: int) -> set[int]:
     try:
         return set(jobs[job])
     except IndexError:
-        raise EngineError(f"there is no job {job}: there are {len(jobs)} (from 0)", code=2) from None
+        raise EngineError(f"there is no job {job}: they are 0 to {len(jobs) - 1}", code=2) from None
 
 
 # ---- the engine as a process ----
@@ -483,7 +489,7 @@ def _with_warm(words: list[str], copies: _warm.Run, root: str | None, own_group:
 
 def _wait_with_signals(pid: int, own_group: bool) -> int:
     """Waits for the engine, and hands on what asks this process to end; in the same group it hears the keyboard itself."""
-    handed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    handed: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     before: list[tuple[int, Any]] = []
 
     def hand_on(number: int, _frame: Any) -> None:
@@ -505,7 +511,13 @@ def _wait_with_signals(pid: int, own_group: bool) -> int:
         for handed_on, handler in before:
             signal.signal(handed_on, handler if handler is not None else signal.SIG_DFL)
     code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
+    if code >= 0:
+        return code
+    print(
+        f"error: cw2 was ended by {signal.Signals(-code).name}, and what it ran may run on: the same call ends that, and goes on",
+        file=sys.stderr,
+    )
+    return 128 - code
 
 
 _SOCKET: socket.socket | None = None
@@ -586,7 +598,7 @@ def _live(runner: Runner, config: Config, rep: int, phase: str) -> int:
         outcome = runner(config, rep)
     except BaseException as error:
         text = traceback.format_exc()
-        sys.stderr.write(text)
+        _warm._print_exception()
         outcome = Outcome("crashed", "run", _warm._one_line(error), text)
     if outcome.kind == "surrendered":
         with open(os.environ["CW2_SURRENDER"], "w", encoding="utf-8") as file:
@@ -601,12 +613,17 @@ def _report(outcome: Outcome) -> None:
     """Leaves the worker what a crash was; without it the worker has what is in `err.log`."""
     path = os.environ["CW2_REPORT"]
     report = {"phase": outcome.phase, "message": outcome.message, "traceback": outcome.traceback}
+    # What is half a character in Python is none in JSON.
+    report = {key: text.encode("utf-8", "backslashreplace").decode("utf-8") for key, text in report.items()}
     try:
         with open(path + ".new", "w", encoding="utf-8") as file:
             json.dump(report, file)
         os.replace(path + ".new", path)
     except OSError as error:
-        sys.stderr.write(f"cw2: cannot write {path}: {error}\n")
+        try:
+            sys.stderr.write(f"cw2: cannot write {path}: {error}\n")
+        except (OSError, ValueError):
+            pass  # It is full or closed as well.
 
 
 def _flush() -> None:

@@ -107,7 +107,10 @@ def _tell(log: logging.Logger, what: str, error: BaseException) -> None:
     text = f"{what}\n{_traceback(error)}"
     log.error("%s", text)
     if not any(getattr(handler, "stream", None) is sys.stderr for handler in log.handlers):
-        print(text, file=sys.stderr, flush=True)
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            pass  # The experiment closed it, or its disk is full: the report of the crash has it too.
 
 
 def _traceback(error: BaseException) -> str:

@@ -85,6 +85,24 @@ def test_a_crash_is_told_with_its_traceback(ran):
     assert "finalize None True" in ran.read(f"{rep('exception')}/out.log")
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("sys.stdout.close(); sys.stderr.close(); print('x')", "ValueError: I/O operation on closed file."),
+        ("raise ValueError('half a \\udc80')", "ValueError: half a \\\\udc80"),
+    ],
+)
+def test_a_crash_that_cannot_be_printed_is_told_all_the_same(project, how, message):
+    program = PROGRAM.replace('raise ValueError("wrong")', how)
+    # Two at a time, so that nothing of it is shown: half a character is no text.
+    config = CONFIG.replace("well, surrender, ", "") + "    reps_per_job: 2\n    reps_in_parallel: 2\n"
+    project.write(main=program, config=config)
+    project.run()
+    error = project.status(rep("exception"))["error"]
+    assert (error["phase"], error["message"]) == ("run", message.replace("\\\\", "\\"))
+    assert 'main.py", line' in error["traceback"]
+
+
 def test_what_is_finished_is_left_alone_unless_told(ran):
     before = ran.read(f"{rep('well')}/status.json")
     ran.run()
@@ -103,6 +121,8 @@ def test_commands_of_cw2(ran):
     }
     assert "ValueError: wrong" in ran.run("logs", "--failed").stdout
     assert len(ran.run("list", "--json").stdout.splitlines()) == 6
+    by_hand = ran.run("exec", "-r", "exp__hwell", "--rep", "1")
+    assert (by_hand.stdout, by_hand.stderr) == ("hello from 1\nfinalize None False\n", "completed\n")
     assert "how: well" in ran.run("show", "--run", "exp__hwell").stdout
     assert ran.run("retry", "--only", "crashed").stdout.endswith("/results/plans/002/sbatch.sh\n")
 

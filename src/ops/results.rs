@@ -126,6 +126,9 @@ const STEPS_AT_ONCE: usize = 64;
 /// Repetitions that are read before what they say is put together.
 const AT_ONCE: usize = 4096;
 
+/// Repetitions whose metrics cannot be read that are named one by one.
+const NAMED_METRICS: usize = 5;
+
 /// Writes a file as a whole, or not at all.
 ///
 /// # Errors
@@ -134,6 +137,9 @@ pub fn save(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Failur
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(Failure::Usage(format!("cannot write `{}`: `{}` is no folder", path.display(), folder.display())));
+    }
+    if path.exists() && !path.is_file() {
+        return Err(Failure::Usage(format!("cannot write `{}`: it is no file", path.display())));
     }
     let mut failed = None;
     let save = |file: &mut File| {
@@ -190,7 +196,7 @@ fn gather(options: &Options, tell: Tell<'_>) -> Result<Gathered, Failure> {
     if gathered.reps.is_empty() {
         let names: Vec<_> = folders.iter().map(|folder| format!("`{}`", shown(folder))).collect();
         return Err(Failure::Usage(format!(
-            "there is no repetition in {}: name a results folder or one that lies in it; `{} status` tells what is still to come",
+            "there is no repetition in {}: name a results folder, one that lies in it, or a plan's; `{} status` tells what is still to come",
             names.join(", "),
             super::program::name()
         )));
@@ -351,7 +357,8 @@ fn results_of(history: &History) -> Vec<String> {
 }
 
 fn all_of(history: &History) -> Vec<String> {
-    history.columns.iter().map(|column| column.name.clone()).collect()
+    let measured = history.columns.iter().filter(|column| !column.values.is_empty());
+    measured.map(|column| column.name.clone()).collect()
 }
 
 /// The metrics that steps have, or those of them that are wanted.
@@ -408,6 +415,8 @@ struct Trouble {
     dir: PathBuf,
     unread: Vec<history::Unread>,
     unreadable: Option<String>,
+    /// Whether its state is known.
+    standing: bool,
     repeats: bool,
     long_list: Option<String>,
 }
@@ -420,6 +429,7 @@ impl Trouble {
             dir: rep.dir.clone(),
             unread: record.unread,
             unreadable: record.unreadable,
+            standing: record.status.is_some(),
             repeats,
             long_list: record.long_list,
         })
@@ -431,7 +441,9 @@ impl Trouble {
 struct Troubles {
     /// Lines that are no records, the files they are in, and the first of them.
     lines: (u64, u64, Option<history::Unread>),
-    unreadable: Vec<String>,
+    /// States that cannot be read, and metrics.
+    states: Vec<String>,
+    metrics: Vec<String>,
     /// How many repeat steps, and the first.
     repeats: (u64, Option<PathBuf>),
     long_list: Option<String>,
@@ -445,7 +457,8 @@ impl Troubles {
             self.lines.1 += 1;
             self.lines.2.get_or_insert(unread);
         }
-        self.unreadable.extend(trouble.unreadable);
+        let of = if trouble.standing { &mut self.metrics } else { &mut self.states };
+        of.extend(trouble.unreadable);
         if trouble.repeats {
             self.repeats.0 += 1;
             self.repeats.1.get_or_insert(trouble.dir);
@@ -477,6 +490,13 @@ impl Troubles {
                 crate::value::LONGEST_LIST
             )));
         }
-        notice::unreadable(&[], &self.unreadable, tell);
+        for why in self.metrics.iter().take(NAMED_METRICS) {
+            tell(Notice::Warning(why.clone()));
+        }
+        if self.metrics.len() > NAMED_METRICS {
+            let more = counted((self.metrics.len() - NAMED_METRICS) as u64, "more repetition");
+            tell(Notice::Warning(format!("the metrics of {more} cannot be read either")));
+        }
+        notice::unreadable(&[], &self.states, tell);
     }
 }

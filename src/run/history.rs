@@ -115,6 +115,17 @@ impl History {
         }
     }
 
+    /// Empties the column that says in each record which repetition it is of, as experiments' records do: it measures nothing.
+    #[expect(clippy::float_cmp, reason = "repetitions are counted")]
+    pub fn forget_stamp(&mut self, repetition: u32) {
+        let number = f64::from(repetition);
+        let stamps = self.columns.iter_mut().filter(|column| column.name == "rep");
+        for column in stamps.filter(|column| column.values.iter().all(|value| *value == number)) {
+            column.rows.clear();
+            column.values.clear();
+        }
+    }
+
     /// The rows of a column that count.
     pub fn counting<'a>(&'a self, column: &'a Column) -> impl DoubleEndedIterator<Item = (u32, f64)> + 'a {
         column.iter().filter(|(row, _)| self.rows.get(*row as usize).is_some_and(|row| !row.superseded))

@@ -129,6 +129,7 @@ impl Gathered {
             if is_plan {
                 let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
                 let of_plan = planned(folder);
+                found.extend(of_plan.iter().flatten().filter_map(|dir| elsewhere(dir, &top)));
                 found.retain(|head| match &of_plan {
                     Some(dirs) => super::canonical(&head.dir).is_ok_and(|dir| dirs.contains(&dir)),
                     // Its tree was moved: what it started is known all the same.
@@ -149,10 +150,11 @@ impl Gathered {
             Found::Unreadable(why) => (None, Some(why)),
         };
         let sources = self.runs.get(rep.run).and_then(|run| run.sources.as_deref());
-        let read = history::read(&rep.dir, sources, status.as_deref(), superseded).unwrap_or_else(|error| {
+        let mut read = history::read(&rep.dir, sources, status.as_deref(), superseded).unwrap_or_else(|error| {
             unreadable.get_or_insert(error.to_string());
             history::Read::default()
         });
+        read.history.forget_stamp(rep.number);
         Record { status, history: read.history, unread: read.unread, long_list: read.long_list, unreadable }
     }
 
@@ -321,6 +323,14 @@ fn planned(folder: &Path) -> Option<std::collections::HashSet<PathBuf>> {
     let dirs = value.runs.iter().flat_map(of);
     let there: std::collections::HashSet<_> = dirs.filter_map(|dir| super::canonical(&dir).ok()).collect();
     (!there.is_empty()).then_some(there)
+}
+
+/// A repetition of a plan that lies outside of its results folder, where a program chose to have it.
+fn elsewhere(dir: &Path, results: &Path) -> Option<Head> {
+    let inside = super::canonical(results).is_ok_and(|results| dir.starts_with(results));
+    let found = (!inside).then(|| rep::status(dir))?;
+    let is_one = !matches!(found, Found::Nothing) || rep::stored_config(dir).is_some();
+    is_one.then(|| head(dir, found))
 }
 
 fn same_folder(a: &Path, b: &Path) -> bool {

@@ -67,7 +67,7 @@ impl Execution for Attempt<'_> {
         let mut outcome = Outcome::completed();
         let options = self.life.options;
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: timeout(self.life).and_then(|limit| Instant::now().checked_add(limit)),
             grace: options.grace,
             grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
             on_stop: OnStop::Signal(checkpoint_signal(self.life.experiment())),
@@ -97,7 +97,7 @@ impl Execution for Attempt<'_> {
     fn finalize(&mut self, outcome: &mut Outcome) {
         let Some(argv) = &self.command.finalize else { return };
         let limits = Limits {
-            deadline: self.deadline(),
+            deadline: timeout(self.life).and_then(|limit| Instant::now().checked_add(limit)),
             grace: FINALIZE_ON_STOP.min(self.life.options.grace),
             grace_at_limit: FINALIZE_ON_STOP,
             on_stop: OnStop::Hurry,
@@ -153,16 +153,6 @@ impl<'a> Attempt<'a> {
         self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
     }
 
-    /// When a phase that starts now has taken too long.
-    fn deadline(&self) -> Option<Instant> {
-        let limit = Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()?;
-        // Whoever sits at a debugger takes his time.
-        if self.life.options.terminal && std::io::stdin().is_terminal() {
-            return None;
-        }
-        Instant::now().checked_add(limit)
-    }
-
     /// Runs one phase's command to its end, with all it started.
     fn execute(
         &self,
@@ -191,13 +181,13 @@ impl<'a> Attempt<'a> {
         let started = match self.copy(phase, &words, &dir, variables) {
             Some(pid) => {
                 // What all repetitions of a job wait for, the imports, is no part of any.
-                limits.deadline = self.deadline();
+                limits.deadline = timeout(self.life).and_then(|limit| Instant::now().checked_add(limit));
                 Ok(pid)
             }
             None => child::start(&mut command, self.life.control),
         };
         let ended = started.and_then(|pid| {
-            let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
+            let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal, 0);
             ghosts::end_orphans(&self.life.rep.dir);
             result
         });
@@ -226,8 +216,7 @@ impl<'a> Attempt<'a> {
         request.env = warm::texts(&variables.pairs());
         request.cpus = own_cpus();
         let (out, err) = self.owned.streams().ok()?;
-        let timeout = experiment.timeout.and_then(|timeout| Duration::try_from_secs_f64(timeout).ok());
-        warm.copy(&mut request, &[out, err], timeout).ok()
+        warm.copy(&mut request, &[out, err], timeout(self.life)).ok()
     }
 
     /// Turns a phase's end into the outcome.
@@ -258,6 +247,15 @@ impl<'a> Attempt<'a> {
             (_, exit) => outcome.fail(State::Crashed, phase, describe(phase, exit), self.tail()),
         }
     }
+}
+
+/// How long a phase may take.
+pub(super) fn timeout(life: &Life<'_>) -> Option<Duration> {
+    // Whoever sits at a debugger takes his time.
+    if life.options.terminal && std::io::stdin().is_terminal() {
+        return None;
+    }
+    Duration::try_from_secs_f64(life.experiment().timeout?).ok()
 }
 
 /// The CPUs that the calling thread is bound to.

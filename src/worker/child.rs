@@ -55,7 +55,7 @@ pub(super) fn start(command: &mut Command, control: &Control) -> std::io::Result
 }
 
 /// Waits for the end of a child that leads a process group of its own and belongs to the repetition in `dir`. A terminal is
-/// lent to it meanwhile.
+/// lent to it meanwhile. It exits with `success` where it came to its end.
 ///
 /// # Errors
 /// Where it is no child.
@@ -66,6 +66,7 @@ pub(super) fn run(
     control: &Control,
     begun: &RunningMarker<'_>,
     terminal: Option<Terminal>,
+    success: i32,
 ) -> std::io::Result<Ended> {
     let _runs = Runs::enter();
     if let Some(terminal) = &terminal {
@@ -82,7 +83,7 @@ pub(super) fn run(
     }
     if cause == Cause::Itself
         && let OnStop::Signal(signal) = limits.on_stop
-        && control.stopping_within(patience(ended(pid)))
+        && control.stopping_within(patience(ended(pid), success))
     {
         cause = Cause::Stop;
         // The child heeded its own signal before the worker knew of it; the others still do.
@@ -203,10 +204,10 @@ impl Subject for Group<'_> {
 
 /// How long to wait for the worker's own signal before an end is judged: one that looks like an answer to a signal may
 /// have come of the one the worker is about to get.
-fn patience(end: Option<WaitStatus>) -> Duration {
+fn patience(end: Option<WaitStatus>, success: i32) -> Duration {
     let asks = |signal| [libc::SIGTERM, libc::SIGINT, libc::SIGHUP].contains(&signal);
     match end {
-        Some(WaitStatus::Exited(_, 0)) => Duration::ZERO,
+        Some(WaitStatus::Exited(_, code)) if code == success => Duration::ZERO,
         Some(WaitStatus::Signaled(_, signal, _)) if asks(signal as i32) => Duration::from_secs(1),
         Some(WaitStatus::Exited(_, code)) if asks(code - 128) => Duration::from_secs(1),
         // A program whose handler raises an error ends like any that crashed.

@@ -65,9 +65,8 @@ impl Life<'_> {
     /// state; it stays locked as long as that lives.
     pub(super) fn live(&self) -> (End, Option<Last>) {
         // Where the directory or a file in it could not be written, the repetition is not started, and the others go on.
-        let failed = |error: StoreError| match is_exhausted(error.source()) {
-            true => End::NoRoom(error.to_string()),
-            false => not_written(&error),
+        let failed = |error: StoreError| {
+            if is_exhausted(error.source()) { End::NoRoom(error.to_string()) } else { not_written(&error) }
         };
         self.try_live().unwrap_or_else(|error| (failed(error), None))
     }
@@ -372,7 +371,8 @@ fn own(dir: &Path, options: &Options) -> crate::store::Result<Result<Owned, End>
                 let why = "processes of an earlier attempt still run, on another machine";
                 return Ok(Err(End::Busy(why.to_owned())));
             }
-            log::warn!("{}: ended {ended} processes that an earlier worker left", dir.display());
+            let processes = if ended == 1 { "process" } else { "processes" };
+            log::warn!("{}: ended {ended} {processes} that an earlier worker left", dir.display());
             owned
         }
     };

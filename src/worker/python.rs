@@ -21,11 +21,10 @@ use crate::store::rep::Owned;
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The exit codes of a repetition that came to its end, and of one that stopped when it was told to; `_warm.py` has them too.
 const DONE: i32 = 97;
@@ -74,9 +73,9 @@ impl<'a> Python<'a> {
             None => self.start(phase, &env, files)?,
         };
         // What all repetitions of a job wait for is no part of any.
-        limits.deadline = self.timeout().and_then(|timeout| Instant::now().checked_add(timeout));
+        limits.deadline = attempt::timeout(self.life).and_then(|timeout| Instant::now().checked_add(timeout));
         let terminal = self.life.options.terminal.then(Terminal::of_this_process).flatten();
-        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal);
+        let result = child::run(pid, &self.life.rep.dir, limits, self.life.control, self.begun, terminal, DONE);
         ghosts::end_orphans(&self.life.rep.dir);
         Ok(result.map_err(|error| format!("cannot wait for its process: {error}"))?)
     }
@@ -109,7 +108,7 @@ impl<'a> Python<'a> {
         request.cpus = attempt::own_cpus();
         request.config =
             rep.run.python.as_ref().map(|line| Place { file: &line.file, start: line.start, length: line.length });
-        Ok(warm.copy(&mut request, files, self.timeout()).ok())
+        Ok(warm.copy(&mut request, files, attempt::timeout(self.life)).ok())
     }
 
     /// The program, started for this repetition alone.
@@ -181,14 +180,6 @@ impl<'a> Python<'a> {
 
     fn tail(&self) -> String {
         self.owned.stderr_tail(self.tail_from, TAIL_BYTES)
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        // Whoever sits at a debugger takes his time.
-        if self.life.options.terminal && std::io::stdin().is_terminal() {
-            return None;
-        }
-        Duration::try_from_secs_f64(self.life.experiment().timeout?).ok()
     }
 
     /// Turns the end of its process into the outcome.

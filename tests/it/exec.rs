@@ -256,11 +256,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
 /// Runs a program in a terminal, and expects this status in the end.
-fn in_terminal(scene: &Scene, script: &str, program: &[&str], code: i32) {
+pub fn in_terminal(scene: &Scene, script: &str, program: &[&str], code: i32) {
     scene.write("terminal.py", TERMINAL);
     scene.write("steps", script);
     let call = Call::new("python3", scene.root()).args(["terminal.py", "steps"]).args(program);
-    call.env("TERM", "dumb").run().expect(code);
+    let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+    call.env("TERM", "dumb").env("PYTHONPATH", package).run().expect(code);
 }
 
 const ASK: &str = "name: e

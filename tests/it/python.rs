@@ -51,8 +51,8 @@ fn endings() -> Vec<(&'static str, Value)> {
         ("surrender", json!(["surrendered", { "code": 0 }, null, null, nothing])),
         ("raise", json!(["crashed", { "code": 1 }, "run", "ValueError: bad luck", nothing])),
         ("exit0", json!(["crashed", { "code": 1 }, "run", "SystemExit: 0", nothing])),
-        ("os0", json!(["crashed", { "code": 0 }, "run", before, nothing])),
-        ("os3", json!(["crashed", { "code": 3 }, "run", "`run` exited with status 3", nothing])),
+        ("os0", json!(["crashed", { "code": 0 }, "run", before, ["crashed"]])),
+        ("os3", json!(["crashed", { "code": 3 }, "run", "`run` exited with status 3", ["crashed"]])),
         ("segv", died(11, "`run` was ended by SIGSEGV")),
         ("abort", died(6, "`run` was ended by SIGABRT")),
         ("kill", died(9, oom)),
@@ -223,7 +223,7 @@ fn a_killed_worker_takes_the_warm_process_along_and_its_ghost_is_ended() {
     wait_until("the second attempt", || scene.lines("out/e/log/rep_00/started").len() == 2);
     assert!(!alive(&ghost), "it lives beside its ghost");
     scene.write("go", "");
-    second.end().expect(0).says(["ended 1 processes that an earlier worker left"]);
+    second.end().expect(0).says(["ended 1 process that an earlier worker left"]);
     assert_eq!(scene.state("out/e/log/rep_00"), "completed");
 }
 
@@ -252,6 +252,40 @@ fn a_warm_process_that_is_killed_leaves_the_rest_to_cold_starts() {
     scene.write("go", "");
     let outcome = worker.end().expect(0).says(["repetitions start cold: the warm process ended"]);
     assert_eq!(scene.lines("imports"), ["user", "serve", "rep"], "{}", outcome.stderr);
+}
+
+#[test]
+fn an_engine_that_is_killed_is_told_of_and_nothing_is_lost() {
+    let scene = scene("name: e\npath: out\nrepetitions: 1\nparams: {how: wait}\n");
+    let (program_of, copy) = running(&scene, program(&scene, ""));
+    let status = std::fs::read_to_string(format!("/proc/{copy}/status")).expect("it runs");
+    let engine = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent").trim();
+    let engine = nix::unistd::Pid::from_raw(engine.parse().expect("a number"));
+    nix::sys::signal::kill(engine, Signal::SIGKILL).expect("it lives");
+    program_of.end().expect(128 + 9).says(["error: cw2 was ended by SIGKILL, and what it ran may run on"]);
+    scene.write("go", "");
+    program(&scene, "").run().expect(0);
+    assert!(!alive(&copy));
+    assert_eq!(scene.status("out/e/log/rep_00")["attempt"], 2);
+}
+
+#[test]
+fn whoever_debugs_takes_his_time() {
+    let scene = scene("name: e\npath: out\nrepetitions: 1\ntimeout: 0.2\nparams: {how: nap}\n");
+    program(&scene, "--plan").run().expect(0);
+    crate::exec::in_terminal(&scene, "expect out 0\nexpect completed", &[CW2, "exec"], 0);
+}
+
+#[test]
+fn what_a_program_has_elsewhere_is_found_by_its_plan() {
+    let scene = scene("name: e\npath: out\nrepetitions: 2\n");
+    program(&scene, "--outside").run().expect(0);
+    let rows = |words: &str| scene.cw2(&format!("results {words} --reps --format csv")).expect(0).out();
+    let found: Vec<_> =
+        rows(PLAN).lines().skip(1).map(|line| line.split(',').take(4).collect::<Vec<_>>().join(",")).collect();
+    assert_eq!(found, ["e,e,0,completed", "e,e,1,completed"]);
+    assert_eq!(rows("elsewhere").replace(",elsewhere/", ",[HERE]/elsewhere/"), rows(PLAN));
+    scene.cw2("results out").expect(2).says(["there is no repetition in `out`", "or a plan's"]);
 }
 
 #[test]

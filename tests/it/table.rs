@@ -66,6 +66,25 @@ fn a_row_a_run_the_best_first() {
 }
 
 #[test]
+fn which_repetition_a_record_is_of_is_no_metric() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 2\ngrid: {x: [1, 2]}\ncommand: |\n  \
+         echo '{\"loss\": 1, \"ts\": \"2026-01-01\", \"rep\": {{ rep }}, \"iter\": 0}' >> $CW2_METRICS\n",
+    );
+    scene.cw2("run config.yml").expect(0);
+    let header = |words: &str| {
+        scene.table(words, &[]).lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(header("out").as_deref(), Some("x N loss TIME"));
+    assert_eq!(header("out --reps").as_deref(), Some("REP STATE x loss TIME"));
+    assert_eq!(header("out --history").as_deref(), Some("REP STATE x ATTEMPT STEP loss"));
+    // Another number of that name is one.
+    let line = scene.read("out/e/e__x1/log/rep_01/metrics.jsonl").replace("\"rep\": 1", "\"rep\": 5");
+    scene.write("out/e/e__x1/log/rep_01/metrics.jsonl", line);
+    assert_eq!(header("out").as_deref(), Some("x N loss rep TIME"));
+}
+
+#[test]
 fn values_are_chosen() {
     let scene = scene();
     insta::assert_snapshot!(scene.table("out --best loss.val --min --at 1 acc --last acc", &[]), @r"
@@ -264,6 +283,8 @@ fn the_formats_say_the_same() {
         .expect(2)
         .silent()
         .says(["cannot write `nowhere/t.csv`: `nowhere` is no folder"]);
+    std::os::unix::net::UnixListener::bind(scene.path("socket")).expect("a socket");
+    scene.results("out -o socket", &[]).expect(2).silent().says(["cannot write `socket`: it is no file"]);
     let parquet = scene.results("out -o t.parquet", &[]);
     if cfg!(feature = "parquet") {
         parquet.expect(0).silent();

@@ -55,6 +55,8 @@ def act(how, config):
     if how == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(1000)
+    if how == "nap":
+        time.sleep(1)
     if how == "child":
         child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
         with open(os.path.join(os.environ["CW2_REP_DIR"], "child"), "w") as file:
@@ -72,7 +74,7 @@ class Runner:
             started.write(f"{os.getpid()} {os.environ['CW2_ATTEMPT']} {os.environ['CW2_RESUME']}\n")
         print("out", rep, config.get("mark"), params, flush=True)
         assert os.path.samefile(config["_rep_log_path"], here), config["_rep_log_path"]
-        assert os.path.dirname(config["_rep_log_path"]) == config["log_path"].rstrip("/"), config["log_path"]
+        assert os.path.samefile(os.path.dirname(config["_rep_log_path"]), config["log_path"]), config["log_path"]
         told = []
         if params.get("checkpoint"):
             signal.signal(signal.SIGUSR2, lambda *_: told.append(1))
@@ -116,6 +118,8 @@ def main():
         if "--place" in sys.argv:
             for key in ("log_path", "_rep_log_path"):
                 config[key] = config[key].replace("log", "log_elsewhere")
+        if "--outside" in sys.argv:
+            config.update(log_path="elsewhere", _rep_log_path=f"elsewhere/{config['_rep_idx']}")
         if "--object" in sys.argv:
             config["object"] = lambda: None
     if "--only-last" in sys.argv:
