@@ -287,12 +287,15 @@ mod tests {
             let facts = |of: &[i32]| of.iter().map(|a| vec![("a".to_owned(), a.to_string())]).collect::<Vec<Facts>>();
             let (bad, good) = (facts(&failed), facts(&others));
             for common in common(&bad.iter().collect::<Vec<_>>(), &good.iter().collect::<Vec<_>>()) {
-                let number: i32 = common.what.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
-                let holds = |a: &&i32| match common.what.chars().nth(1) {
-                    Some('≥') => **a >= number,
-                    Some('≤') => **a <= number,
-                    _ => **a == number,
-                };
+                let conditions: Vec<(char, i32)> = common.what.split(" and ").map(|condition| {
+                    let number = condition.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+                    (condition.chars().nth(1).unwrap(), number)
+                }).collect();
+                let holds = |a: &&i32| conditions.iter().all(|(sign, number)| match sign {
+                    '≥' => *a >= number,
+                    '≤' => *a <= number,
+                    _ => *a == number,
+                });
                 prop_assert_eq!(common.failed, (failed.iter().filter(holds).count(), failed.len()));
                 prop_assert_eq!(common.others, (others.iter().filter(holds).count(), others.len()));
             }

@@ -153,7 +153,7 @@ mod tests {
         EXPERIMENT              PROGRESS                      TOTAL  COMPLETED  SURRENDERED  CRASHED  TIMED OUT  INTERRUPTED  RUNNING  QUEUED  LOST  PENDING  TIME USED   DONE IN
         mnist                   [###############!>...]  77 %  1,548      1,200            1       40          0            0        7     300     0        0    20h 01m  ~42m 51s
         ablation of everything  [!!!!!!!!!!..........]   0 %      4          0            0        0          1            1        0       0     1        1      0.0 s   stopped
-        all                     [###############!>...]  77 %  1,552      1,200            1       40          1            1        7     300     1        1    20h 01m  ~42m 51s
+        all                     [###############!>...]  77 %  1,552      1,200            1       40          1            1        7     300     1        1    20h 01m  ~43m 00s
         ");
     }
 
