@@ -461,6 +461,7 @@ impl Troubles {
     }
 
     fn tell(self, tell: Tell<'_>) {
+        const NAMED: usize = 5;
         if let (lines, files, Some(first)) = self.lines {
             let are = if lines == 1 { "is no record and does" } else { "are no records and do" };
             let within = if files > 1 { format!(" in {}", counted(files, "file")) } else { String::new() };
@@ -484,7 +485,6 @@ impl Troubles {
                 crate::value::LONGEST_LIST
             )));
         }
-        const NAMED: usize = 5;
         for why in self.metrics.iter().take(NAMED) {
             tell(Notice::Warning(why.clone()));
         }

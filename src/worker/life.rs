@@ -65,9 +65,8 @@ impl Life<'_> {
     /// state; it stays locked as long as that lives.
     pub(super) fn live(&self) -> (End, Option<Last>) {
         // Where the directory or a file in it could not be written, the repetition is not started, and the others go on.
-        let failed = |error: StoreError| match is_exhausted(error.source()) {
-            true => End::NoRoom(error.to_string()),
-            false => not_written(&error),
+        let failed = |error: StoreError| {
+            if is_exhausted(error.source()) { End::NoRoom(error.to_string()) } else { not_written(&error) }
         };
         self.try_live().unwrap_or_else(|error| (failed(error), None))
     }

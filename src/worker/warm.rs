@@ -197,7 +197,7 @@ impl Warm {
         self.wait_ready(patience.and_then(|patience| Instant::now().checked_add(patience)))?;
         // The copy waits at the other end until its number is known here, and ends where that never is: the repetition may
         // have another process by then.
-        let (gate, key) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| no_room(&errno))?;
+        let (gate, key) = pipe2(OFlag::O_CLOEXEC).map_err(no_room)?;
         let descriptors: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).chain([gate.as_raw_fd()]).collect();
         let pid = ghosts::adopting(|| self.ask(request, &descriptors))?;
         // Where it ended meanwhile, that is seen as any end.
@@ -350,7 +350,7 @@ impl Shared {
     }
 }
 
-fn no_room(errno: &nix::errno::Errno) -> NoCopy {
+fn no_room(errno: nix::errno::Errno) -> NoCopy {
     log::debug!("no copy of the warm process: {errno}");
     NoCopy
 }
