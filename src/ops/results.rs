@@ -126,6 +126,9 @@ const STEPS_AT_ONCE: usize = 64;
 /// Repetitions that are read before what they say is put together.
 const AT_ONCE: usize = 4096;
 
+/// Repetitions whose metrics cannot be read that are named one by one.
+const NAMED_METRICS: usize = 5;
+
 /// Writes a file as a whole, or not at all.
 ///
 /// # Errors
@@ -134,6 +137,9 @@ pub fn save(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Failur
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(Failure::Usage(format!("cannot write `{}`: `{}` is no folder", path.display(), folder.display())));
+    }
+    if path.exists() && !path.is_file() {
+        return Err(Failure::Usage(format!("cannot write `{}`: it is no file", path.display())));
     }
     let mut failed = None;
     let save = |file: &mut File| {
@@ -461,7 +467,6 @@ impl Troubles {
     }
 
     fn tell(self, tell: Tell<'_>) {
-        const NAMED: usize = 5;
         if let (lines, files, Some(first)) = self.lines {
             let are = if lines == 1 { "is no record and does" } else { "are no records and do" };
             let within = if files > 1 { format!(" in {}", counted(files, "file")) } else { String::new() };
@@ -485,11 +490,11 @@ impl Troubles {
                 crate::value::LONGEST_LIST
             )));
         }
-        for why in self.metrics.iter().take(NAMED) {
+        for why in self.metrics.iter().take(NAMED_METRICS) {
             tell(Notice::Warning(why.clone()));
         }
-        if self.metrics.len() > NAMED {
-            let more = counted((self.metrics.len() - NAMED) as u64, "more repetition");
+        if self.metrics.len() > NAMED_METRICS {
+            let more = counted((self.metrics.len() - NAMED_METRICS) as u64, "more repetition");
             tell(Notice::Warning(format!("the metrics of {more} cannot be read either")));
         }
         notice::unreadable(&[], &self.states, tell);

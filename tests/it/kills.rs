@@ -18,12 +18,11 @@ struct Random(u64);
 impl Random {
     /// From `CW2_TEST_SEED`, where a failure is looked for again.
     fn new() -> Self {
-        let seed = match std::env::var("CW2_TEST_SEED") {
-            Ok(seed) => seed.parse().expect("`CW2_TEST_SEED` is a number above 0"),
-            Err(_) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-                u64::from(now.subsec_nanos()) + now.as_secs() + 1
-            }
+        let seed = if let Ok(seed) = std::env::var("CW2_TEST_SEED") {
+            seed.parse().expect("`CW2_TEST_SEED` is a number above 0")
+        } else {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+            u64::from(now.subsec_nanos()) + now.as_secs() + 1
         };
         println!("again with `CW2_TEST_SEED={seed}`");
         Random(seed)

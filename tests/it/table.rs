@@ -282,6 +282,8 @@ fn the_formats_say_the_same() {
         .expect(2)
         .silent()
         .says(["cannot write `nowhere/t.csv`: `nowhere` is no folder"]);
+    std::os::unix::net::UnixListener::bind(scene.path("socket")).expect("a socket");
+    scene.results("out -o socket", &[]).expect(2).silent().says(["cannot write `socket`: it is no file"]);
     let parquet = scene.results("out -o t.parquet", &[]);
     if cfg!(feature = "parquet") {
         parquet.expect(0).silent();

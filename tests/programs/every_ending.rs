@@ -47,6 +47,7 @@ impl Experiment for EveryEnding {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm an ending")]
     fn run(&mut self, cx: &Context) -> anyhow::Result<()> {
         match self.how.as_str() {
             "surrender" => Err(Surrender::with([("reason", "enough")])).context("in vain"),
