@@ -93,10 +93,10 @@ ensure_venv() {
     mkdir -p "${venv%/*}"
     # Complete or absent: another one may be looking for it. An environment cannot be moved, so its name says which is which.
     fresh=$(mktemp -d "$venv.XXXXXX")
-    "${python:-python3}" -m venv "$fresh" && "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check \
-        "${packages[@]}" || {
+    if ! { "${python:-python3}" -m venv "$fresh" &&
+        "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"; }; then
         rm -rf "$fresh"
         die "the Python packages could not be installed: ${packages[*]}"
-    }
+    fi
     ln -sfn "$fresh" "$venv"
 }

@@ -38,6 +38,8 @@ impl Observer for Echo {
         if rep.run.experiment.record.reps_in_parallel > 1 {
             return;
         }
+        // The one before it is over, though its state may still be on its way to the disk.
+        self.stop(|_| true);
         // From here on: what an earlier attempt said was said then.
         let logs = [names::OUT, names::ERR].map(|name| Log::open(&rep.dir.join(name), Some(0)));
         let [Ok(out), Ok(err)] = logs else { return };
@@ -61,16 +63,16 @@ impl Observer for Echo {
     }
 
     fn ended(&self, rep: &Rep, end: &End) {
-        self.stop(&rep.dir);
+        self.stop(|dir| dir == rep.dir);
         self.bar.ended(rep, end);
     }
 }
 
 impl Echo {
-    /// Waits until all that was printed is copied.
-    fn stop(&self, dir: &Path) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(dir);
-        if let Some((stop, thread)) = running {
+    /// Waits until all that these printed is copied.
+    fn stop(&self, which: impl Fn(&Path) -> bool) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, (stop, thread)) in running.extract_if(|dir, _| which(dir)) {
             drop(stop);
             // It panics nowhere.
             let _ = thread.join();

@@ -146,7 +146,7 @@ fn one_damaged_plan_is_named_and_the_rest_goes_on() {
         let path = scene.path(format!("out/plans/{plan}/{damaged}"));
         let whole = fs::read(&path).expect("a file of the plan");
         fs::write(&path, &whole[..whole.len() / 2]).expect("the damaged file");
-        let named = ["a plan is left out", &format!("out/plans/{plan}/{damaged}")];
+        let named = ["skipping a plan", &format!("out/plans/{plan}/{damaged}")];
 
         let status = scene.cluster("status").expect(0).says(named);
         assert!(status.stdout.contains("CRASHED"), "{}", status.stdout);

@@ -61,7 +61,7 @@ fn the_page_about_results_shows_what_the_program_does() {
 }
 
 /// How long a repetition takes depends on the machine: `0.1 s` becomes `0.0 s`.
-fn without_times(text: &str) -> String {
+pub(crate) fn without_times(text: &str) -> String {
     let seconds = regex::Regex::new(r"\b\d\.\d s\b").expect("a regular expression");
     seconds.replace_all(text, "0.0 s").into_owned()
 }

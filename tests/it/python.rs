@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
 
-const PROGRAM: &str = include_str!("python/program.py");
+/// A program whose class does what its parameters say.
+pub(crate) const PROGRAM: &str = include_str!("python/program.py");
 const PLAN: &str = "out/plans/001";
 
 /// A scene with the program and a configuration.
@@ -24,7 +25,7 @@ fn with_package(call: Call) -> Call {
 }
 
 /// The program, as its user calls it.
-fn program(scene: &Scene, words: &str) -> Call {
+pub(crate) fn program(scene: &Scene, words: &str) -> Call {
     with_package(Call::new("python3", scene.root())).args(["main.py", "config.yml"]).args(words.split_whitespace())
 }
 

@@ -1,5 +1,6 @@
 //! `cw2 results`: what repetitions measured, as tables.
 
+use crate::docs::without_times;
 use crate::support::{Call, Outcome, Scene, SmallDisk};
 use serde_json::{Value, json};
 use std::fs;
@@ -38,7 +39,7 @@ impl Scene {
 
     /// The table.
     fn table(&self, words: &str, more: &[&str]) -> String {
-        self.results(words, more).expect(0).out()
+        without_times(&self.results(words, more).expect(0).out())
     }
 }
 
@@ -558,7 +559,7 @@ fn lines_that_are_no_records_are_counted_and_named() {
     scene.write("metrics", lines.join("\n"));
     scene.cw2("run config.yml").expect(0);
     let outcome = scene.results("out", &[]).expect(0);
-    insta::assert_snapshot!(outcome.out(), @r"
+    insta::assert_snapshot!(without_times(&outcome.out()), @r"
     RUN    N   loss  weights.0  weights.1   TIME
     e    2/2  5 ± 0      1 ± 0      2 ± 0  0.0 s
     ");

@@ -70,6 +70,8 @@ fn a_repetition_whose_worker_died_is_lost() {
 
     let job = bed.sbatch(&scene.plan_one());
     eventually("two run and two wait", SOON, || pick(&bed.total(&scene)) == [0, 0, 2, 2, 0, 0]);
+    // Slurm says so before the worker has begun.
+    eventually("a repetition runs", SOON, || scene.has(&format!("{}/status.json", scene.reps()[0])));
     // Those that wait go; of those that run, one worker dies without a word.
     bed.run("scancel", &[&format!("{job}_[2-3]")]);
     let pid = scene.status(&scene.reps()[0])["pid"].as_i64().and_then(|pid| pid.try_into().ok()).expect("a pid");
