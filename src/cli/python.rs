@@ -195,7 +195,7 @@ fn configs(args: &ConfigsArgs) -> Result<Exit, Failure> {
 
 fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
     let given = args.warm.take()?;
-    let handed = HandOver::read(&args.handed.handed)?;
+    let handed = HandOver::take(&args.handed.handed)?;
     let options = ops::run::Options {
         reading: handed.reading(),
         overwrite: handed.overwrite,
@@ -213,7 +213,7 @@ fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
 }
 
 fn plan(args: &HandedArgs, quiet: bool) -> Result<Exit, Failure> {
-    let handed = HandOver::read(&args.handed)?;
+    let handed = HandOver::take(&args.handed)?;
     let options =
         ops::plan::Options { reading: handed.reading(), overwrite: handed.overwrite, ..ops::plan::Options::default() };
     let (_, frozen) = ops::plan::plan(&options, &program(handed), &mut |notice| tell(&notice, quiet))?;
@@ -230,7 +230,7 @@ fn plan(args: &HandedArgs, quiet: bool) -> Result<Exit, Failure> {
 }
 
 fn submit(args: &SubmitArgs, quiet: bool) -> Result<Exit, Failure> {
-    let handed = HandOver::read(&args.handed.handed)?;
+    let handed = HandOver::take(&args.handed.handed)?;
     let options = ops::submit::Options {
         reading: handed.reading(),
         overwrite: handed.overwrite,

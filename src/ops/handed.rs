@@ -76,17 +76,19 @@ pub struct Bundle {
 }
 
 impl HandOver {
-    /// Reads what a program left in a file.
+    /// Takes what a program left in a file, which is gone then: the program may be killed before it could remove it.
     ///
     /// # Errors
     /// Where it cannot be read, or is none.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
+    pub fn take(path: &Path) -> Result<Self, Failure> {
         let text = store::read_large(path)?;
         let text = String::from_utf8_lossy(&text);
         let wrong =
             |why: String| Failure::Usage(format!("`{}` is not what a program hands over: {why}", path.display()));
         let value = Value::from_json(&text).map_err(|error| wrong(error.to_string()))?;
-        value.to().map_err(|error| wrong(error.to_string()))
+        let handed = value.to().map_err(|error| wrong(error.to_string()))?;
+        store::files::remove_if_there(path)?;
+        Ok(handed)
     }
 
     /// How its configuration is read.

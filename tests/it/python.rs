@@ -258,7 +258,9 @@ fn a_warm_process_that_is_killed_leaves_the_rest_to_cold_starts() {
 #[test]
 fn an_engine_that_is_killed_is_told_of_and_nothing_is_lost() {
     let scene = scene("name: e\npath: out\nrepetitions: 1\nparams: {how: wait}\n");
-    let (program_of, copy) = running(&scene, program(&scene, ""));
+    std::fs::create_dir(scene.path("tmp")).expect("a new scene");
+    let (program_of, copy) = running(&scene, program(&scene, "").env("TMPDIR", scene.path("tmp")));
+    assert_eq!(std::fs::read_dir(scene.path("tmp")).expect("it was made").count(), 0, "what was handed over is taken");
     let status = std::fs::read_to_string(format!("/proc/{copy}/status")).expect("it runs");
     let engine = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent").trim();
     let engine = nix::unistd::Pid::from_raw(engine.parse().expect("a number"));

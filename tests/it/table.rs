@@ -66,6 +66,17 @@ fn a_row_a_run_the_best_first() {
 }
 
 #[test]
+fn metrics_that_cannot_be_read_change_no_state() {
+    let scene = Scene::with("name: e\npath: out\nrepetitions: 2\ncommand: |\n  echo '{\"x\": 1}' >> $CW2_METRICS\n");
+    scene.cw2("run config.yml").expect(0);
+    let metrics = scene.path("out/e/log/rep_00/metrics.jsonl");
+    fs::remove_file(&metrics).expect("it was written");
+    fs::create_dir(&metrics).expect("nothing is there");
+    let outcome = scene.results("out", &[]).expect(0).says(["cannot read `out/e/log/rep_00/metrics.jsonl`"]);
+    assert!(outcome.out().contains(" 2/2 ") && !outcome.err().contains("counts neither"), "{}", outcome.err());
+}
+
+#[test]
 fn which_repetition_a_record_is_of_is_no_metric() {
     let scene = Scene::with(
         "name: e\npath: out\nrepetitions: 2\ngrid: {x: [1, 2]}\ncommand: |\n  \
