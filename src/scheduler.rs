@@ -26,7 +26,7 @@ const STACK: usize = 1 << 20;
 ///             for slot in job.slots(&jobs.lanes()[0], Sharing::One)? {
 ///                 for index in (0..job.len()).rev() {
 ///                     if let Some(task) = job.task(index) {
-///                         let end = task.execute(slot);
+///                         let end = task.execute(&slot);
 ///                         log::info!("{} rep {}: {end:?}", task.run(), task.number());
 ///                     }
 ///                 }
