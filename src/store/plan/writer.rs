@@ -115,15 +115,8 @@ impl PlanWriter {
             let name = layout::plan_name(number);
             let (manifest, scripts) = head(&name)?;
             let manifest = Manifest { id: self.id.clone(), ..manifest };
-            let write = || {
-                scripts.par_iter().try_for_each(|(script, text)| write_synced(&folder.join(script), text.as_bytes()))
-            };
-            // Many small files: what takes time is waiting for the disk, which brings those together that are waited for at once.
-            match rayon::ThreadPoolBuilder::new().num_threads(scripts.len().min(SYNCED_AT_ONCE)).build() {
-                Ok(pool) => pool.install(write)?,
-                // No more threads may be started: those that there are take longer.
-                Err(_) => write()?,
-            }
+            // Many small files: what takes time is waiting for the disk.
+            scripts.par_iter().try_for_each(|(script, text)| write_synced(&folder.join(script), text.as_bytes()))?;
             write_synced(&folder.join(names::MANIFEST), seal(&format!("{}\n", pretty(&manifest))).as_bytes())?;
             atomic::sync_folder(folder)?;
             let place = self.plans.join(&name);
@@ -142,9 +135,6 @@ impl PlanWriter {
         }
     }
 }
-
-/// Scripts that are waited for at once.
-const SYNCED_AT_ONCE: usize = 32;
 
 /// What the folders of unfinished plans begin with.
 const UNFINISHED: &str = ".new-";
