@@ -49,7 +49,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         missing(
             &mut reader,
             "command",
-            "write what to run, as in `command: python train.py --config {{ config_file }}`",
+            "write what to run, as in `command: python train.py --config {{ config_file }}`; a class in Python is run by its own program: `python main.py CONFIG.yml`",
         );
     }
     let path = reader.path("path").filter(|path| check_path(&mut reader, &path.text, path.at));

@@ -236,7 +236,7 @@ repetitions: 2
 1 | name: a
   | ^^^^
   |
-  = help: write what to run, as in `command: python train.py --config {{ config_file }}`"
+  = help: write what to run, as in `command: python train.py --config {{ config_file }}`; a class in Python is run by its own program: `python main.py CONFIG.yml`"
     );
 }
 
