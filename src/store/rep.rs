@@ -115,7 +115,7 @@ pub struct Owned {
     dir: PathBuf,
     out: File,
     err: File,
-    _owner: File,
+    owner: File,
 }
 
 /// What a program in Python tells of its crash.
@@ -168,7 +168,7 @@ pub fn claim(dir: &Path) -> Result<Claim> {
     if !try_lock(&owner) {
         return Ok(Claim::Busy);
     }
-    let rep = Owned { dir: dir.to_owned(), out: open(names::OUT)?, err: open(names::ERR)?, _owner: owner };
+    let rep = Owned { dir: dir.to_owned(), out: open(names::OUT)?, err: open(names::ERR)?, owner };
     Ok(if try_lock(&rep.out) { Claim::Owned(rep) } else { Claim::Ghosts(rep) })
 }
 
@@ -217,6 +217,15 @@ impl StagedStatus {
 }
 
 impl Owned {
+    /// Gives it back at once, where nothing was started of it: a process that another slot is just starting has all files of this
+    /// one open for a moment, and with them the locks.
+    pub fn release(self) {
+        for file in [&self.out, &self.owner] {
+            // A file system without locks has none to give back.
+            let _ = file.unlock();
+        }
+    }
+
     /// Whether every process of the repetition is gone (after [`Claim::Ghosts`]).
     pub fn try_alone(&self) -> bool {
         try_lock(&self.out)

@@ -382,9 +382,10 @@ fn own(dir: &Path, options: &Options) -> crate::store::Result<Result<Owned, End>
 /// Ends what a dead worker left of a repetition whose turn comes later; where another one is at it, nothing.
 pub(super) fn end_ghosts_of(dir: &Path, options: &Options) {
     // What goes wrong is told when its turn comes.
-    if let Ok(Ok(_owned)) = own(dir, options) {
+    if let Ok(Ok(owned)) = own(dir, options) {
         // Processes that closed their output hold no lock.
         ghosts::end_ghosts(dir, options.grace, || true);
+        owned.release();
     }
 }
 
