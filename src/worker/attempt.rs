@@ -65,13 +65,7 @@ impl From<String> for NotRun {
 impl Execution for Attempt<'_> {
     fn run(&mut self) -> Outcome {
         let mut outcome = Outcome::completed();
-        let options = self.life.options;
-        let limits = Limits {
-            deadline: timeout(self.life).and_then(|limit| Instant::now().checked_add(limit)),
-            grace: options.grace,
-            grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
-            on_stop: OnStop::Signal(checkpoint_signal(self.life.experiment())),
-        };
+        let limits = run_limits(self.life, deadline(self.life));
         let command = self.command;
         if let Some(initialize) = &command.initialize {
             let result = self.execute("initialize", initialize, limits, None);
@@ -96,12 +90,7 @@ impl Execution for Attempt<'_> {
 
     fn finalize(&mut self, outcome: &mut Outcome) {
         let Some(argv) = &self.command.finalize else { return };
-        let limits = Limits {
-            deadline: timeout(self.life).and_then(|limit| Instant::now().checked_add(limit)),
-            grace: FINALIZE_ON_STOP.min(self.life.options.grace),
-            grace_at_limit: FINALIZE_ON_STOP,
-            on_stop: OnStop::Hurry,
-        };
+        let limits = finalize_limits(self.life, deadline(self.life));
         let result = self.execute("finalize", argv, limits, Some(outcome.state));
         let ended = match result {
             Err(NotRun::NoRoom(message)) => {
@@ -268,6 +257,32 @@ pub(super) fn own_cpus() -> Vec<usize> {
 pub(super) fn server_env(slot: &Slot) -> Vec<(String, OsString)> {
     let threads = environment::threads(slot.threads);
     threads.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// When what starts now has taken too long.
+fn deadline(life: &Life<'_>) -> Option<Instant> {
+    timeout(life).and_then(|limit| Instant::now().checked_add(limit))
+}
+
+/// What keeps the work of an attempt within bounds.
+pub(super) fn run_limits(life: &Life<'_>, deadline: Option<Instant>) -> Limits {
+    let options = life.options;
+    Limits {
+        deadline,
+        grace: options.grace,
+        grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
+        on_stop: OnStop::Signal(checkpoint_signal(life.experiment())),
+    }
+}
+
+/// What keeps its `finalize` within bounds.
+pub(super) fn finalize_limits(life: &Life<'_>, deadline: Option<Instant>) -> Limits {
+    Limits {
+        deadline,
+        grace: FINALIZE_ON_STOP.min(life.options.grace),
+        grace_at_limit: FINALIZE_ON_STOP,
+        on_stop: OnStop::Hurry,
+    }
 }
 
 pub(super) fn describe(phase: &str, exit: Exit) -> String {

@@ -7,10 +7,10 @@ use super::attempt::{self, NotRun};
 use super::calls::Calls;
 use super::child::{self, Ended};
 use super::context::Life;
-use super::execution::{Execution, FINALIZE_ON_STOP, Outcome, TAIL_BYTES, TOLD_TO_STOP};
+use super::execution::{Execution, Outcome, TAIL_BYTES, TOLD_TO_STOP};
 use super::exhausted::{is_exhausted, patiently};
 use super::ghosts;
-use super::limits::{Cause, Limits, OnStop};
+use super::limits::{Cause, Limits};
 use super::running_marker::RunningMarker;
 use super::terminal::Terminal;
 use super::warm::{Place, Recipe, Request, texts};
@@ -240,13 +240,7 @@ impl<'a> Python<'a> {
 
 impl Execution for Python<'_> {
     fn run(&mut self) -> Outcome {
-        let options = self.life.options;
-        let limits = Limits {
-            deadline: None,
-            grace: options.grace,
-            grace_at_limit: options.time_limit.grace(FINALIZE_ON_STOP).max(options.grace),
-            on_stop: OnStop::Signal(attempt::checkpoint_signal(self.life.experiment())),
-        };
+        let limits = attempt::run_limits(self.life, None);
         let mut outcome = Outcome::completed();
         let result = self.process("run", limits, None);
         self.judge(&mut outcome, result);
@@ -259,12 +253,7 @@ impl Execution for Python<'_> {
         if !self.died {
             return;
         }
-        let limits = Limits {
-            deadline: None,
-            grace: FINALIZE_ON_STOP.min(self.life.options.grace),
-            grace_at_limit: FINALIZE_ON_STOP,
-            on_stop: OnStop::Hurry,
-        };
+        let limits = attempt::finalize_limits(self.life, None);
         if let Ok(ended) = self.process("finalize", limits, Some(outcome.state)) {
             outcome.account(&ended);
         }
