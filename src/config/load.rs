@@ -35,7 +35,7 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
         let mut report = std::mem::take(&mut loader.report);
         let slurm = slurm_for(&documents.slurm, &request.hostname);
         check_host(&documents.slurm, slurm, request, &mut report);
-        let shared = Shared { request, slurm, set: &assignments, readable: &|path| loader.exists(path) };
+        let shared = Shared { request, slurm, set: &assignments, source };
         for (named, node) in merged {
             experiments.extend(experiment(&shared, &named, node, &mut report));
         }

@@ -5,6 +5,7 @@
 //! After this stage nobody sees an optional key: [`Experiment`] and [`Slurm`] hold decided values.
 
 mod command;
+mod derive;
 mod duration;
 mod error;
 mod fields;
@@ -17,6 +18,7 @@ mod node;
 pub mod option;
 mod positions;
 mod python;
+mod random;
 mod reader;
 mod scalar;
 mod set;
@@ -26,12 +28,14 @@ mod stored;
 mod sweep;
 mod traps;
 mod typed;
+mod values;
 mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
 pub use error::{Diagnostic, Report, no_experiment};
 #[cfg(test)]
 pub use keys::KEYS;
+pub(crate) use keys::nearest;
 pub use keys::reference_markdown;
 pub use load::load;
 #[cfg(test)]
@@ -54,6 +58,10 @@ mod tests;
 pub trait Source {
     /// The bytes of a file.
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+
+    /// The files and folders that match a pattern, in the order of their names; those below the working directory relative to
+    /// it. An error where there are more than `most`.
+    fn glob(&self, pattern: &str, most: usize) -> std::io::Result<Vec<PathBuf>>;
 }
 
 /// What the command line asks of a configuration.
@@ -104,6 +112,7 @@ pub struct SourceFile {
 
 /// An experiment with every key decided.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key")]
 pub struct Experiment {
     /// Its unique name.
     pub name: String,
@@ -149,8 +158,15 @@ pub struct Experiment {
     pub params: Node,
     /// The combinations, in document order.
     pub sweeps: Vec<Sweep>,
-    /// Partial parameter mappings whose runs are dropped.
-    pub exclude: Vec<Value>,
+    /// Which runs are dropped.
+    pub exclude: Vec<Exclude>,
+    /// Parameters that are computed from the others, in document order.
+    pub derive: Vec<Derive>,
+    /// Parameters that were added later, with the values that the program had anyway: names and what is finished do not tell
+    /// whether they are there. A mapping, empty for none; `params` holds them already.
+    pub defaults: Value,
+    /// `seed: rep`: seeds come of the repetitions' numbers alone.
+    pub paired_seeds: bool,
     /// Keys that are not cw2's own: kept and handed to the experiment.
     pub extra: Map,
     /// The same keys, and cw2's own, with where each came from; for `show`.
@@ -174,7 +190,36 @@ impl Experiment {
     }
 }
 
-/// One `grid…`, `list…` or `ablative…` key.
+/// What drops a run.
+#[derive(Debug, Clone)]
+pub struct Exclude {
+    /// Where it stands.
+    pub at: At,
+    /// Which runs are meant.
+    pub pattern: Pattern,
+}
+
+/// Which runs are meant.
+#[derive(Debug, Clone)]
+pub enum Pattern {
+    /// Those with these parameters, nested mappings partially.
+    Values(Value),
+    /// Those for which this expression of minijinja's is true.
+    Expression(String),
+}
+
+/// A parameter that is computed from the others.
+#[derive(Debug, Clone)]
+pub struct Derive {
+    /// Its keys, from `params` down.
+    pub path: Vec<String>,
+    /// What computes it: every text in it is a template.
+    pub value: Value,
+    /// Where that stands.
+    pub at: At,
+}
+
+/// One `grid…`, `list…`, `ablative…`, `random…` or `cases…` key.
 #[derive(Debug, Clone)]
 pub struct Sweep {
     /// The key as written.
@@ -183,8 +228,18 @@ pub struct Sweep {
     pub at: At,
     /// How its axes combine.
     pub kind: SweepKind,
-    /// Its axes, in document order.
+    /// Its axes, in document order; none for cases.
     pub axes: Vec<Axis>,
+    /// The sweeps of each of its cases; empty for all other kinds.
+    pub cases: Vec<Vec<Sweep>>,
+}
+
+impl Sweep {
+    /// Every axis, those of its cases included, with the sweep it belongs to.
+    pub fn each_axis(&self) -> Vec<(&Sweep, &Axis)> {
+        let own = self.axes.iter().map(|axis| (self, axis));
+        own.chain(self.cases.iter().flatten().flat_map(Sweep::each_axis)).collect()
+    }
 }
 
 /// How the axes of a sweep combine.
@@ -199,6 +254,10 @@ pub enum SweepKind {
         /// `ablative_base: true`.
         base: bool,
     },
+    /// The points that were drawn: the first values of all, the second values of all, …
+    Random,
+    /// All combinations of the first case, all of the second, …
+    Cases,
 }
 
 /// The values one parameter takes in a sweep.
@@ -208,6 +267,21 @@ pub struct Axis {
     pub path: Vec<String>,
     /// At least one value.
     pub values: Vec<Node>,
+    /// How they are told in names.
+    pub naming: Naming,
+}
+
+/// How values are told in the names of runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Naming {
+    /// As they are.
+    Whole,
+    /// Numbers with three significant digits; who draws them tells equal ones apart.
+    Short,
+    /// Numbers with three significant digits, where that tells all of them apart.
+    ShortApart,
+    /// By these texts, one for each value.
+    Labels(Vec<String>),
 }
 
 /// A text with its position, to be rendered by minijinja for each repetition.

@@ -20,6 +20,13 @@ impl Source for Files {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.0.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
     }
+
+    fn glob(&self, pattern: &str, _: usize) -> io::Result<Vec<PathBuf>> {
+        let matches = |path: &PathBuf| wildmatch::WildMatch::new(pattern).matches(&path.to_string_lossy());
+        let mut found: Vec<_> = self.0.keys().filter(|path| matches(path)).cloned().collect();
+        found.sort();
+        Ok(found)
+    }
 }
 
 /// Loads `c.yml` out of these files.
