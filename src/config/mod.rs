@@ -52,7 +52,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Where the configuration's files come from.
 pub trait Source {

@@ -16,3 +16,5 @@ pub(crate) use name::{hex, with_hash};
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 mod documents;
 mod keys;
 mod properties;
+mod random;
 mod resolve;
+mod rules;
 mod slurm_and_set;
 mod sweeps;
 mod typed;
@@ -30,12 +32,12 @@ impl Source for Files {
 }
 
 /// Loads `c.yml` out of these files.
-fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Config, Report), Report> {
+pub(crate) fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Config, Report), Report> {
     let files = all.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect();
     load(&Files(files), Path::new("c.yml"), request)
 }
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     Request { hostname: "node17.example".to_owned(), for_slurm: true, ..Request::default() }
 }
 
@@ -57,11 +59,11 @@ fn warnings(text: &str, request: &Request) -> String {
 }
 
 /// The only experiment of a configuration.
-fn one(text: &str, request: &Request) -> Experiment {
+pub(crate) fn one(text: &str, request: &Request) -> Experiment {
     let (mut config, _) = load_files(&[("c.yml", text)], request).unwrap();
     assert_eq!(config.experiments.len(), 1);
     config.experiments.remove(0)
 }
 
 /// A configuration with nothing but what is required.
-const GOOD: &str = "name: a\npath: out\nrepetitions: 2\ncommand: ./run\n";
+pub(crate) const GOOD: &str = "name: a\npath: out\nrepetitions: 2\ncommand: ./run\n";
