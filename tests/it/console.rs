@@ -5,9 +5,10 @@
 //! - a block ```` ```console ````: each line `$ command` is run, `> ` continues it, and what follows is what it prints. A line `…`
 //!   there stands for any lines, `…` in a line for any text. A command must succeed, unless the next one is `echo $?`.
 //! - any other block below a paragraph that ends in `` `NAME.END`: ``: that file, as a whole.
-//! - `<!-- scene: NAME -->`: a fresh folder for what follows. If `slurm-examples/NAME` is one, a copy of it. With `slurm`
-//!   behind the name its commands talk to the test bed, with `python` they have the packages of `python/tests/requirements.txt`.
-//! - `<!-- $ command -->`: a command that readers do not see.
+//! - `<!-- scene: NAME -->`: a fresh folder for what follows. If `slurm-examples/NAME` is one, a copy of it. It has the files that
+//!   the page showed in a scene of that name before. With `slurm` behind the name its commands talk to the test bed, with
+//!   `python` they have the packages of `python/tests/requirements.txt`.
+//! - `<!-- $ command -->`: a command that readers do not see. `wait_for_jobs` waits until the scene's jobs have ended.
 //!
 //! All commands of a scene run in one bash, so `cd` and `export` last. Readers see the home `/home/you`, jobs from 4711 on, and times
 //! as they were when the page was written.
@@ -44,7 +45,7 @@ struct Scenario<'a> {
     steps: Vec<Step<'a>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Step<'a> {
     File(&'a str, String),
     /// What is run, and which lines of the page it is told to print; none where readers do not see it.
@@ -101,11 +102,14 @@ fn scenarios<'a>(lines: &[&'a str]) -> Vec<Scenario<'a>> {
                 "python" => (slurm, true),
                 _ => panic!("what is a scene with `{word}`?"),
             });
-            scenarios.push(Scenario { name, slurm, python, steps: Vec::new() });
+            // What the page showed of the same folder before.
+            let before = scenarios.iter().filter(|scene| scene.name == name).flat_map(|scene| &scene.steps);
+            let steps = before.filter(|step| matches!(step, Step::File(..))).cloned().collect();
+            scenarios.push(Scenario { name, slurm, python, steps });
         } else if let Some(command) = line.strip_prefix("<!-- $ ").and_then(|rest| rest.strip_suffix(" -->")) {
             scene.steps.push(Step::Run(command.to_owned(), None));
         }
-        if !line.is_empty() {
+        if !line.is_empty() && !line.starts_with("<!--") {
             prose = line;
         }
     }
@@ -200,7 +204,9 @@ fn run(scenario: &Scenario<'_>, lines: &[&str]) -> Vec<(std::ops::Range<usize>, 
 
 /// The commands of a scene for bash; a mark and the exit code behind each.
 fn script_of(scenario: &Scenario<'_>, stage: &Path, folder: &Path) -> String {
-    let mut script = "exec 2>&1 </dev/null\ncode=0\n".to_owned();
+    let mut script = "exec 2>&1 </dev/null\ncode=0\n\
+        wait_for_jobs() { while squeue --noheader --Format=WorkDir:200 | grep -q \"^$HOME/\"; do sleep 0.2; done; }\n"
+        .to_owned();
     for (number, step) in scenario.steps.iter().enumerate() {
         match step {
             Step::File(name, text) => {
@@ -284,7 +290,10 @@ fn matches(told: &[&str], printed: &[&str]) -> bool {
 }
 
 fn line_matches(told: &str, printed: &str) -> bool {
-    let (told, printed) = (without_times(told), without_times(printed));
+    // In a cell of a table, whose width may change with it.
+    let cell = Regex::new(r" {2,}\d+(\.\d)? (s|min)\b").expect("a regular expression");
+    let plain = |line: &str| cell.replace_all(&without_times(line), " TIME").into_owned();
+    let (told, printed) = (plain(told), plain(printed));
     let pattern = told.split('…').map(regex::escape).collect::<Vec<_>>().join(".*");
     Regex::new(&format!("^{pattern}$")).expect("a regular expression").is_match(&printed)
 }
@@ -301,6 +310,7 @@ fn what_a_page_leaves_open_matches_anything_else_only_itself() {
         ("job 1. ended", "job 17 ended\n", false),
         ("1.2 s", "3.4 s\n", true),
         ("60 s", "61 s\n", false),
+        ("40    9.9 s  done", "40     12 s  done", true),
     ] {
         let lines = |text: &'static str| text.lines().collect::<Vec<_>>();
         assert_eq!(matches(&lines(told), &lines(printed)), expected, "{told:?} {printed:?}");
