@@ -69,8 +69,19 @@ macro_rules! pages {
 
 pages! {
     readme: "README.md",
+    argparse: "docs/recipes/argparse.md",
+    changed: "docs/changed.md",
+    data: "docs/recipes/data.md",
+    debugging: "docs/recipes/debugging.md",
+    gpus: "docs/recipes/gpus.md",
+    hydra: "docs/recipes/hydra.md",
+    own_config: "docs/recipes/own-config.md",
+    preemption: "docs/recipes/preemption.md",
     results: "docs/results.md",
+    seeds: "docs/recipes/seeds.md",
+    tiny: "docs/recipes/tiny.md",
     tutorial: "docs/tutorial.md",
+    wandb: "docs/recipes/wandb.md",
 }
 
 #[test]
