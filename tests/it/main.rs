@@ -6,6 +6,7 @@ mod attempts;
 mod browser;
 mod cancel;
 mod commands;
+mod console;
 mod corpus;
 mod damage;
 mod docs;
