@@ -1,6 +1,6 @@
 //! The table of all keys: the one place that names them.
 //!
-//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the README
+//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the book
 //! are made from it. What a key's value must be in detail is [`super::typed`]'s and [`super::slurm`]'s matter.
 
 use std::fmt::Write as _;
