@@ -90,6 +90,12 @@ pub const KEYS: &[Key] = &[
     exp("env", "mapping of texts", "empty", "environment variables of every repetition (templates)"),
     exp("workdir", "text", "the working directory", "where every repetition runs (a template)"),
     exp("launcher", "text or list", "none", "what to put before the command, such as `srun --exact` (templates)"),
+    exp(
+        "flag_style",
+        "mapping",
+        "`{bools: value, lists: values, dashes: false, nested: ., equals: false}`",
+        "how the filter `flags` writes parameters: `bools`: `value`, `lower`, `switch` or `pair`; `lists`: `values`, `repeat` or `comma`",
+    ),
     exp("timeout", "duration > 0", "none", "hard limit of a repetition"),
     exp(
         "retries",

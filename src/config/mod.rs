@@ -10,6 +10,7 @@ mod duration;
 mod error;
 mod expand;
 mod fields;
+mod flag_style;
 mod import;
 mod keys;
 mod load;
@@ -35,6 +36,7 @@ mod yaml;
 pub use duration::{SlurmTime, slurm_time};
 pub use error::{Diagnostic, Report, no_experiment};
 pub use expand::Surroundings;
+pub use flag_style::{Bools, FlagStyle, Lists};
 #[cfg(test)]
 pub use keys::KEYS;
 pub use keys::reference_markdown;
@@ -136,6 +138,8 @@ pub struct Experiment {
     pub workdir: Option<Template>,
     /// Prefix of every command (templates), empty for none.
     pub launcher: Vec<Template>,
+    /// How the filter `flags` writes parameters.
+    pub flag_style: FlagStyle,
     /// Hard limit of a repetition, in seconds.
     pub timeout: Option<f64>,
     /// Automatic retries of a crash.
