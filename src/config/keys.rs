@@ -133,8 +133,19 @@ pub const KEYS: &[Key] = &[
         "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
     ),
     exp("slurm", "mapping", "empty", "merged over the SLURM document for this experiment"),
-    slurm("name", "text", "required", "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`")
-        .of_original(),
+    slurm(
+        "name",
+        "text",
+        "required",
+        "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`, merged over `SLURM`",
+    )
+    .of_original(),
+    slurm(
+        "import_path",
+        "text",
+        "none",
+        "a file whose SLURM document this one is merged over, relative to the file it is written in",
+    ),
     slurm("partition", "text", "the cluster's", "`#SBATCH --partition`").of_original(),
     slurm("job-name", "text", "the experiment's name", "`#SBATCH --job-name`").of_original(),
     slurm("account", "text", "the cluster's", "`#SBATCH --account`").of_original(),
