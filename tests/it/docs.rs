@@ -71,14 +71,19 @@ pages! {
     readme: "README.md",
     argparse: "docs/recipes/argparse.md",
     changed: "docs/changed.md",
+    clusters: "docs/recipes/clusters.md",
+    commands: "docs/reference/commands.md",
     data: "docs/recipes/data.md",
     debugging: "docs/recipes/debugging.md",
     gpus: "docs/recipes/gpus.md",
     hydra: "docs/recipes/hydra.md",
+    json: "docs/reference/json.md",
     own_config: "docs/recipes/own-config.md",
     preemption: "docs/recipes/preemption.md",
     results: "docs/results.md",
     seeds: "docs/recipes/seeds.md",
+    sweeps: "docs/sweeps.md",
+    templates: "docs/reference/templates.md",
     tiny: "docs/recipes/tiny.md",
     tutorial: "docs/tutorial.md",
     wandb: "docs/recipes/wandb.md",
@@ -147,7 +152,7 @@ fn check_example(key: &str, example: &str, slurm: bool) {
     // A folder in the scene, so that copies beside it lie in the scene too.
     let scene = Scene::new();
     scene.write("here/config.yml", &config);
-    scene.write("here/base.yml", "name: base\nparams: {a: 1}\n");
+    scene.write("here/base.yml", "name: base\nparams: {a: 1}\n---\nname: SLURM\ntime: 5\n");
     scene.write("here/job.sh.j2", "#!/bin/bash\n{{ sbatch }}\n{{ setup }}\n{{ worker }}\n");
     let planned = scene.call(["plan", "--strict", "--dry-run", "config.yml"]).current_dir(scene.path("here")).run();
     assert_eq!(
