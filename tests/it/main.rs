@@ -33,6 +33,7 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod shells;
 mod slurm;
 mod snapshot;
 mod snapshot_tree;
