@@ -5,7 +5,7 @@
 use super::error::Diagnostic;
 use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
-use super::{Axis, Exclude, Naming, Pattern, Source, Sweep, SweepKind, keys, random, values};
+use super::{Axis, Exclude, Naming, Pattern, Sweep, SweepKind, keys, random, values};
 use crate::value::Value;
 
 /// Reads the sweeps of one mapping.
@@ -15,7 +15,7 @@ pub(super) struct Sweeps<'a> {
     /// The merged `params`, which tell a parameter from a rule of the same name.
     pub(super) params: &'a Node,
     /// Where `{glob: …}` and `{lines: …}` find files.
-    pub(super) source: &'a dyn Source,
+    pub(super) files: values::Files<'a>,
 }
 
 /// What a key is to sweeps, by its name and by what it holds: an experiment may have keys of its own called `random_crop` or `cases`.
@@ -125,7 +125,7 @@ impl Sweeps<'_> {
         if path.is_empty() || inside.is_some_and(|params| params.as_map().is_some()) {
             return None;
         }
-        let (values, naming) = values::values(rule, &format!("{name}.{rule}"), argument, self.source, reader.report)
+        let (values, naming) = values::values(rule, &format!("{name}.{rule}"), argument, self.files, reader.report)
             .unwrap_or_else(|diagnostic| {
                 reader.report.push(*diagnostic);
                 (Vec::new(), Naming::Whole)

@@ -3,6 +3,7 @@
 //! Owns the rules and what they give. Files come through [`Source`]. Which key is swept is [`super::sweep`]'s matter.
 
 use super::error::{Diagnostic, Report};
+use super::expand::{self, Surroundings};
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::decode;
 use super::{Naming, Source, SourceFile, scalar};
@@ -12,6 +13,15 @@ use std::path::{Path, PathBuf};
 
 /// The names of the rules.
 pub(super) const RULES: [&str; 6] = ["range", "linspace", "logspace", "geomspace", "glob", "lines"];
+
+/// Where files are found.
+#[derive(Clone, Copy)]
+pub(super) struct Files<'a> {
+    /// What reads them.
+    pub(super) source: &'a dyn Source,
+    /// What their paths may name.
+    pub(super) around: &'a Surroundings,
+}
 
 /// The most values that a rule gives.
 pub(super) const MOST: usize = 1_000_000;
@@ -30,15 +40,15 @@ pub(super) fn values(
     name: &str,
     what: &str,
     argument: &Node,
-    source: &dyn Source,
+    files: Files<'_>,
     report: &mut Report,
 ) -> Result<(Vec<Node>, Naming)> {
     let place = |values: Vec<Value>| values.into_iter().map(|value| Node::scalar(value, argument.at)).collect();
     Ok(match name {
         "range" => (place(range(what, argument)?), Naming::Whole),
         "linspace" | "logspace" | "geomspace" => (place(spaced(name, what, argument, report)?), Naming::ShortApart),
-        "glob" => glob(what, argument, source, report)?,
-        _ => (lines(what, argument, source, report)?, Naming::Whole),
+        "glob" => glob(what, argument, files, report)?,
+        _ => (lines(what, argument, files, report)?, Naming::Whole),
     })
 }
 
@@ -192,61 +202,51 @@ fn folder_of(at: At, report: &Report) -> PathBuf {
     file.unwrap_or(Path::new("")).to_owned()
 }
 
-/// A path relative to the file it is written in.
-fn path_of(what: &str, argument: &Node, report: &Report) -> Result<PathBuf> {
+/// A path as it is written, relative to the file it is written in.
+fn path_of(what: &str, argument: &Node, files: Files<'_>) -> Result<String> {
     let Some(text) = argument.as_str().filter(|text| !text.is_empty() && !text.contains('\0')) else {
         let message = format!("`{}` must be text, found {}", brief(what), argument.describe());
         let help = "write a path, relative to the file it is written in";
         return Err(Box::new(Diagnostic::error(message).at(argument.at).help(help)));
     };
-    if let Some(diagnostic) = super::reader::unexpanded(what, text, argument.at) {
-        return Err(Box::new(
-            diagnostic.help("write the path out; a relative one starts at the file it is written in"),
-        ));
-    }
-    Ok(clean(&folder_of(argument.at, report).join(text)))
+    expand::text(what, text, expand::Kind::Path, argument.at, files.around)
 }
 
 /// The paths that match a pattern, in order. Names tell them by what stands for the pattern's wildcards and what lies between:
 /// so one file more renames no run.
-fn glob(what: &str, argument: &Node, source: &dyn Source, report: &Report) -> Result<(Vec<Node>, Naming)> {
-    let pattern = path_of(what, argument, report)?;
-    let wrong = |message: String| Box::new(Diagnostic::error(message).at(argument.at));
-    let paths = source
-        .glob(&pattern.to_string_lossy(), MOST)
-        .map_err(|error| wrong(format!("cannot look for `{}`: {error}", brief(&pattern.to_string_lossy()))))?;
-    if paths.is_empty() {
-        let message = format!("no file matches `{}`", brief(&pattern.to_string_lossy()));
-        return Err(Box::new(wrong(message).help("a pattern is relative to the file it is written in")));
-    }
-    let written = argument.as_str().unwrap_or_default();
+fn glob(what: &str, argument: &Node, files: Files<'_>, report: &Report) -> Result<(Vec<Node>, Naming)> {
+    let written = path_of(what, argument, files)?;
     let wild = |c: char| matches!(c, '*' | '?' | '[');
-    let pattern = pattern.to_string_lossy();
-    let fixed =
-        pattern.find(wild).and_then(|wildcard| pattern.get(..wildcard)?.rfind('/')).map_or(0, |slash| slash + 1);
-    let fixed = pattern.get(..fixed).unwrap_or_default();
-    let end =
-        written.rfind(|c| wild(c) || c == ']').map_or("", |wildcard| written.get(wildcard + 1..).unwrap_or_default());
+    // Where the wildcards begin, as whole folders; what lies before is no pattern.
+    let before = written.find(wild).unwrap_or(written.len());
+    let start = written.get(..before).and_then(|before| before.rfind('/')).map_or(0, |slash| slash + 1);
+    let (folder, rest) = written.split_at(start);
+    let folder = clean(&folder_of(argument.at, report).join(folder));
+    let shown = folder.join(rest).to_string_lossy().into_owned();
+    let wrong = |message: String| Box::new(Diagnostic::error(message).at(argument.at));
+    let pattern = Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(rest);
+    let found = files.source.glob(&pattern.to_string_lossy(), MOST);
+    let paths = found.map_err(|error| wrong(format!("cannot look for `{}`: {error}", brief(&shown))))?;
+    if paths.is_empty() {
+        let help = "a pattern is relative to the file it is written in";
+        return Err(Box::new(wrong(format!("no file matches `{}`", brief(&shown))).help(help)));
+    }
+    let end = rest.rfind(|c| wild(c) || c == ']').map_or("", |wildcard| rest.get(wildcard + 1..).unwrap_or_default());
     let (mut nodes, mut labels) = (Vec::new(), Vec::new());
     for path in paths {
         let Some(text) = path.to_str() else {
             return Err(wrong(format!("`{}` matches `{}`, a name that is no text", brief(what), path.display())));
         };
-        labels.push(label(text, fixed, end));
+        let inner = path.strip_prefix(&folder).ok().and_then(Path::to_str).unwrap_or(text);
+        labels.push(inner.strip_suffix(end).filter(|inner| !inner.is_empty()).unwrap_or(inner).to_owned());
         nodes.push(Node::scalar(Value::from(text), argument.at));
     }
     Ok((nodes, Naming::Labels(labels)))
 }
 
-/// What a pattern does not say of a path.
-fn label(path: &str, before: &str, behind: &str) -> String {
-    let inner = path.strip_prefix(before).unwrap_or(path);
-    inner.strip_suffix(behind).filter(|inner| !inner.is_empty()).unwrap_or(inner).to_owned()
-}
-
 /// The lines of a file, each read as if it stood in the list. Empty lines and those that start with `#` are left out.
-fn lines(what: &str, argument: &Node, source: &dyn Source, report: &mut Report) -> Result<Vec<Node>> {
-    let path = path_of(what, argument, report)?;
+fn lines(what: &str, argument: &Node, files: Files<'_>, report: &mut Report) -> Result<Vec<Node>> {
+    let path = clean(&folder_of(argument.at, report).join(path_of(what, argument, files)?));
     let known = report.files.iter().position(|file| file.path == path);
     let number = known.unwrap_or(report.files.len());
     if known.is_none() {
@@ -255,7 +255,7 @@ fn lines(what: &str, argument: &Node, source: &dyn Source, report: &mut Report) 
             let help = "the path is relative to the file it is written in";
             Box::new(Diagnostic::error(message).at(argument.at).help(help))
         };
-        let bytes = source.read(&path).map_err(|error| cannot(error.to_string()))?;
+        let bytes = files.source.read(&path).map_err(|error| cannot(error.to_string()))?;
         let text = decode(bytes, u32::try_from(number).unwrap_or(u32::MAX));
         let text = text.map_err(|(_, diagnostic)| cannot(diagnostic.message.clone()))?;
         report.files.push(SourceFile { path: path.clone(), text });

@@ -1,7 +1,8 @@
 //! Experiments written by hand, for the tests of this layer and of [`crate::plan`].
 
 use crate::config::{
-    Argv, At, Axis, Command, Exclude, Experiment, Naming, Node, NodeKind, Pattern, Slurm, Sweep, SweepKind, Template,
+    Argv, At, Axis, Command, Exclude, Experiment, FlagStyle, Naming, Node, NodeKind, Pattern, Slurm, Sweep, SweepKind,
+    Template,
 };
 use crate::value::{Map, Value};
 
@@ -67,6 +68,7 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         env: Vec::new(),
         workdir: None,
         launcher: Vec::new(),
+        flag_style: FlagStyle::default(),
         timeout: None,
         retries: 0,
         retry_delay: 0.0,
