@@ -103,10 +103,6 @@ fn what_is_wrong_with_a_rule() {
         ("{logspace: [0, 400, 3]}", "`grid.a.logspace` gives values that no number holds"),
         ("{glob: 'no/*'}", "no file matches `no/*`"),
         ("{glob: 3}", "`grid.a.glob` must be text, found the number `3`"),
-        (
-            "{glob: '~/x*'}",
-            "`grid.a.glob` is `~/x*`, but `~` is not expanded here: it would become part of the folder's name",
-        ),
         ("{lines: no.txt}", "cannot read `no.txt`: no such file"),
         ("{lines: empty.txt}", "`empty.txt` holds no values, so there would be no run"),
     ] {
