@@ -42,6 +42,7 @@ mod status;
 mod stop;
 mod strangers;
 mod support;
+mod sweeps;
 mod table;
 mod testbed;
 mod worker;
