@@ -29,6 +29,7 @@ mod report;
 mod results;
 mod retry;
 mod run;
+mod schema;
 mod show;
 mod status;
 mod submit;
@@ -102,6 +103,9 @@ enum Command {
     Forget(forget::ForgetArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
+    /// Print a JSON Schema of configurations, for editors
+    #[command(after_help = schema::AFTER_HELP)]
+    Schema,
     /// Print what makes a shell complete commands, experiments, runs and plans
     Completions(completions::CompletionsArgs),
     /// Write the manual pages
@@ -262,6 +266,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),
         Command::Python(args) => python::python(args, cli.verbosity.quiet),

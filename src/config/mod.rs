@@ -10,6 +10,7 @@ mod duration;
 mod error;
 mod expand;
 mod fields;
+mod flag_style;
 mod import;
 mod keys;
 mod load;
@@ -21,6 +22,8 @@ mod positions;
 mod python;
 mod reader;
 mod scalar;
+#[cfg(feature = "cli")]
+mod schema;
 mod set;
 mod slurm;
 mod slurm_change;
@@ -33,6 +36,7 @@ mod yaml;
 pub use duration::{SlurmTime, slurm_time};
 pub use error::{Diagnostic, Report, no_experiment};
 pub use expand::Surroundings;
+pub use flag_style::{Bools, FlagStyle, Lists};
 #[cfg(test)]
 pub use keys::KEYS;
 pub use keys::reference_markdown;
@@ -41,6 +45,8 @@ pub use load::load;
 pub use node::NodeKind;
 pub use node::{At, Node};
 pub use python::{Typed, plain, repetitions, slurm as typed_slurm};
+#[cfg(feature = "cli")]
+pub use schema::schema;
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};
@@ -132,6 +138,8 @@ pub struct Experiment {
     pub workdir: Option<Template>,
     /// Prefix of every command (templates), empty for none.
     pub launcher: Vec<Template>,
+    /// How the filter `flags` writes parameters.
+    pub flag_style: FlagStyle,
     /// Hard limit of a repetition, in seconds.
     pub timeout: Option<f64>,
     /// Automatic retries of a crash.
