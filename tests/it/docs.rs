@@ -76,6 +76,7 @@ pages! {
     commands: "docs/reference/commands.md",
     data: "docs/recipes/data.md",
     debugging: "docs/recipes/debugging.md",
+    editors: "docs/editors.md",
     gpus: "docs/recipes/gpus.md",
     hydra: "docs/recipes/hydra.md",
     install: "docs/install.md",
