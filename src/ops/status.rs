@@ -94,6 +94,7 @@ pub fn status(options: &Options) -> Result<Report, Failure> {
         waiting: waiting(&survey, queue),
         forgotten: survey.forgotten,
         unsubmitted: unsubmitted(&survey),
+        unreadable_forgotten: survey.unreadable_forgotten,
         unreadable_plans: survey.unreadable_plans,
         unreadable: survey.unreadable,
         experiments: experiments.rows(known),
