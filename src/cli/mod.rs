@@ -21,6 +21,7 @@ mod logger;
 mod logs;
 mod plan;
 mod print;
+mod progress_lines;
 mod python;
 mod report;
 mod results;

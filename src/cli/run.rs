@@ -1,5 +1,6 @@
 //! `cw2 run`: the same plan and the same worker, on this machine.
 
+use super::progress_lines::{Counts, ProgressLines};
 use super::worker::{self, seconds};
 use super::{ConfigArgs, Exit, submit, tell};
 use crate::ops;
@@ -7,6 +8,7 @@ use crate::ops::failure::Failure;
 use crate::ops::program::Program;
 use crate::ops::run::Ran;
 use crate::report::failures;
+use crate::run::status::State;
 use crate::store::plan::Rep;
 use crate::worker::{End, Observer};
 use clap::Args;
@@ -27,6 +29,9 @@ pub(super) struct RunArgs {
     /// Run finished repetitions again, and replace their results
     #[arg(short, long)]
     overwrite: bool,
+    /// Start no other repetition after N that crashed or timed out; those that run go on to their ends
+    #[arg(long, value_name = "N")]
+    fail_fast: Option<NonZeroUsize>,
     /// Seconds between asking a repetition to stop and SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, hide_short_help = true, value_parser = seconds)]
     grace: f64,
@@ -43,6 +48,7 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         overwrite: args.overwrite,
         jobs: args.jobs,
         grace: Duration::from_secs_f64(args.grace),
+        fail_fast: args.fail_fast,
     };
     // What it prints goes to the terminal.
     let hidden = quiet || options.reading.debug;
@@ -53,34 +59,45 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
 
 /// Tells what became of the repetitions, and what that ends with.
 pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
-    let Some(Ran { tally, result }) = ran else {
+    let Some(Ran { tally, result, summary }) = ran else {
         if !quiet {
             tell!("nothing is left to do");
         }
         return Ok(Exit::Done);
     };
     if !quiet || tally.any_failed() || tally.out_of_room() {
-        tell!("{}", ops::work::summary(&tally));
+        tell!("{summary}");
     }
     result?;
     Ok(worker::exit(&tally))
 }
 
-/// Progress on a terminal; anywhere, the first failure of each kind as it comes.
+/// Progress, as a bar on a terminal, elsewhere as a line now and then; and the first failure of each kind as it comes.
 pub(super) struct Bar {
     bar: ProgressBar,
+    lines: Option<ProgressLines>,
     told: Mutex<HashSet<String>>,
 }
 
 impl Bar {
     pub(super) fn new(repetitions: u64, quiet: bool) -> Self {
-        let visible = !quiet && std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal();
+        let visible = !quiet && terminal;
+        let lines = (!quiet && !terminal).then(|| ProgressLines::new(repetitions, |line| tell!("{line}")));
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(repetitions), target);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} (left {eta}) {wide_msg}") {
             bar.set_style(style);
         }
-        Bar { bar, told: Mutex::default() }
+        Bar { bar, lines, told: Mutex::default() }
+    }
+}
+
+impl Bar {
+    fn count(&self, change: impl Fn(&mut Counts)) {
+        if let Some(lines) = &self.lines {
+            lines.count(change);
+        }
     }
 }
 
@@ -93,6 +110,7 @@ impl Drop for Bar {
 impl Observer for Bar {
     fn started(&self, rep: &Rep) {
         self.bar.set_message(format!("{} rep {}", rep.run.record.run, rep.number));
+        self.count(|counts| counts.started += 1);
     }
 
     fn ended(&self, rep: &Rep, end: &End) {
@@ -112,5 +130,12 @@ impl Observer for Bar {
             }
         }
         self.bar.inc(1);
+        let ran = matches!(end, End::Ran(..));
+        self.count(|counts| {
+            counts.ended += 1;
+            // What did not run was never started.
+            counts.started += u64::from(!ran);
+            counts.failed += u64::from(matches!(end, End::Ran(State::Crashed | State::TimedOut, _)));
+        });
     }
 }

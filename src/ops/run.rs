@@ -3,13 +3,16 @@
 use super::draft::Mode;
 use super::failure::Failure;
 use super::freeze::freeze;
+use super::here::hostname;
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::reading::Reading;
-use super::work;
+use super::{status, work};
 use crate::store::plan::Plan;
+use crate::store::survey;
 use crate::worker::{self, Control, Jobs, Observer, Setting, Tally, WarmHost};
 use nix::unistd::Pid;
+use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ pub struct Options {
     pub jobs: NonZeroUsize,
     /// Between a polite signal to a repetition and SIGKILL.
     pub grace: Duration,
+    /// After so many that crashed or timed out no other one is started.
+    pub fail_fast: Option<NonZeroUsize>,
 }
 
 /// A warm process that is there: the other end of a socket, and its number.
@@ -53,6 +58,8 @@ pub struct Ran {
     pub tally: Tally,
     /// Whether the scheduler did its work.
     pub result: anyhow::Result<()>,
+    /// The same in words.
+    pub summary: String,
 }
 
 /// Plans, and runs everything; `None` where nothing is left to do. `observer` is made for that many repetitions, and dropped when
@@ -78,7 +85,8 @@ pub fn run(
     let at_a_time = options.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
     // Whoever debugs looks, and answers.
     let terminal = options.reading.debug && at_a_time == 1;
-    let options = worker::Options { terminal, ..work::options(options.grace)? };
+    let fail_fast = options.fail_fast;
+    let options = worker::Options { terminal, fail_fast, ..work::options(options.grace)? };
     tell_of_fewer_slots(&plan, at_a_time, &options);
     let repetitions = plan.manifest.counts.repetitions;
     let observer = observer(repetitions);
@@ -92,7 +100,28 @@ pub fn run(
     };
     let (mut tally, result) = program.schedule(Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time));
     tally.total = usize::try_from(repetitions).unwrap_or(usize::MAX);
-    Ok(Some(Ran { tally, result }))
+    let summary = summary(&plan, &tally, fail_fast);
+    Ok(Some(Ran { tally, result, summary }))
+}
+
+/// How they ended, and what those that failed have in common.
+fn summary(plan: &Plan, tally: &Tally, fail_fast: Option<NonZeroUsize>) -> String {
+    let mut groups = work::groups(tally);
+    if groups.iter().any(|group| group.count > 1) {
+        // That it cannot be told does not matter beside how they ended.
+        let seen = Plan::open(&plan.folder).and_then(|plan| survey::survey(vec![plan], None, &hostname()));
+        if let Ok(survey) = seen {
+            let dirs: Vec<_> = tally.failed().iter().map(|failed| failed.dir.as_path()).collect();
+            status::add_common(&survey, &mut groups, &dirs);
+        }
+    }
+    let mut text = work::told(tally, &groups);
+    let enough = fail_fast.filter(|most| tally.failed().len() >= most.get() && tally.unfinished());
+    if let Some(most) = enough {
+        let _ =
+            write!(text, "\nstopped after {most} failed (`--fail-fast`): what was not started is for the next `run`");
+    }
+    text
 }
 
 /// A cluster's configuration asks for more than this machine has.

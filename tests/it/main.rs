@@ -31,6 +31,7 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod run;
 mod slurm;
 mod snapshot;
 mod snapshot_tree;
