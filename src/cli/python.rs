@@ -202,6 +202,7 @@ fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
         jobs: args.jobs,
         grace: Duration::from_secs(15),
         fail_fast: None,
+        setup_left_out: Some("repetitions run in the environment of this program"),
     };
     let program = program(handed);
     let echoes = !args.no_echo && !quiet && !options.reading.debug && args.jobs.get() == 1;

@@ -2,7 +2,7 @@
 
 use super::progress_lines::{Counts, ProgressLines};
 use super::worker::{self, seconds};
-use super::{ConfigArgs, Exit, submit, tell};
+use super::{ConfigArgs, Exit, exec, submit, tell};
 use crate::ops;
 use crate::ops::failure::Failure;
 use crate::ops::program::Program;
@@ -32,6 +32,9 @@ pub(super) struct RunArgs {
     /// Start no other repetition after N that crashed or timed out; those that run go on to their ends
     #[arg(long, value_name = "N")]
     fail_fast: Option<NonZeroUsize>,
+    /// Leave out `venv`, `sh_lines` and `sh_lines_after`
+    #[arg(long)]
+    no_setup: bool,
     /// Seconds between asking a repetition to stop and SIGKILL
     #[arg(long, value_name = "SECONDS", default_value_t = 15.0, hide_short_help = true, value_parser = seconds)]
     grace: f64,
@@ -43,13 +46,23 @@ pub(super) fn run(args: &RunArgs, program: &Program, quiet: bool) -> Result<Exit
         let options = ops::submit::Options { reading, overwrite: args.overwrite, ..ops::submit::Options::default() };
         return submit::submit_all(&options, program, quiet);
     }
+    let prepared = ops::run::is_prepared();
+    // A pipe cannot.
+    let again = reading.config.is_file();
     let options = ops::run::Options {
         reading,
         overwrite: args.overwrite,
         jobs: args.jobs,
         grace: Duration::from_secs_f64(args.grace),
         fail_fast: args.fail_fast,
+        setup_left_out: (!args.no_setup && !again && !prepared).then_some("this configuration can be read only once"),
     };
+    if !args.no_setup && !prepared && again {
+        let call = exec::this_call(&[])?;
+        if let Some(command) = ops::run::preparation(&options, program, &call)? {
+            return Err(ops::exec::replace_by(command));
+        }
+    }
     // What it prints goes to the terminal.
     let hidden = quiet || options.reading.debug;
     let bar = |count| Arc::new(Bar::new(count, hidden)) as Arc<dyn Observer>;

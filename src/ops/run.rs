@@ -2,19 +2,23 @@
 
 use super::draft::Mode;
 use super::failure::Failure;
-use super::freeze::freeze;
+use super::freeze::{self, Purpose, freeze};
 use super::here::hostname;
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::reading::Reading;
 use super::{status, work};
+use crate::config::Slurm;
+use crate::plan::sbatch;
 use crate::store::plan::Plan;
 use crate::store::survey;
 use crate::worker::{self, Control, Jobs, Observer, Setting, Tally, WarmHost};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +35,53 @@ pub struct Options {
     pub grace: Duration,
     /// After so many that crashed or timed out no other one is started.
     pub fail_fast: Option<NonZeroUsize>,
+    /// Why `venv`, `sh_lines` and `sh_lines_after` are left out, where they are and nobody asked for it.
+    pub setup_left_out: Option<&'static str>,
+}
+
+/// What is to be called instead of this, where something is to be done before and after the repetitions (`venv`, `sh_lines`,
+/// `sh_lines_after`): that, around this same call. What is wrong with the configuration is for that call to say.
+///
+/// # Errors
+/// Where the experiments want different things done.
+pub fn preparation(options: &Options, program: &Program, call: &[OsString]) -> Result<Option<Command>, Failure> {
+    let purpose = Purpose { command_optional: program.command_optional(), for_slurm: false };
+    let Ok(config) = freeze::load(&options.reading, purpose, &mut |_| {}) else { return Ok(None) };
+    let root = freeze::working_directory()?;
+    let mut wanted: Vec<(Option<String>, &str)> = Vec::new();
+    for experiment in &config.experiments {
+        let lines =
+            sbatch::before_a_call(&experiment.slurm, &root).map_err(|error| Failure::Usage(error.to_string()))?;
+        if wanted.iter().all(|(known, _)| *known != lines) {
+            wanted.push((lines, &experiment.name));
+        }
+    }
+    match wanted.as_slice() {
+        [(Some(lines), _)] => {
+            let mut command = Command::new(SHELL);
+            command.args(["-c", lines, SHELL]).args(call);
+            Ok(Some(command))
+        }
+        [] | [(None, _)] => Ok(None),
+        [(_, one), (_, two), ..] => Err(Failure::Usage(format!(
+            "the experiments `{one}` and `{two}` have different `venv`, `sh_lines` or `sh_lines_after`: run them one by one with \
+             `-e`, or leave all that out with `--no-setup`"
+        ))),
+    }
+}
+
+/// Whether this process was called by the shell that [`preparation`] starts.
+pub fn is_prepared() -> bool {
+    let pid = |name: &str| std::env::var(name).ok().and_then(|pid| pid.parse().ok()).map(Pid::from_raw);
+    // In place of that shell, or as its child.
+    pid("CW2_PREPARED") == Some(Pid::this()) || pid("CW2_SHELL") == Some(Pid::parent())
+}
+
+/// What reads those lines, as in a job.
+const SHELL: &str = "/bin/bash";
+
+fn has_setup(slurm: &Slurm) -> bool {
+    slurm.venv.is_some() || !slurm.sh_lines.is_empty() || !slurm.sh_lines_after.is_empty()
 }
 
 /// A warm process that is there: the other end of a socket, and its number.
@@ -79,6 +130,11 @@ pub fn run(
     let warm = Given::host(given, &control)?;
     let (planned, frozen) = freeze(&options.reading, program, options.overwrite, Mode::Write, None, tell)?;
     tell(Notice::Planned(&planned, &frozen));
+    if let Some(why) =
+        options.setup_left_out.filter(|_| planned.experiments.iter().any(|own| has_setup(&own.record.slurm)))
+    {
+        tell(Notice::Warning(format!("`venv`, `sh_lines` and `sh_lines_after` are left out: {why}")));
+    }
     let Some(folder) = frozen.folder else { return Ok(None) };
     let plan = Plan::open(&folder)?;
     work::begin(&plan);
