@@ -87,7 +87,7 @@ pub(super) fn exit_of(ran: Option<Ran>, quiet: bool) -> Result<Exit, Failure> {
 
 /// Progress, as a bar on a terminal, elsewhere as a line now and then; and the first failure of each kind as it comes.
 pub(super) struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     lines: Option<ProgressLines>,
     told: Mutex<HashSet<String>>,
 }
@@ -102,7 +102,7 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} (left {eta}) {wide_msg}") {
             bar.set_style(style);
         }
-        Bar { bar, lines, told: Mutex::default() }
+        Bar { drawn: bar, lines, told: Mutex::default() }
     }
 }
 
@@ -116,13 +116,13 @@ impl Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 
 impl Observer for Bar {
     fn started(&self, rep: &Rep) {
-        self.bar.set_message(format!("{} rep {}", rep.run.record.run, rep.number));
+        self.drawn.set_message(format!("{} rep {}", rep.run.record.run, rep.number));
         self.count(|counts| counts.started += 1);
     }
 
@@ -139,10 +139,10 @@ impl Observer for Bar {
             let kind = format!("{how}: {}", failures::normal(why, &[&dir, &rep.run.record.run]));
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.insert(kind) {
-                self.bar.suspend(|| log::warn!("{how}: {dir}: {why}"));
+                self.drawn.suspend(|| log::warn!("{how}: {dir}: {why}"));
             }
         }
-        self.bar.inc(1);
+        self.drawn.inc(1);
         let ran = matches!(end, End::Ran(..));
         self.count(|counts| {
             counts.ended += 1;

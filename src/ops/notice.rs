@@ -31,7 +31,9 @@ pub enum Notice<'a> {
 
 /// Tells why what is forgotten cannot be read.
 pub fn unreadable_forgotten(sentences: &[String], tell: Tell<'_>) {
-    sentences.iter().for_each(|why| tell(Notice::Warning(why.clone())));
+    for why in sentences {
+        tell(Notice::Warning(why.clone()));
+    }
 }
 
 /// Names the plans and the states that cannot be read: each state may tell of a finished repetition, so nothing is done about it.

@@ -142,7 +142,7 @@ pub fn run(
     // Whoever debugs looks, and answers.
     let terminal = options.reading.debug && at_a_time == 1;
     let fail_fast = options.fail_fast;
-    let options = worker::Options { terminal, fail_fast, ..work::options(options.grace)? };
+    let options = worker::Options { fail_fast, terminal, ..work::options(options.grace)? };
     tell_of_fewer_slots(&plan, at_a_time, &options);
     let repetitions = plan.manifest.counts.repetitions;
     let observer = observer(repetitions);

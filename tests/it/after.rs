@@ -47,7 +47,11 @@ fn lines_after_the_worker_see_what_those_before_left_and_change_nothing_of_its_e
 fn lines_after_run_where_those_before_fail() {
     for before in ["false", "exit 7", "kill -TERM $$; sleep 1"] {
         let scene = with(&json!({"sh_lines": before, "sh_lines_after": AFTER}), "echo rep >>said");
-        let code = if before == "false" { 3 } else { if before == "exit 7" { 7 } else { 75 } };
+        let code = match before {
+            "false" => 3,
+            "exit 7" => 7,
+            _ => 75,
+        };
         script(&scene).run().expect(code);
         assert_eq!(scene.read("said"), format!("after {code}\n"), "{before}");
     }

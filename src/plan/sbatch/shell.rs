@@ -126,11 +126,11 @@ pub(super) fn worker(script: &Script<'_>) -> Result<String, ScriptError> {
         vec![format!("{binary}{own_args} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\"")];
     words.extend(Some(limit::arguments(script.slurm())).filter(|arguments| !arguments.is_empty()));
     let command = words.join(" ");
-    lines.push_str(&match after::definition(script)? {
+    let start = match after::definition(script)? {
         Some(_) => after::around(&command),
         None => format!("exec {command}"),
-    });
-    Ok(lines)
+    };
+    Ok(lines + &start)
 }
 
 /// The quotes that are open at the end of this beginning of a shell line.
