@@ -1,6 +1,6 @@
 //! The table of all keys: the one place that names them.
 //!
-//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the README
+//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the book
 //! are made from it. What a key's value must be in detail is [`super::typed`]'s and [`super::slurm`]'s matter.
 
 use std::fmt::Write as _;
@@ -90,6 +90,12 @@ pub const KEYS: &[Key] = &[
     exp("env", "mapping of texts", "empty", "environment variables of every repetition (templates)"),
     exp("workdir", "text", "the working directory", "where every repetition runs (a template)"),
     exp("launcher", "text or list", "none", "what to put before the command, such as `srun --exact` (templates)"),
+    exp(
+        "flag_style",
+        "mapping",
+        "`{bools: value, lists: values, dashes: false, nested: ., equals: false}`",
+        "how the filter `flags` writes parameters: `bools`: `value`, `lower`, `switch` or `pair`; `lists`: `values`, `repeat` or `comma`",
+    ),
     exp("timeout", "duration > 0", "none", "hard limit of a repetition"),
     exp(
         "retries",
@@ -132,9 +138,20 @@ pub const KEYS: &[Key] = &[
         "none",
         "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
     ),
-    exp("slurm", "mapping", "empty", "merged over the SLURM document for this experiment"),
-    slurm("name", "text", "required", "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`")
-        .of_original(),
+    exp("slurm", "mapping of keys of SLURM", "empty", "merged over the SLURM document for this experiment"),
+    slurm(
+        "name",
+        "text",
+        "required",
+        "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`, merged over `SLURM`",
+    )
+    .of_original(),
+    slurm(
+        "import_path",
+        "text",
+        "none",
+        "a file whose SLURM document this one is merged over, relative to the file it is written in",
+    ),
     slurm("partition", "text", "the cluster's", "`#SBATCH --partition`").of_original(),
     slurm("job-name", "text", "the experiment's name", "`#SBATCH --job-name`").of_original(),
     slurm("account", "text", "the cluster's", "`#SBATCH --account`").of_original(),
@@ -147,7 +164,7 @@ pub const KEYS: &[Key] = &[
         .of_original(),
     slurm(
         "sbatch_args",
-        "mapping",
+        "mapping of options of sbatch",
         "empty",
         "further `#SBATCH --key=value` lines; null or true: a bare flag; false: nothing; a list: one line each",
     )

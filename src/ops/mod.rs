@@ -4,6 +4,7 @@
 //! [`Notice`](notice::Notice).
 
 pub mod cancel;
+pub mod complete;
 pub mod doubt;
 pub mod draft;
 pub mod exec;
@@ -30,5 +31,6 @@ pub mod snapshot;
 pub mod status;
 pub mod submit;
 pub mod surrender;
+pub mod trust;
 pub mod work;
 pub mod worker;

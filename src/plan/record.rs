@@ -5,7 +5,7 @@
 //! `experiments.jsonl`, `params.jsonl` line for line with `runs.jsonl`.
 
 use super::layout;
-use crate::config::Slurm;
+use crate::config::{FlagStyle, Slurm};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -158,6 +158,9 @@ pub struct ExperimentRecord {
     pub workdir: Option<String>,
     /// Command prefix, templates.
     pub launcher: Vec<String>,
+    /// How the filter `flags` writes parameters.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub flag_style: FlagStyle,
     /// Seconds.
     pub timeout: Option<f64>,
     /// Automatic retries of a crash.
@@ -203,10 +206,17 @@ pub struct PythonRecord {
     /// Whether the program hands its repetitions out itself (a scheduler of its own).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scheduler: bool,
+    /// The SLURM document with Python's types, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<String>,
 }
 
 fn yes() -> bool {
     true
+}
+
+fn is_usual(style: &FlagStyle) -> bool {
+    *style == FlagStyle::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
