@@ -26,6 +26,7 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
     Slurm {
         options: options(reader),
         num_parallel_jobs: count(reader, "num_parallel_jobs"),
+        pilots: count(reader, "pilots"),
         sh_lines: sh_lines(reader),
         venv: line(reader, "venv"),
         slurm_log: line(reader, "slurm_log"),

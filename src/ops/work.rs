@@ -47,6 +47,7 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
         gpus: Gpus::visible(slurm.is_some()),
         max_slots: None,
         requeues_left: None,
+        pilot: false,
         terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),
@@ -60,7 +61,8 @@ pub fn in_job() -> bool {
     slurm_ids().is_some()
 }
 
-fn slurm_ids() -> Option<SlurmIds> {
+/// Slurm's ids of this process, inside a job.
+pub fn slurm_ids() -> Option<SlurmIds> {
     let get = |name: &str| std::env::var(name).ok();
     Some(SlurmIds {
         job_id: get("SLURM_JOB_ID")?,

@@ -116,6 +116,7 @@ pub(super) fn worker(script: &Script<'_>) -> Result<String, ScriptError> {
     let mut words = vec![format!(
         "exec {binary}{own_args} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\""
     )];
+    words.extend(script.array.record.pilots.map(|_| "--pilot".to_owned()));
     words.extend(Some(limit::arguments(script.slurm())).filter(|arguments| !arguments.is_empty()));
     lines.push_str(&words.join(" "));
     Ok(lines)
