@@ -76,6 +76,9 @@ install_rust() {
     fi
 }
 
+# Prints the packages that a list for pip names.
+requirements() { sed 's/ *#.*//; /^$/d' "$1"; }
+
 # Makes sure of a virtual environment named so with these packages, and sets `venv` to its path. One that has them is used
 # again. `python` says with which interpreter, python3 otherwise.
 ensure_venv() {

@@ -133,6 +133,7 @@ impl SelectArgs {
             debug: self.debug,
             debug_all: self.debugall,
             prefix: None,
+            cluster: self.cluster.clone(),
             original: false,
         }
     }
@@ -197,6 +198,9 @@ struct SelectArgs {
     /// Set a key in every experiment, e.g. `params.lr=0.1` (the value is YAML)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Read the SLURM document of this cluster, `SLURM_<NAME>`, whatever this machine is called
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
     /// Treat misspelt keys as errors
     #[arg(long)]
     strict: bool,

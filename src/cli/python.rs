@@ -177,7 +177,7 @@ fn configs(args: &ConfigsArgs) -> Result<Exit, Failure> {
     let plan = Plan::open(&args.plan)?;
     let job = plan.job(args.job)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let slurm = python::planned_slurm(&plan).map_or_else(|| "null".to_owned(), |slurm| slurm.to_json());
+    let slurm = python::planned_slurm(&plan, &job).map_or_else(|| "null".to_owned(), |slurm| slurm.to_json());
     writeln!(out, r#"{{"digest":"","slurm":{slurm}}}"#)?;
     for (index, rep) in job.reps.iter().enumerate() {
         if args.index.is_some_and(|wanted| wanted != index) {

@@ -1,6 +1,6 @@
 //! The table of all keys: the one place that names them.
 //!
-//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the README
+//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the book
 //! are made from it. What a key's value must be in detail is [`super::typed`]'s and [`super::slurm`]'s matter.
 
 use std::fmt::Write as _;
@@ -133,8 +133,19 @@ pub const KEYS: &[Key] = &[
         "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
     ),
     exp("slurm", "mapping of keys of SLURM", "empty", "merged over the SLURM document for this experiment"),
-    slurm("name", "text", "required", "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`")
-        .of_original(),
+    slurm(
+        "name",
+        "text",
+        "required",
+        "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`, merged over `SLURM`",
+    )
+    .of_original(),
+    slurm(
+        "import_path",
+        "text",
+        "none",
+        "a file whose SLURM document this one is merged over, relative to the file it is written in",
+    ),
     slurm("partition", "text", "the cluster's", "`#SBATCH --partition`").of_original(),
     slurm("job-name", "text", "the experiment's name", "`#SBATCH --job-name`").of_original(),
     slurm("account", "text", "the cluster's", "`#SBATCH --account`").of_original(),

@@ -4,9 +4,11 @@
 //! Pure: files come through the [`Source`] trait. It must not expand sweeps (that is [`crate::experiment`]) nor know plans.
 //! After this stage nobody sees an optional key: [`Experiment`] and [`Slurm`] hold decided values.
 
+mod cluster;
 mod command;
 mod duration;
 mod error;
+mod expand;
 mod fields;
 mod import;
 mod keys;
@@ -32,6 +34,7 @@ mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
 pub use error::{Diagnostic, Report, no_experiment};
+pub use expand::Surroundings;
 #[cfg(test)]
 pub use keys::KEYS;
 pub use keys::reference_markdown;
@@ -76,6 +79,10 @@ pub struct Request {
     pub debug_all: bool,
     /// This machine's name, for `SLURM_<host>`.
     pub hostname: String,
+    /// The cluster whose `SLURM_<name>` holds, whatever this machine's name is (`--cluster`).
+    pub cluster: Option<String>,
+    /// What `~` and `${env:…}` stand for.
+    pub surroundings: Surroundings,
     /// `command` may be missing: whoever only looks needs none, nor does a program that is the experiment itself.
     pub command_optional: bool,
     /// What every experiment's name begins with, and a `_`.
@@ -91,7 +98,7 @@ pub struct Request {
 pub struct Config {
     /// The experiments, in file order.
     pub experiments: Vec<Experiment>,
-    /// The SLURM document for this host, as it is written.
+    /// The SLURM document for this host, merged.
     pub slurm: Option<Node>,
     /// Every file that was read, the configuration itself first; [`At::file`] indexes it.
     pub files: Vec<SourceFile>,

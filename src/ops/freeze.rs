@@ -3,7 +3,7 @@
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
 use super::handed;
-use super::here::hostname;
+use super::here::{hostname, surroundings};
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::reading::Reading;
@@ -48,6 +48,8 @@ pub fn load(reading: &Reading, purpose: Purpose, tell: Tell<'_>) -> Result<Confi
         debug: reading.debug,
         debug_all: reading.debug_all,
         hostname: hostname(),
+        cluster: reading.cluster.clone(),
+        surroundings: surroundings(),
         command_optional: purpose.command_optional,
         for_slurm: purpose.for_slurm,
         original: reading.original,
@@ -137,7 +139,8 @@ pub fn prepare(
         own_args: program.own_args.clone(),
         root,
     };
-    let python = program.python.as_ref().map(|handed| handed.program.clone());
+    let slurm = || config::typed_slurm(&config, &reading.set).map(|slurm| slurm.to_json());
+    let python = program.python.as_ref().map(|handed| PythonRecord { slurm: slurm(), ..handed.program.clone() });
     Ok(Prepared { config, draft, runs, for_slurm, python })
 }
 

@@ -203,6 +203,9 @@ pub struct PythonRecord {
     /// Whether the program hands its repetitions out itself (a scheduler of its own).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scheduler: bool,
+    /// The SLURM document with Python's types, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<String>,
 }
 
 fn yes() -> bool {

@@ -60,7 +60,17 @@ pub fn create(path: &Path) -> io::Result<File> {
 
 /// Opens a regular file that only carries a lock, created where it is missing. Network file systems want it open for writing.
 pub fn lockable(path: &Path) -> io::Result<File> {
-    match regular(rustix::fs::CWD, path, OFlags::WRONLY | OFlags::CREATE) {
+    open_to_lock(path, OFlags::CREATE)
+}
+
+/// The same where it exists.
+#[allow(dead_code, reason = "see `lock_probe`")]
+pub fn lockable_if_there(path: &Path) -> io::Result<File> {
+    open_to_lock(path, OFlags::empty())
+}
+
+fn open_to_lock(path: &Path, more: OFlags) -> io::Result<File> {
+    match regular(rustix::fs::CWD, path, OFlags::WRONLY | more) {
         // A lock needs no right to write, where another user made the file.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => open(path).map_err(|_| error),
         result => result,
