@@ -42,6 +42,8 @@ pub mod scratch;
 mod seal;
 #[cfg(feature = "cli")]
 pub mod snapshot;
+#[cfg(feature = "cli")]
+pub mod starter;
 pub mod submissions;
 pub mod survey;
 
