@@ -78,10 +78,12 @@ pub fn look(survey: &mut Survey, queue: Option<&[Element]>) -> JobEnds {
         let Some(of) = survey.plans.get(plan) else { continue };
         let (array, pilots) = of.array_of(number).map_or((0, None), |(place, array)| (place, array.pilots));
         let mut end = end((job, Some(index)));
-        end.log = logs.entry(plan).or_insert_with(|| JobLogs::of(of)).find(array, job, index);
+        let logs = logs.entry(plan).or_insert_with(|| JobLogs::of(of));
+        end.log = logs.find(array, job, index);
         end.tail = end.log.as_deref().map(job_log::tail).unwrap_or_default();
         let who = if pilots.is_some() { "a pilot of ".to_owned() } else { format!("job {number}: ") };
-        if failed(&end, &format!("plan {}, {who}", of.name())) {
+        let line = format!("plan {}, {who}", of.name());
+        if failed(&end, &line) || (could_not_log(&end) && !logs.have_folder(array)) {
             if let Some((_, array)) = of.array_of(number).filter(|_| pilots.is_some()) {
                 ends.shared.push((plan, array.all_jobs()));
             }
@@ -149,6 +151,11 @@ fn candidates<'a>(
         }
     }
     found
+}
+
+/// Whether it ended as one whose log could not even be opened: Slurm before 21.08 gives that the code of a worker.
+fn could_not_log(end: &JobEnd) -> bool {
+    end.log.is_none() && end.word.as_deref() == Some("FAILED") && end.exit == Some((1, 0))
 }
 
 /// The number that stands for a job: of the first one that pilots share.
