@@ -2,6 +2,7 @@
 
 mod again;
 mod arrays;
+mod cluster;
 mod ends;
 mod exec;
 mod job_ends;
