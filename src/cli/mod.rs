@@ -30,6 +30,7 @@ mod report;
 mod results;
 mod retry;
 mod run;
+mod schema;
 mod show;
 mod status;
 mod submit;
@@ -106,6 +107,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
+    /// Print a JSON Schema of configurations, for editors
+    #[command(after_help = schema::AFTER_HELP)]
+    Schema,
     /// Print what makes a shell complete commands, experiments, runs and plans
     Completions(completions::CompletionsArgs),
     /// Write the manual pages
@@ -267,6 +271,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Doctor(args) => doctor::doctor(&args, program, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),
         Command::Python(args) => python::python(args, cli.verbosity.quiet),

@@ -138,7 +138,7 @@ pub const KEYS: &[Key] = &[
         "none",
         "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
     ),
-    exp("slurm", "mapping", "empty", "merged over the SLURM document for this experiment"),
+    exp("slurm", "mapping of keys of SLURM", "empty", "merged over the SLURM document for this experiment"),
     slurm(
         "name",
         "text",
@@ -164,7 +164,7 @@ pub const KEYS: &[Key] = &[
         .of_original(),
     slurm(
         "sbatch_args",
-        "mapping",
+        "mapping of options of sbatch",
         "empty",
         "further `#SBATCH --key=value` lines; null or true: a bare flag; false: nothing; a list: one line each",
     )

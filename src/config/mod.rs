@@ -22,6 +22,8 @@ mod positions;
 mod python;
 mod reader;
 mod scalar;
+#[cfg(feature = "cli")]
+mod schema;
 mod set;
 mod slurm;
 mod slurm_change;
@@ -43,6 +45,8 @@ pub use load::load;
 pub use node::NodeKind;
 pub use node::{At, Node};
 pub use python::{Typed, plain, repetitions, slurm as typed_slurm};
+#[cfg(feature = "cli")]
+pub use schema::schema;
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};

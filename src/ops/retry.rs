@@ -10,6 +10,7 @@ use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::select::{self, Selection};
 use super::snapshot::Code;
+use super::trust;
 use crate::config::SlurmChange;
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord, Configured, ExperimentRecord};
@@ -68,6 +69,7 @@ pub struct Retried {
 pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Retried, Failure> {
     let mut sources = select::plans(&options.sources)?;
     sources.only_what_counts = true;
+    trust::check(&sources.plans)?;
     options.select.check_plans(&sources.plans)?;
     let change = SlurmChange::parse(&options.set_slurm, &|path| store::read(path).is_ok())
         .and_then(|change| change.with_memory(options.memory.as_deref()))

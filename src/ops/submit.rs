@@ -10,6 +10,7 @@ use super::notice::{Notice, Tell};
 use super::program::{Program, name};
 use super::reading::Reading;
 use super::select;
+use super::trust;
 use crate::config::Slurm;
 use crate::plan;
 use crate::plan::bundle::PlannedArray;
@@ -80,6 +81,7 @@ fn ask<'a>(
 /// Opens a plan that can be submitted.
 fn open(options: &Options) -> Result<Plan, Failure> {
     let plan = Plan::open(&options.reading.config)?;
+    trust::check([&plan])?;
     refuse_moved(&plan)?;
     refuse_without_code(&plan)?;
     Ok(plan)

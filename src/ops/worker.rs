@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::program::Program;
 use super::python;
 use super::run::Ran;
+use super::trust;
 use super::work;
 use crate::report::human::counted;
 use crate::run::status::SlurmIds;
@@ -40,6 +41,7 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
     // Before anything starts a thread.
     let control = work::start()?;
     let plan = Plan::open(&options.plan)?;
+    trust::check([&plan])?;
     let number = options.offset.saturating_add(options.index);
     if number >= plan.jobs() {
         return Err(Failure::Usage(format!(

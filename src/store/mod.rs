@@ -28,6 +28,7 @@ mod made;
 pub mod metrics;
 #[cfg(feature = "cli")]
 pub mod original;
+pub mod owner;
 pub mod plan;
 pub mod plans;
 pub mod rep;

@@ -41,6 +41,7 @@ mod snapshot_tree;
 mod srun;
 mod status;
 mod stop;
+mod strangers;
 mod support;
 mod table;
 mod testbed;
