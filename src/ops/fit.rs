@@ -56,7 +56,7 @@ pub fn check(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Che
             push(misfit, name);
         }
     }
-    if let Some(misfit) = fit::submits(plan.counts().jobs, plan.arrays.len(), &limits) {
+    if let Some(misfit) = fit::submits(plan.counts().jobs, &plan.arrays, &limits) {
         push(misfit, config.experiments.first().map_or("", |experiment| &experiment.name));
     }
     for experiment in &plan.experiments {

@@ -34,7 +34,7 @@ pub fn array(array: &PlannedArray, facts: &Facts, limits: &[Limit]) -> Vec<Misfi
         }
     }
     let time = slurm_time(array.slurm.options.text("time").unwrap_or_default());
-    for limit in limits {
+    for limit in limits.iter().filter(|limit| applies(limit, &array.slurm)) {
         if let (Some(most), Some(SlurmTime::Seconds(asked))) = (limit.max_time, time)
             && asked > most
         {
@@ -84,6 +84,17 @@ fn partitions<'f>(slurm: &Slurm, facts: &'f Facts) -> Result<Vec<&'f Partition>,
     names.split(',').map(|name| find(name.trim())).collect()
 }
 
+/// Whether a limit is about such jobs, as far as that is known.
+fn applies(limit: &Limit, slurm: &Slurm) -> bool {
+    let named = |option: &str, of: &Option<String>| match (of, slurm.options.text(option)) {
+        (None, _) => true,
+        (Some(of), Some(asked)) => of == asked,
+        (Some(_), None) => limit.default,
+    };
+    let partition = limit.partition.as_deref().is_none_or(|of| slurm.options.text("partition") == Some(of));
+    partition && named("account", &limit.account) && named("qos", &limit.qos)
+}
+
 /// An array that is longer than the cluster takes.
 fn too_long(array: &PlannedArray, facts: &Facts) -> Option<Misfit> {
     let (jobs, most) = (array.record.jobs, facts.max_array_size?);
@@ -93,12 +104,13 @@ fn too_long(array: &PlannedArray, facts: &Facts) -> Option<Misfit> {
     })
 }
 
-/// Whether a user may have all jobs of a plan, in so many arrays, in the queue.
-pub fn submits(jobs: u64, arrays: usize, limits: &[Limit]) -> Option<Misfit> {
-    let (most, of) = limits.iter().filter_map(|limit| Some((limit.max_submit?, &limit.of))).min()?;
+/// Whether a user may have all jobs of a plan in the queue.
+pub fn submits(jobs: u64, arrays: &[PlannedArray], limits: &[Limit]) -> Option<Misfit> {
+    let all = |limit: &&Limit| arrays.iter().all(|array| applies(limit, &array.slurm));
+    let (most, of) = limits.iter().filter(all).filter_map(|limit| Some((limit.max_submit?, &limit.of))).min()?;
     (jobs > most).then(|| {
         let message = format!("the plan has {jobs} jobs, but {of} allows {most} in the queue at once");
-        let apart = if arrays > 1 { ", or submit its scripts one after the other" } else { "" };
+        let apart = if arrays.len() > 1 { ", or submit its scripts one after the other" } else { "" };
         let help = format!("raise `reps_per_job` by a factor of {}{apart}", jobs.div_ceil(most.max(1)));
         misfit("reps_per_job", message, help)
     })
@@ -316,20 +328,32 @@ mod tests {
 
     #[test]
     fn what_a_user_may_have_is_compared_too() {
-        let limit =
-            Limit { of: "account `lab`".to_owned(), max_submit: Some(40), max_time: Some(60), ..Limit::default() };
-        assert_eq!(messages(&[], 40, slice::from_ref(&limit)), [""; 0]);
-        assert_eq!(submits(40, 1, slice::from_ref(&limit)), None);
-        let found = submits(102, 2, slice::from_ref(&limit)).unwrap();
-        assert_eq!(found.message, "the plan has 102 jobs, but account `lab` allows 40 in the queue at once");
-        assert_eq!(found.help, "raise `reps_per_job` by a factor of 3, or submit its scripts one after the other");
+        let limit = Limit {
+            of: "account `lab`".to_owned(),
+            account: Some("lab".to_owned()),
+            max_submit: Some(40),
+            max_time: Some(60),
+            ..Limit::default()
+        };
+        let of_default = Limit { default: true, ..limit.clone() };
+        let (limit, of_default) = (slice::from_ref(&limit), slice::from_ref(&of_default));
+        assert_eq!(messages(&["time=2"], 1, limit), [""; 0]);
+        assert_eq!(messages(&["time=2", "account=other"], 1, of_default), [""; 0]);
+        let late = ["`time` is 0:02:00, but account `lab` allows 0:01:00; lower `time` to `0:01:00`"];
+        assert_eq!(messages(&["time=2", "account=lab"], 1, limit), late);
+        assert_eq!(messages(&["time=2"], 1, of_default), late);
         assert_eq!(
-            messages(&["time=2"], 102, &[limit]),
+            messages(&[], 102, &[]),
             [
-                "an array of 102 jobs, but the cluster takes 101 (`MaxArraySize`); set `max_array_size: 101`, or leave it out",
-                "`time` is 0:02:00, but account `lab` allows 0:01:00; lower `time` to `0:01:00`",
+                "an array of 102 jobs, but the cluster takes 101 (`MaxArraySize`); set `max_array_size: 101`, or leave it out"
             ]
         );
+        let record = record(&experiment("e", "{}", vec![]));
+        let all = arrays(&[&record], &[102], 60);
+        assert_eq!((submits(40, &all, of_default), submits(102, &all, limit)), (None, None));
+        let found = submits(102, &all, of_default).unwrap();
+        assert_eq!(found.message, "the plan has 102 jobs, but account `lab` allows 40 in the queue at once");
+        assert_eq!(found.help, "raise `reps_per_job` by a factor of 3, or submit its scripts one after the other");
     }
 
     #[test]

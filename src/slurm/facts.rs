@@ -6,6 +6,7 @@ use super::SlurmError;
 use super::client::call_soon;
 use crate::config::{SlurmTime, slurm_time};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// The cluster as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -69,6 +70,14 @@ pub struct Nodes {
 pub struct Limit {
     /// Whose limit it is, such as "account `lab`".
     pub of: String,
+    /// The account whose jobs it is about; else of a QOS.
+    pub account: Option<String>,
+    /// The quality of service whose jobs it is about.
+    pub qos: Option<String>,
+    /// The partition whose jobs it is about, where not all are.
+    pub partition: Option<String>,
+    /// Whether a job belongs there that names no account or QOS.
+    pub default: bool,
     /// Jobs that wait or run.
     pub max_submit: Option<u64>,
     /// Jobs that run.
@@ -102,7 +111,8 @@ pub fn limits(user: &str) -> Result<Vec<Limit>, SlurmError> {
         "associations".to_owned(),
         "where".to_owned(),
         format!("user={user}"),
-        "format=Cluster,Account,Partition,MaxSubmitJobs,GrpSubmitJobs,MaxJobs,GrpJobs,MaxWall,QOS".to_owned(),
+        "format=Cluster,Account,Partition,MaxSubmitJobs,GrpSubmitJobs,MaxJobs,GrpJobs,MaxWall,QOS,DefaultQOS"
+            .to_owned(),
     ])?;
     let qos = call(vec![
         "qos".to_owned(),
@@ -206,19 +216,20 @@ fn seconds(text: &str) -> Option<u64> {
 /// The limits that there are: of the user's accounts, and of the qualities of service they may use.
 fn read_limits(of_user: &str, qos: &str) -> Vec<Limit> {
     let least = |a: &str, b: &str| [a, b].into_iter().filter_map(number::<u64>).min();
+    let lines = of_user.lines().filter_map(|line| <[&str; 10]>::try_from(line.split('|').collect::<Vec<_>>()).ok());
+    let lines: Vec<_> = lines.collect();
+    let accounts: HashSet<_> = lines.iter().map(|[_, account, ..]| *account).collect();
+    let usable: HashSet<_> = lines.iter().flat_map(|line| line[8].split(',')).filter(|qos| !qos.is_empty()).collect();
+    let default_qos: HashSet<_> = lines.iter().map(|line| line[9]).filter(|qos| !qos.is_empty()).collect();
     let mut limits = Vec::new();
-    let mut usable: Vec<&str> = Vec::new();
-    for line in of_user.lines() {
-        let fields: Vec<_> = line.split('|').collect();
-        let Ok([_, account, partition, submit, all_submit, running, all_running, wall, qos]) =
-            <[&str; 9]>::try_from(fields)
-        else {
-            continue;
-        };
-        usable.extend(qos.split(',').filter(|qos| !qos.is_empty()));
+    for [_, account, partition, submit, all_submit, running, all_running, wall, ..] in &lines {
         let place = if partition.is_empty() { String::new() } else { format!(" in partition `{partition}`") };
         limits.push(Limit {
             of: format!("account `{account}`{place}"),
+            account: Some((*account).to_owned()),
+            qos: None,
+            partition: Some((*partition).to_owned()).filter(|partition| !partition.is_empty()),
+            default: accounts.len() == 1,
             max_submit: least(submit, all_submit),
             max_running: least(running, all_running),
             max_time: seconds(wall),
@@ -231,12 +242,16 @@ fn read_limits(of_user: &str, qos: &str) -> Vec<Limit> {
         };
         let limit = Limit {
             of: format!("QOS `{name}`"),
+            account: None,
+            qos: Some(name.to_owned()),
+            partition: None,
+            default: usable.len() == 1 || default_qos.len() == 1 && default_qos.contains(name),
             max_submit: least(submit, all_submit),
             max_running: least(running, all_running),
             max_time: seconds(wall),
         };
         let any = limit.max_submit.or(limit.max_running).or(limit.max_time);
-        if usable.contains(&name) && any.is_some() {
+        if usable.contains(name) && any.is_some() {
             limits.push(limit);
         }
     }
@@ -297,21 +312,23 @@ mod tests {
 
     #[test]
     fn limits_are_those_of_the_user_and_of_what_it_may_use() {
-        let of_user = "lab|root|dev|50|40|20||1-00:00:00|normal,long\nlab|other||||||||\nodd\n";
-        let qos = "normal||||5|\nlong|||||\nhuge|9||||\n";
-        let limit = |of: &str, max_submit, max_running, max_time| Limit {
-            of: of.to_owned(),
-            max_submit,
-            max_running,
-            max_time,
-        };
+        let of_user = "lab|root|dev|50|40|20||1-00:00:00|normal,long|long\nlab|other||||||||\nodd\n";
+        let qos = "normal||||5|\nlong|3||||\nhuge|9||||\n";
+        let found: Vec<_> = read_limits(of_user, qos)
+            .into_iter()
+            .map(|limit| (limit.of, limit.default, limit.max_submit, limit.max_running, limit.max_time))
+            .collect();
+        let limit = |of: &str, default, submit, running, time| (of.to_owned(), default, submit, running, time);
         assert_eq!(
-            read_limits(of_user, qos),
+            found,
             [
-                limit("account `root` in partition `dev`", Some(40), Some(20), Some(86_400)),
-                limit("account `other`", None, None, None),
-                limit("QOS `normal`", None, Some(5), None),
+                limit("account `root` in partition `dev`", false, Some(40), Some(20), Some(86_400)),
+                limit("account `other`", false, None, None, None),
+                limit("QOS `normal`", false, None, Some(5), None),
+                limit("QOS `long`", true, Some(3), None, None),
             ]
         );
+        let one = read_limits("lab|root||||||1-00:00:00|normal|\n", "normal||||5|\n");
+        assert!(one.len() == 2 && one.iter().all(|limit| limit.default), "{one:?}");
     }
 }
