@@ -59,7 +59,6 @@ pub struct Probed {
 ///
 /// # Errors
 /// Where nothing can be written there.
-#[allow(dead_code, reason = "for whoever rests work on locks")]
 pub fn probe(folder: &Path) -> Result<Probed> {
     probe_by(folder, attempt)
 }
@@ -130,7 +129,6 @@ impl LockFile {
 ///
 /// # Errors
 /// Where the file cannot be opened.
-#[allow(dead_code, reason = "see `probe`")]
 pub fn attempt(path: &Path) -> Result<Attempt> {
     attempt_and_keep(path).map(|(attempt, _)| attempt)
 }

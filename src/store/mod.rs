@@ -6,6 +6,7 @@
 
 pub mod atomic;
 pub mod begun_again;
+pub mod claims;
 pub mod committer;
 mod error;
 pub mod file_system;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod after;
 mod attempts;
 mod browser;
 mod cancel;
@@ -26,6 +27,7 @@ mod listing;
 mod logs;
 mod metrics;
 mod native;
+mod pilots;
 mod places;
 mod plan;
 mod programs;
@@ -34,6 +36,7 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod run;
 mod shells;
 mod slurm;
 mod snapshot;
