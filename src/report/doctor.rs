@@ -250,7 +250,10 @@ impl Folder {
                 let text = match found.file_system.reach() {
                     Reach::Everywhere => "they exclude each other, as the mount says; `--srun` tries".to_owned(),
                     Reach::ThisMachine(why) => format!("not to be expected, as {why}; `--srun` tries"),
-                    Reach::Unknown => "not known: nothing but two nodes can tell; `--srun` tries".to_owned(),
+                    Reach::Unknown => match found.file_system.keeps_locks_apart() {
+                        Some(why) => format!("not to be expected: {why}; `--srun` tries"),
+                        None => "not known: nothing but two nodes can tell; `--srun` tries".to_owned(),
+                    },
                 };
                 line(out, "between nodes", &text);
             }
