@@ -11,6 +11,7 @@ mod console;
 mod corpus;
 mod damage;
 mod docs;
+mod doctor;
 mod ends;
 mod errors;
 mod examples;
