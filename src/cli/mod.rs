@@ -24,6 +24,7 @@ mod man;
 mod meant;
 mod plan;
 mod print;
+mod progress_lines;
 mod python;
 mod report;
 mod results;

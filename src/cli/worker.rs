@@ -52,7 +52,7 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         max_requeues: args.max_requeues,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let Ran { tally, result } = ops::worker::worker(&options, program, Arc::new(Log))?;
+    let Ran { tally, result, .. } = ops::worker::worker(&options, program, Arc::new(Log))?;
     result?;
     Ok(exit(&tally))
 }

@@ -268,6 +268,9 @@ pub struct Slurm {
     /// Shell lines before the worker starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines: Vec<String>,
+    /// Shell lines after the worker has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sh_lines_after: Vec<String>,
     /// A virtual or conda environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venv: Option<String>,

@@ -144,6 +144,7 @@ impl Draft {
                 binary: &program,
                 own_args: &self.own_args,
                 config: &self.config,
+                by_hand: false,
             };
             let text = sbatch::render(&script, template.as_ref()).map_err(|error| Failure::Usage(error.to_string()))?;
             scripts.push((array.record.script.clone(), text));

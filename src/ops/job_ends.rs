@@ -72,9 +72,10 @@ pub fn look(survey: &mut Survey, queue: Option<&[Element]>) -> JobEnds {
         let Some(of) = survey.plans.get(plan) else { continue };
         let array = of.manifest.arrays.iter().position(|array| array.all_jobs().contains(&number)).unwrap_or(0);
         let mut end = end((job, Some(index)));
-        end.log = logs.entry(plan).or_insert_with(|| JobLogs::of(of)).find(array, job, index);
+        let logs = logs.entry(plan).or_insert_with(|| JobLogs::of(of));
+        end.log = logs.find(array, job, index);
         end.tail = end.log.as_deref().map(job_log::tail).unwrap_or_default();
-        if failed(&end, of.name(), number) {
+        if failed(&end, of.name(), number) || (could_not_log(&end) && !logs.have_folder(array)) {
             ends.unstarted.insert((plan, number), end);
         }
     }
@@ -136,6 +137,11 @@ fn candidates<'a>(
         }
     }
     found
+}
+
+/// Whether it ended as one whose log could not even be opened: Slurm before 21.08 gives that the code of a worker.
+fn could_not_log(end: &JobEnd) -> bool {
+    end.log.is_none() && end.word.as_deref() == Some("FAILED") && end.exit == Some((1, 0))
 }
 
 /// Whether a job that left no state failed; `plan` and `number` are how its worker would have called it in the log.

@@ -29,6 +29,13 @@ pub enum Notice<'a> {
     },
 }
 
+/// Tells why what is forgotten cannot be read.
+pub fn unreadable_forgotten(sentences: &[String], tell: Tell<'_>) {
+    for why in sentences {
+        tell(Notice::Warning(why.clone()));
+    }
+}
+
 /// Names the plans and the states that cannot be read: each state may tell of a finished repetition, so nothing is done about it.
 pub fn unreadable(plans: &[String], states: &[String], tell: Tell<'_>) {
     const NAMED: usize = 5;

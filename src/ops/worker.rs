@@ -71,14 +71,15 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
     };
     // Also where the worker was told to stop before the job was given out.
     tally.total = repetitions;
-    log::info!("{}", work::summary(&tally));
+    let summary = work::told(&tally, &work::groups(&tally));
+    log::info!("{summary}");
     if let (Ok(()), Some(ids)) = (&result, &here.slurm)
         && tally.unfinished()
         && (control.stopped_by_time_limit() || (tally.out_of_time() && !control.stopping()))
     {
         requeue(&plan, ids, options.max_requeues);
     }
-    Ok(Ran { tally, result })
+    Ok(Ran { tally, result, summary })
 }
 
 /// The element's name, as Slurm's commands and the notes have it.

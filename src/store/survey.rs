@@ -40,6 +40,8 @@ pub struct Survey {
     pub unreadable_plans: Vec<String>,
     /// How many repetitions are left out because they are forgotten.
     pub forgotten: u64,
+    /// Why what is forgotten cannot be read: a sentence for each folder of plans. All of it counts.
+    pub unreadable_forgotten: Vec<String>,
     /// How many are left out because they lie in no plan that was ever submitted or run, by the place of the last one they lie in.
     pub unsubmitted: Vec<(usize, u64)>,
     /// Why the status files that cannot be read cannot: a sentence each, in the order of their paths.
@@ -228,6 +230,7 @@ fn arrange(
         begun: Vec::new(),
         unreadable_plans: sources.unreadable,
         forgotten: 0,
+        unreadable_forgotten: Vec::new(),
         unsubmitted: Vec::new(),
         unreadable: Vec::new(),
     };
@@ -260,7 +263,8 @@ fn arrange(
     let left_out = Mutex::new(HashSet::new());
     for index in order {
         let plan = survey.plans.get(index);
-        let forgotten = forgotten.as_mut().zip(plan).map(|(known, plan)| known.of(plan, &mut survey.unreadable_plans));
+        let forgotten =
+            forgotten.as_mut().zip(plan).map(|(known, plan)| known.of(plan, &mut survey.unreadable_forgotten));
         if let (Some(plan), Some(value), Some(elements)) = (plan, survey.values.get(index), elements.get(index)) {
             let number = number_of(plan).unwrap_or(0);
             let remembered = |experiment: &ExperimentRecord, run: &RunRecord, rep| {
@@ -316,7 +320,7 @@ impl ForgottenPlans {
         let folder = plan.folder.parent().unwrap_or(&plan.folder);
         let read = || {
             Arc::new(Forgotten::read(folder).unwrap_or_else(|error| {
-                unreadable.push(format!("what is forgotten is not known: {error}"));
+                unreadable.push(format!("what is forgotten is not known, so all of it counts: {error}"));
                 Forgotten::default()
             }))
         };

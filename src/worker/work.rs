@@ -56,6 +56,8 @@ pub struct Jobs<'a> {
     tally: Arc<Mutex<Tally>>,
     /// How many [`Task::execute`] are under way.
     executing: AtomicUsize,
+    /// How many repetitions crashed or timed out.
+    failures: AtomicUsize,
 }
 
 /// What one of the jobs that run at a time may use: a share of this machine's CPUs and GPUs.
@@ -69,8 +71,9 @@ impl<'a> Jobs<'a> {
     pub(crate) fn in_turn(setting: Setting<'a>, numbers: Range<u64>) -> Self {
         let lanes = vec![Lane { options: setting.options.clone() }];
         let next = AtomicU64::new(numbers.start);
-        let (committer, tally, executing) = (Committer::default(), Arc::default(), AtomicUsize::new(0));
-        Jobs { setting, numbers, next, lanes, committer, tally, executing }
+        let (committer, tally) = (Committer::default(), Arc::default());
+        let (executing, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Jobs { setting, numbers, next, lanes, committer, tally, executing, failures }
     }
 
     /// So many at a time, each with its share of the CPUs and GPUs, and no more slots than that.
@@ -119,9 +122,14 @@ impl<'a> Jobs<'a> {
         Ok(Some(Job { jobs: self, bundle, budget }))
     }
 
-    /// Whether nothing new may start: the worker was told to stop.
+    /// Whether nothing new may start: the worker was told to stop, or too many repetitions failed.
     pub fn stopping(&self) -> bool {
-        self.setting.control.stopping()
+        self.setting.control.stopping() || self.failed_enough()
+    }
+
+    /// Whether so many failed that no other one is to be started (`run --fail-fast`).
+    fn failed_enough(&self) -> bool {
+        self.setting.options.fail_fast.is_some_and(|most| self.failures.load(Ordering::SeqCst) >= most.get())
     }
 
     /// The shares of this machine, one for each job that may run at a time (`run --jobs`); at least one.
@@ -240,7 +248,7 @@ impl Job<'_> {
         self.bundle.job.reps.is_empty()
     }
 
-    /// Whether nothing new may start: the worker was told to stop.
+    /// Whether nothing new may start: the worker was told to stop, or too many repetitions failed.
     pub fn stopping(&self) -> bool {
         self.jobs.stopping()
     }
@@ -336,7 +344,7 @@ impl Task<'_> {
         let _occupied = slot.occupy();
         let Job { jobs, bundle, budget } = self.job;
         let Setting { plan, options, control, ref observer, factory, warm } = jobs.setting;
-        if control.stopping() {
+        if jobs.stopping() {
             return End::Stopped;
         }
         let again =
@@ -360,6 +368,9 @@ impl Task<'_> {
         jobs.executing.fetch_add(1, Ordering::SeqCst);
         let (end, last) = life.live();
         jobs.executing.fetch_sub(1, Ordering::SeqCst);
+        if matches!(end, End::Ran(State::Crashed | State::TimedOut, _)) {
+            jobs.failures.fetch_add(1, Ordering::SeqCst);
+        }
         match last {
             None => bundle.note(self.index, end.clone()),
             Some(last) => {

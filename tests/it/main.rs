@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod after;
 mod attempts;
 mod browser;
 mod cancel;
@@ -33,6 +34,7 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod run;
 mod shells;
 mod slurm;
 mod snapshot;

@@ -1,5 +1,6 @@
 //! What only a real Slurm can show.
 
+mod after;
 mod again;
 mod arrays;
 mod ends;
