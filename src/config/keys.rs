@@ -163,6 +163,12 @@ pub const KEYS: &[Key] = &[
     slurm("num_parallel_jobs", "whole number ≥ 1", "no limit", "how many jobs may run at once: the `%N` of the array")
         .of_original(),
     slurm(
+        "pilots",
+        "whole number ≥ 1",
+        "one element for each job",
+        "so many elements, each of which takes job after job until none is left or its time runs out",
+    ),
+    slurm(
         "sbatch_args",
         "mapping of options of sbatch",
         "empty",

@@ -180,11 +180,12 @@ impl Chosen {
     }
 
     fn array(&self) -> Option<&crate::plan::record::ArrayRecord> {
-        self.plan.manifest.arrays.iter().find(|array| array.all_jobs().contains(&self.job))
+        self.plan.array_of(self.job).map(|(_, array)| array)
     }
 
     fn element(&self) -> u64 {
-        self.job - self.array().map_or(0, |array| array.offset)
+        // A pilot's script must not depend on which one it is.
+        self.array().filter(|array| array.pilots.is_none()).map_or(0, |array| self.job - array.offset)
     }
 
     fn script(&self) -> Result<String, Failure> {

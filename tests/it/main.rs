@@ -26,6 +26,7 @@ mod listing;
 mod logs;
 mod metrics;
 mod native;
+mod pilots;
 mod places;
 mod plan;
 mod programs;

@@ -8,6 +8,7 @@ mod exec;
 mod job_ends;
 mod keys;
 mod limits;
+mod pilots;
 mod python;
 mod shares;
 mod snapshot;
