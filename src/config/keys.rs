@@ -198,6 +198,12 @@ pub const KEYS: &[Key] = &[
     slurm("num_parallel_jobs", "whole number ≥ 1", "no limit", "how many jobs may run at once: the `%N` of the array")
         .of_original(),
     slurm(
+        "pilots",
+        "whole number ≥ 1",
+        "one element for each job",
+        "so many elements, each of which takes job after job until none is left or its time runs out",
+    ),
+    slurm(
         "sbatch_args",
         "mapping of options of sbatch",
         "empty",
@@ -211,6 +217,12 @@ pub const KEYS: &[Key] = &[
         "lines of bash before the worker starts; one that fails ends the job",
     )
     .of_original(),
+    slurm(
+        "sh_lines_after",
+        "text or list of texts",
+        "none",
+        "lines of bash after the worker has ended, however it did; `CW2_EXIT_CODE` is its exit code, which stays the job's",
+    ),
     slurm("venv", "text", "none", "the virtual or conda environment to activate").of_original(),
     slurm("slurm_log", "text", "the plan's folder", "the folder of Slurm's own logs").of_original(),
     slurm("path_to_template", "text", "the built-in template", "your own sbatch template").of_original(),

@@ -348,9 +348,15 @@ pub struct Slurm {
     /// At most this many elements at once: the `%N` of the array.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_parallel_jobs: Option<u32>,
+    /// So many elements take job after job, instead of one for each job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pilots: Option<u32>,
     /// Shell lines before the worker starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines: Vec<String>,
+    /// Shell lines after the worker has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sh_lines_after: Vec<String>,
     /// A virtual or conda environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venv: Option<String>,

@@ -183,6 +183,11 @@ pub fn working_directory() -> Result<PathBuf, Failure> {
 }
 
 impl Prepared {
+    /// What was read.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The folder of plans it goes into.
     pub fn plans(&self) -> &Path {
         &self.draft.plans
@@ -198,6 +203,11 @@ impl Prepared {
         let finished = self.finished()?;
         let limit = |jobs| if self.for_slurm { array_size_for(jobs) } else { u32::MAX };
         let mut plan = build(&self.config.experiments, self.runs, &finished, &self.draft.templates, limit);
+        if !self.for_slurm {
+            // Its jobs are given out in this process.
+            plan.arrays.iter_mut().for_each(|array| array.record.pilots = None);
+            plan.notes.retain(|note| !note.contains("`--pilots`"));
+        }
         for experiment in plan.experiments.iter_mut().filter(|experiment| experiment.record.command.is_none()) {
             experiment.record.python.clone_from(&self.python);
         }

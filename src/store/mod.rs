@@ -6,9 +6,9 @@
 
 pub mod atomic;
 pub mod begun_again;
+pub mod claims;
 pub mod committer;
 mod error;
-#[allow(dead_code, reason = "`doctor` and the pilots build on it")]
 pub mod file_system;
 pub mod files;
 pub mod finished;
@@ -22,7 +22,6 @@ pub mod history;
 pub mod indexed;
 pub mod job_log;
 mod lines;
-#[allow(dead_code, reason = "`doctor` and the pilots build on it")]
 pub mod lock_probe;
 mod locks;
 pub mod log;
@@ -41,6 +40,8 @@ pub mod scratch;
 mod seal;
 #[cfg(feature = "cli")]
 pub mod snapshot;
+#[cfg(feature = "cli")]
+pub mod starter;
 pub mod submissions;
 pub mod survey;
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod after;
 mod attempts;
 mod browser;
 mod cancel;
@@ -10,6 +11,7 @@ mod console;
 mod corpus;
 mod damage;
 mod docs;
+mod doctor;
 mod ends;
 mod errors;
 mod examples;
@@ -20,11 +22,13 @@ mod forget;
 mod formats;
 mod git;
 mod gpus;
+mod init;
 mod kills;
 mod listing;
 mod logs;
 mod metrics;
 mod native;
+mod pilots;
 mod places;
 mod plan;
 mod programs;
@@ -33,6 +37,7 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod run;
 mod shells;
 mod slurm;
 mod snapshot;
