@@ -18,6 +18,7 @@ mod echo;
 mod exec;
 mod failure;
 mod forget;
+mod init;
 mod list;
 mod logger;
 mod logs;
@@ -108,6 +109,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
+    /// Write a configuration and a program to start from, or a configuration for a program
+    Init(init::InitArgs),
     /// Print a JSON Schema of configurations, for editors
     #[command(after_help = schema::AFTER_HELP)]
     Schema,
@@ -272,6 +275,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Doctor(args) => doctor::doctor(&args, program, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Init(args) => init::init(&args, cli.verbosity.quiet),
         Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),

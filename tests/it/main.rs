@@ -22,6 +22,7 @@ mod forget;
 mod formats;
 mod git;
 mod gpus;
+mod init;
 mod kills;
 mod listing;
 mod logs;
