@@ -54,7 +54,7 @@ pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Ex
 
 /// Tells whether the cluster would take it: a line a script.
 fn check(options: &ops::plan::Options, program: &Program, quiet: bool) -> Result<Exit, Failure> {
-    let checked = ops::fit::check(options, program, &mut |notice| tell(&notice, quiet))?;
+    let checked = ops::fit::look(options, program, &mut |notice| tell(&notice, quiet))?;
     let mut out = std::io::stdout().lock();
     for (script, answer) in &checked.scripts {
         match answer {
@@ -66,7 +66,7 @@ fn check(options: &ops::plan::Options, program: &Program, quiet: bool) -> Result
     if checked.scripts.is_empty() {
         tell!("nothing is left to do: nothing would be submitted");
     } else if !checked.fits() {
-        return Err(Failure::Usage("the cluster would not take this plan as it is; nothing was written".to_owned()));
+        return Err(Failure::Usage("this plan does not fit the cluster as it is; nothing was written".to_owned()));
     } else if !quiet {
         tell!("the cluster would take it; nothing was written");
     }

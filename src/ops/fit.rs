@@ -8,6 +8,7 @@ use super::notice::{Notice, Tell};
 use super::plan::Options;
 use super::program::Program;
 use crate::config::{At, Diagnostic, Experiment};
+use crate::plan::check;
 use crate::plan::fit::{self, Misfit};
 use crate::slurm::{self, Client, Cluster as _, SlurmError, SubmitOptions};
 use crate::store;
@@ -32,7 +33,7 @@ impl Checked {
 ///
 /// # Errors
 /// What is wrong with the configuration; where there is no Slurm, or it does not answer.
-pub fn check(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Checked, Failure> {
+pub fn look(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Checked, Failure> {
     let prepared = freeze::prepare(&options.reading, program, options.overwrite, Some(options.code), tell)?;
     let config = prepared.config().clone();
     let (plan, draft) = prepared.plan()?;
@@ -75,7 +76,12 @@ pub fn check(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Che
         };
         scripts.push((script, answer));
     }
-    Ok(Checked { scripts, misfits: report.has_errors() })
+    let late = (0..).zip(&config.experiments).any(|(number, experiment)| {
+        let runs = plan.runs.iter().filter(|run| run.record.experiment == number).count() as u64;
+        // Told already, as a warning that every plan gives.
+        check::time(experiment, runs.saturating_mul(experiment.repetitions.into())).is_some()
+    });
+    Ok(Checked { scripts, misfits: late || report.has_errors() })
 }
 
 /// Where a key stands that asks for something.

@@ -121,7 +121,11 @@ fn a_plan_is_compared_with_the_cluster() {
         "lower `time` to `1:00:00`",
         "a job asks for 2048 MB of a node, but in partition `dev` one gives at most 1000 MB",
         "--set:1:1",
-        "the cluster would not take this plan as it is; nothing was written",
+        "this plan does not fit the cluster as it is; nothing was written",
+    ]);
+    let long = scene.on_cluster(&["plan", "--check", "config.yml", "--set", "rep_time=61m"]).run().expect(2);
+    long.says([
+        "warning: experiment `a`: a repetition takes 3660 s (`rep_time`), but its time limit is 3600 s (`time`)",
     ]);
     // Without `time` a job gets ten minutes.
     let args = ["plan", "--check", "config.yml", "--set", "slurm.time=null", "--set", "rep_time=11m"];
