@@ -263,6 +263,9 @@ pub struct Slurm {
     /// Shell lines after the worker has ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines_after: Vec<String>,
+    /// What is called once when all of the plan has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_finish: Option<String>,
     /// A virtual or conda environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venv: Option<String>,

@@ -9,6 +9,7 @@ pub mod doubt;
 pub mod draft;
 pub mod exec;
 pub mod failure;
+pub mod finish;
 pub mod forget;
 pub mod freeze;
 pub mod handed;

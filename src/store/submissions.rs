@@ -26,6 +26,9 @@ pub struct Submissions {
     pub format: u32,
     /// In the order they were made.
     pub submissions: Vec<Submission>,
+    /// The job that calls `on_finish`; its array is none of the plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Submission>,
 }
 
 /// One call of `sbatch`.
@@ -53,7 +56,7 @@ impl Submission {
 
 impl Default for Submissions {
     fn default() -> Self {
-        Submissions { format: FORMAT, submissions: Vec::new() }
+        Submissions { format: FORMAT, submissions: Vec::new(), finish: None }
     }
 }
 

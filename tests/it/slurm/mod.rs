@@ -5,6 +5,7 @@ mod again;
 mod arrays;
 mod ends;
 mod exec;
+mod finish;
 mod job_ends;
 mod keys;
 mod limits;
