@@ -31,6 +31,7 @@ mod typed;
 mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
+pub mod scale;
 pub use error::{Diagnostic, Report, no_experiment};
 pub use expand::Surroundings;
 #[cfg(test)]

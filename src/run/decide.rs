@@ -45,6 +45,8 @@ pub struct ThisWorker<'a> {
     pub pid: u32,
     /// How many workers may die while they run it; see [`deaths_allowed`].
     pub deaths_allowed: u32,
+    /// What crashed or timed out is offered what it saved, too.
+    pub resume_failed: bool,
 }
 
 /// How many workers of this plan died in a row while they ran it, by what the last one noted.
@@ -99,7 +101,8 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     Decision::Start {
         deaths,
         attempt: status.attempt.saturating_add(1),
-        resume: status.is_resumed_with(own.params_sha256),
+        resume: status.is_resumed_with(own.params_sha256)
+            || own.resume_failed && same_params && matches!(status.state, State::Crashed | State::TimedOut),
         earlier: status.into_earlier(),
     }
 }
@@ -186,6 +189,7 @@ mod tests {
                 slurm: Some(slurm),
                 pid: 2,
                 deaths_allowed: 3,
+                resume_failed: false,
             }
         };
         let word = |decision| match decision {
@@ -222,6 +226,15 @@ mod tests {
                 status.worker_deaths = deaths;
             }
             assert_eq!(word(decide(found, &own(false, &here))), expected, "{deaths} {plan}");
+        }
+        for (state, params, expected) in [
+            (State::Crashed, "p", "resume"),
+            (State::TimedOut, "p", "resume"),
+            (State::Crashed, "q", "start"),
+            (State::Completed, "p", "start"),
+        ] {
+            let own = ThisWorker { resume_failed: true, ..own(true, &here) };
+            assert_eq!(word(decide(found(state, params, "plans/001"), &own)), expected, "{state:?} {params}");
         }
         let requeued = SlurmIds { restart_count: 1, ..ids("8") };
         for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {

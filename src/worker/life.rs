@@ -79,6 +79,7 @@ impl Life<'_> {
             slurm: self.options.slurm.as_ref(),
             pid: std::process::id(),
             deaths_allowed: deaths_allowed(self.experiment().retries),
+            resume_failed: self.experiment().resume,
         };
         decide(found, &own)
     }

@@ -52,7 +52,9 @@ fn it_is_called_when_the_last_array_has_ended_also_after_a_requeue() {
     );
     assert_sound(&scene.path("out/plans/001/on_finish.sh"));
     eventually("all begin", SOON, || scene.lines("began").len() == 3);
-    eventually("one crashes", SOON, || scene.state("out/e/log/rep_01") == "crashed");
+    eventually("one crashes", SOON, || {
+        scene.has("out/e/log/rep_01/status.json") && scene.state("out/e/log/rep_01") == "crashed"
+    });
     let first = submitted.stdout.lines().next().expect("a job");
     bed.run("scontrol", &["requeue", &format!("{first}_0")]);
     assert_eq!(bed.finish(&scene, "out/plans/001"), "PENDING");
@@ -103,4 +105,20 @@ fn one_that_waits_is_taken_back_where_the_plan_is_submitted_again() {
     assert_eq!(bed.finish(&scene, "out/plans/001"), "PENDING");
     bed.call(&scene, "cancel out").expect(0);
     assert_eq!(bed.finished(&scene, "out/plans/001").lines().count(), 1);
+}
+
+#[test]
+fn a_retry_is_submitted_at_once_and_ends_as_a_plan_of_its_own() {
+    let Some(bed) = testbed() else { return };
+    let scene = scene();
+    scene.write("go", "");
+    bed.call(&scene, "submit config.yml").expect(0);
+    assert_eq!(bed.finished(&scene, "out/plans/001"), "3 repetitions: 2 completed, 1 crashed; 3 2 1 1 001\n");
+    let retried = bed.call(&scene, "retry out --submit --time 2x").expect(0);
+    let [job] = retried.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{}", retried.stdout) };
+    let job: u64 = job.parse().expect("a job's number alone");
+    assert_eq!(bed.wait(job, SOON).len(), 1);
+    assert_eq!(bed.element(job, 0, "TimeLimit"), "00:10:00");
+    let said = bed.finished(&scene, "out/plans/002");
+    assert!(said.ends_with("\n1 repetition: 1 crashed; 1 0 1 1 002\n"), "{said}");
 }
