@@ -31,6 +31,7 @@ mod report;
 mod results;
 mod retry;
 mod run;
+mod schema;
 mod show;
 mod status;
 mod submit;
@@ -104,6 +105,9 @@ enum Command {
     Forget(forget::ForgetArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
+    /// Print a JSON Schema of configurations, for editors
+    #[command(after_help = schema::AFTER_HELP)]
+    Schema,
     /// Print what makes a shell complete commands, experiments, runs and plans
     Completions(completions::CompletionsArgs),
     /// Write the manual pages
@@ -267,6 +271,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),
         Command::Finish(args) => finish::finish(&args),
@@ -303,8 +308,9 @@ fn tell(notice: &Notice<'_>, quiet: bool) {
             tell!("{}", planned::summary(plan));
             frozen.notes.iter().for_each(|note| tell!("{note}"));
         }
-        Notice::Submitted { script, job, elements } if !quiet => {
-            tell!("submitted {script} as job {job} ({})", counted(*elements, "job"));
+        Notice::Submitted { script, job, elements, pilots } if !quiet => {
+            let what = if *pilots { "pilot" } else { "job" };
+            tell!("submitted {script} as job {job} ({})", counted(*elements, what));
         }
         Notice::Note(_) | Notice::Planned(..) | Notice::Submitted { .. } => {}
     }

@@ -16,6 +16,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
 pub(super) struct RetryArgs {
     #[command(flatten)]
     plans: PlanArgs,

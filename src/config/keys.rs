@@ -90,6 +90,12 @@ pub const KEYS: &[Key] = &[
     exp("env", "mapping of texts", "empty", "environment variables of every repetition (templates)"),
     exp("workdir", "text", "the working directory", "where every repetition runs (a template)"),
     exp("launcher", "text or list", "none", "what to put before the command, such as `srun --exact` (templates)"),
+    exp(
+        "flag_style",
+        "mapping",
+        "`{bools: value, lists: values, dashes: false, nested: ., equals: false}`",
+        "how the filter `flags` writes parameters: `bools`: `value`, `lower`, `switch` or `pair`; `lists`: `values`, `repeat` or `comma`",
+    ),
     exp("timeout", "duration > 0", "none", "hard limit of a repetition"),
     exp(
         "retries",
@@ -132,7 +138,7 @@ pub const KEYS: &[Key] = &[
         "none",
         "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
     ),
-    exp("slurm", "mapping", "empty", "merged over the SLURM document for this experiment"),
+    exp("slurm", "mapping of keys of SLURM", "empty", "merged over the SLURM document for this experiment"),
     slurm(
         "name",
         "text",
@@ -157,8 +163,14 @@ pub const KEYS: &[Key] = &[
     slurm("num_parallel_jobs", "whole number ≥ 1", "no limit", "how many jobs may run at once: the `%N` of the array")
         .of_original(),
     slurm(
+        "pilots",
+        "whole number ≥ 1",
+        "one element for each job",
+        "so many elements, each of which takes job after job until none is left or its time runs out",
+    ),
+    slurm(
         "sbatch_args",
-        "mapping",
+        "mapping of options of sbatch",
         "empty",
         "further `#SBATCH --key=value` lines; null or true: a bare flag; false: nothing; a list: one line each",
     )

@@ -10,6 +10,7 @@ mod duration;
 mod error;
 mod expand;
 mod fields;
+mod flag_style;
 mod import;
 mod keys;
 mod load;
@@ -21,6 +22,8 @@ mod positions;
 mod python;
 mod reader;
 mod scalar;
+#[cfg(feature = "cli")]
+mod schema;
 mod set;
 mod slurm;
 mod slurm_change;
@@ -34,6 +37,7 @@ pub use duration::{SlurmTime, slurm_time};
 pub mod scale;
 pub use error::{Diagnostic, Report, no_experiment};
 pub use expand::Surroundings;
+pub use flag_style::{Bools, FlagStyle, Lists};
 #[cfg(test)]
 pub use keys::KEYS;
 pub use keys::reference_markdown;
@@ -42,6 +46,8 @@ pub use load::load;
 pub use node::NodeKind;
 pub use node::{At, Node};
 pub use python::{Typed, plain, repetitions, slurm as typed_slurm};
+#[cfg(feature = "cli")]
+pub use schema::schema;
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};
@@ -133,6 +139,8 @@ pub struct Experiment {
     pub workdir: Option<Template>,
     /// Prefix of every command (templates), empty for none.
     pub launcher: Vec<Template>,
+    /// How the filter `flags` writes parameters.
+    pub flag_style: FlagStyle,
     /// Hard limit of a repetition, in seconds.
     pub timeout: Option<f64>,
     /// Automatic retries of a crash.
@@ -258,6 +266,9 @@ pub struct Slurm {
     /// At most this many elements at once: the `%N` of the array.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_parallel_jobs: Option<u32>,
+    /// So many elements take job after job, instead of one for each job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pilots: Option<u32>,
     /// Shell lines before the worker starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines: Vec<String>,

@@ -26,6 +26,7 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
     Slurm {
         options: options(reader),
         num_parallel_jobs: count(reader, "num_parallel_jobs"),
+        pilots: count(reader, "pilots"),
         sh_lines: sh_lines(reader),
         sh_lines_after: lines(reader, "sh_lines_after"),
         on_finish: Some(lines(reader, "on_finish").join("\n")).filter(|text| !text.trim().is_empty()),

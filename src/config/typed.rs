@@ -10,7 +10,7 @@ use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
 use super::set::Assignment;
 use super::{Experiment, Request, Slurm, Sweep, command, import, metrics, slurm, sweep};
-use super::{expand, fields};
+use super::{expand, fields, flag_style};
 use crate::value::Map;
 use std::path::Path;
 
@@ -76,6 +76,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         env: reader.node("env").and_then(|node| command::env(&mut reader, node)).unwrap_or_default(),
         workdir: reader.text("workdir"),
         launcher: reader.node("launcher").and_then(|node| command::launcher(&mut reader, node)).unwrap_or_default(),
+        flag_style: reader.read("flag_style", flag_style::flag_style).unwrap_or_default(),
         timeout: seconds(&mut reader, "timeout"),
         retries: retries.map_or(0, |retries| retries.count),
         retry_delay: retry_delay.or(retries.and_then(|retries| retries.delay)).unwrap_or(0.0),

@@ -8,7 +8,7 @@ use crate::plan::record::{Counts, FORMAT, Manifest};
 use crate::plan::sbatch::{self, Script};
 use crate::plan::template::Template;
 use crate::plan::{Plan, layout};
-use crate::store::{self, plan::PlanWriter};
+use crate::store::{self, claims, plan::PlanWriter};
 use std::path::{Path, PathBuf};
 
 /// Slurm's default, where neither the configuration nor the cluster says.
@@ -71,6 +71,10 @@ impl Draft {
     /// Writes a plan; nothing is written where there is no job.
     pub fn write(&self, plan: &Plan, mode: Mode) -> Result<Frozen, Failure> {
         let mut arrays = plan.arrays.clone();
+        let pilots = arrays.iter().any(|array| array.record.pilots.is_some());
+        if let (true, Some(why)) = (pilots, claims::objection_to_mount(&self.plans)?) {
+            return Err(no_pilots(&why));
+        }
         if mode == Mode::DryRun {
             let notes = self.code.take(&mut arrays, None)?.keep();
             let name = layout::plan_name(store::plan::next_number(&self.plans, self.above)?);
@@ -81,6 +85,9 @@ impl Draft {
             return Ok(Frozen { folder: None, scripts: Vec::new(), finish: None, notes: Vec::new() });
         }
         let mut writer = PlanWriter::create(&self.plans)?;
+        if let (true, Some(why)) = (pilots, claims::objection(&self.plans)?) {
+            return Err(no_pilots(&why));
+        }
         writer.plan(plan)?;
         let taken = self.code.take(&mut arrays, Some(&writer))?;
         self.code.record_origin(&arrays, &writer)?;
@@ -184,6 +191,11 @@ impl Draft {
 fn program_file() -> Result<PathBuf, Failure> {
     std::env::current_exe()
         .map_err(|error| Failure::Environment(format!("cannot tell where this program lies: {error}")))
+}
+
+/// Says why there can be no pilots, and what to do.
+fn no_pilots(why: &str) -> Failure {
+    Failure::Environment(format!("{why}; let `path` be on such a file system, or remove `pilots`"))
 }
 
 /// A path below the root without it; others as they are.

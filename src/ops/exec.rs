@@ -8,6 +8,7 @@ use super::here::shown;
 use super::notice::{Notice, Tell, unreadable};
 use super::program::{self, Program};
 use super::select::{self, Selection};
+use super::trust;
 use super::work;
 use crate::plan::by_hand::{self, Prefix};
 use crate::plan::record::{ArgvRecord, ExperimentRecord};
@@ -106,6 +107,9 @@ pub fn choose(options: &Options, tell: Tell<'_>) -> Result<Chosen, Failure> {
     let (number, job, dir) = (seen.plan, seen.job, survey.dir(seen));
     let by_slurm = seen.status.as_ref().is_some_and(|status| status.slurm.is_some());
     let plan = survey.plans.swap_remove(number);
+    if matches!(options.wish, Wish::Run | Wish::Shell) {
+        trust::check([&plan])?;
+    }
     let rep = plan.job(job)?.reps.into_iter().find(|rep| rep.dir == dir);
     let rep = rep.ok_or_else(|| Failure::Environment(format!("`{}` is in no job of its plan", dir.display())))?;
     let submitted = || -> Result<bool, Failure> { Ok(!submissions::read(&plan.folder)?.submissions.is_empty()) };
@@ -176,11 +180,12 @@ impl Chosen {
     }
 
     fn array(&self) -> Option<&crate::plan::record::ArrayRecord> {
-        self.plan.manifest.arrays.iter().find(|array| array.all_jobs().contains(&self.job))
+        self.plan.array_of(self.job).map(|(_, array)| array)
     }
 
     fn element(&self) -> u64 {
-        self.job - self.array().map_or(0, |array| array.offset)
+        // A pilot's script must not depend on which one it is.
+        self.array().filter(|array| array.pilots.is_none()).map_or(0, |array| self.job - array.offset)
     }
 
     fn script(&self) -> Result<String, Failure> {

@@ -32,5 +32,6 @@ pub mod snapshot;
 pub mod status;
 pub mod submit;
 pub mod surrender;
+pub mod trust;
 pub mod work;
 pub mod worker;

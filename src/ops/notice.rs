@@ -24,8 +24,10 @@ pub enum Notice<'a> {
         script: &'a str,
         /// The job that it became.
         job: u64,
-        /// The jobs of the plan in it: its elements.
+        /// Its elements.
         elements: u64,
+        /// Whether they are pilots; else each is a job of the plan.
+        pilots: bool,
     },
 }
 

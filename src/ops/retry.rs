@@ -13,6 +13,7 @@ use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::select::{self, Selection};
 use super::snapshot::Code;
+use super::trust;
 use crate::config::scale::{self, Factor};
 use crate::config::{Slurm, SlurmChange};
 use crate::plan::layout::plan as names;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// Plan folders, or results folders, which stand for all their plans.
     pub sources: Vec<PathBuf>,
@@ -85,6 +87,7 @@ pub struct Retried {
 pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Retried, Failure> {
     let mut sources = select::plans(&options.sources)?;
     sources.only_what_counts = true;
+    trust::check(&sources.plans)?;
     options.select.check_plans(&sources.plans)?;
     let change = SlurmChange::parse(&options.set_slurm, &|path| store::read(path).is_ok())
         .and_then(|change| change.with_memory(options.memory.as_deref()))

@@ -259,8 +259,10 @@ fn rep_rows(survey: &Survey, ends: &JobEnds, queue: Option<&[Element]>, now: Tim
             |(job, index): (u64, Option<u64>)| index.map_or_else(|| job.to_string(), |index| format!("{job}_{index}"));
         let runs = seen.effective == EffectiveState::Running;
         // What waits, waits in another element than it ran in.
-        let waits =
-            seen.element.and_then(|place| queue?.get(place)).filter(|_| seen.effective == EffectiveState::Queued);
+        let waits = seen
+            .element
+            .and_then(|place| queue?.get(place))
+            .filter(|_| seen.effective == EffectiveState::Queued && !survey.is_shared(seen));
         let element = waits.map(|element| name((element.job, element.index)));
         let ids = status.and_then(|status| status.slurm.as_ref());
         let elapsed = || Some(now.duration_since(status?.started.parse().ok()?).as_secs_f64().max(0.0));

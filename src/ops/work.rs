@@ -53,6 +53,7 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
         max_slots: None,
         requeues_left: None,
         fail_fast: None,
+        pilot: false,
         terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),
@@ -66,7 +67,8 @@ pub fn in_job() -> bool {
     slurm_ids().is_some()
 }
 
-fn slurm_ids() -> Option<SlurmIds> {
+/// Slurm's ids of this process, inside a job.
+pub fn slurm_ids() -> Option<SlurmIds> {
     let get = |name: &str| std::env::var(name).ok();
     Some(SlurmIds {
         job_id: get("SLURM_JOB_ID")?,

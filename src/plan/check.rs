@@ -135,6 +135,7 @@ fn repetition(root: &Path, run: Resolved<'_>, rep: u32) -> Result<(), Box<Diagno
     let config_file = dir.join(super::layout::rep::CONFIG_YAML);
     let config_text = config_file.to_string_lossy();
     let names = Names {
+        flag_style: experiment.flag_style.clone(),
         experiment: &experiment.name,
         run: &run.record.run,
         rep,

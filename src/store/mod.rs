@@ -6,9 +6,10 @@
 
 pub mod atomic;
 pub mod begun_again;
+pub mod claims;
 pub mod committer;
 mod error;
-#[allow(dead_code, reason = "`doctor` and the pilots build on it")]
+#[allow(dead_code, reason = "`doctor` builds on it")]
 pub mod file_system;
 pub mod files;
 pub mod finished;
@@ -22,7 +23,7 @@ pub mod history;
 pub mod indexed;
 pub mod job_log;
 mod lines;
-#[allow(dead_code, reason = "`doctor` and the pilots build on it")]
+#[allow(dead_code, reason = "`doctor` builds on it")]
 pub mod lock_probe;
 mod locks;
 pub mod log;
@@ -30,6 +31,7 @@ mod made;
 pub mod metrics;
 #[cfg(feature = "cli")]
 pub mod original;
+pub mod owner;
 pub mod plan;
 pub mod plans;
 pub mod rep;

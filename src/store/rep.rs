@@ -7,7 +7,7 @@
 
 use super::atomic::{self, Durable};
 use super::files::{self, cap};
-use super::{Result, StoreError, begun_again, is_exhausted, metrics};
+use super::{Result, StoreError, begun_again, is_exhausted, metrics, owner};
 use crate::experiment::params_sha256;
 use crate::plan::layout::rep as names;
 use crate::run::status::{self, Found, Status};
@@ -159,6 +159,10 @@ fn params_of(config: Value) -> Option<Value> {
 
 /// Takes a repetition's directory, creating it.
 pub fn claim(dir: &Path) -> Result<Claim> {
+    // Its own folder, `log`, the run's and the experiment's: what lies above is the user's own choice.
+    for folder in dir.ancestors().take(4) {
+        owner::check_link(folder).map_err(|source| StoreError::new("use", folder, source))?;
+    }
     fs::create_dir_all(dir).map_err(|source| StoreError::new("create", dir, source))?;
     let open = |name: &str| {
         let path = dir.join(name);

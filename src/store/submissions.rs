@@ -21,6 +21,7 @@ const LOCK: &str = "submit.lock";
 
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "it is the key in the file")]
 pub struct Submissions {
     /// See [`FORMAT`].
     pub format: u32,

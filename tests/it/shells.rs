@@ -149,3 +149,12 @@ fn the_common_options_stand_at_the_end_of_each_help() {
         assert_eq!(last, ["-h, --hel", "-v, --ver", "-q, --qui"], "{help}");
     }
 }
+
+#[test]
+fn the_schema_is_json_and_knows_the_keys() {
+    let outcome = Scene::new().cw2("schema").expect(0);
+    let schema: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert!(outcome.stderr.is_empty());
+    let repetitions = &schema["definitions"]["experiment"]["properties"]["repetitions"];
+    assert_eq!(repetitions["description"], "how often each run is repeated (whole number ≥ 1)");
+}

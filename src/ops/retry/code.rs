@@ -40,12 +40,12 @@ fn differences(plan: &StoredPlan, source: &Path, copy: &Path) -> Option<String> 
     let then = Tree::all(&snapshot::resolve(copy)).ok()?;
     let changed = now.differences(&then).ok()?;
     let (first, count) = (changed.first()?, changed.len() as u64);
-    let them = if count == 1 {
+    let what = if count == 1 {
         format!("`{}`", first.display())
     } else {
         format!("{}, such as `{}`", counted(count, "file"), first.display())
     };
-    Some(format!("the tree `{}` differs from it now in {them}", shown(source)))
+    Some(format!("the tree `{}` differs from it now in {what}", shown(source)))
 }
 
 /// What is no code, as when the copy was made.

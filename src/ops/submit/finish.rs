@@ -3,8 +3,9 @@
 use crate::ops::failure::Failure;
 use crate::ops::notice::{Notice, Tell};
 use crate::ops::program::name;
+use crate::ops::select;
 use crate::plan::sbatch::finish::SCRIPT;
-use crate::slurm::{Client, Cluster as _, Element, ElementState, SubmitOptions, TOKEN};
+use crate::slurm::{Client, Cluster as _, Element, ElementState, SubmitOptions, TOKEN, with_retries};
 use crate::store;
 use crate::store::plan::Plan;
 use crate::store::submissions::{Ledger, Submission};
@@ -24,6 +25,21 @@ pub(super) fn supersede(ledger: &mut Ledger<'_>, queue: &[Element]) -> Result<()
         Client.cancel(&[element.job.to_string()])?;
     }
     Ok(ledger.save()?)
+}
+
+/// Lets it wait for jobs that were added to a plan, too.
+pub(super) fn renew(
+    plan: &Plan,
+    ledger: &mut Ledger<'_>,
+    before: &HashSet<u64>,
+    tell: Tell<'_>,
+) -> Result<(), Failure> {
+    if !store::exists(&plan.folder.join(SCRIPT)) {
+        return Ok(());
+    }
+    let queue = with_retries(|| select::queue(std::slice::from_ref(plan)))?;
+    supersede(ledger, &queue)?;
+    submit(plan, ledger, &queue, before, tell)
 }
 
 /// Submits it behind all jobs of the plan. `before` are those that were noted before this call: of them only what Slurm still has
@@ -75,6 +91,6 @@ fn hand_over(
     let jobs: BTreeSet<u64> = jobs.filter(|job| !before.contains(job) || live.contains(job)).collect();
     let all: Vec<String> = jobs.iter().map(u64::to_string).collect();
     let dependency = (!all.is_empty()).then(|| format!("afterany:{}", all.join(":")));
-    let options = SubmitOptions { hold: false, comment: None, dependency };
+    let options = SubmitOptions { dependency, ..SubmitOptions::default() };
     Ok(Client.submit(&plan.folder.join(SCRIPT), &token, &options, ledger.turn.lock())?)
 }

@@ -45,11 +45,11 @@ pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: 
                 .to_owned(),
         });
     };
-    let last = script.array.record.jobs.saturating_sub(1);
+    let last = script.array.record.elements().saturating_sub(1);
     let (range, _) = array.split_once('%').unwrap_or((array, ""));
     if range != format!("0-{last}") && !(last == 0 && range == "0") {
         return fail(format!(
-            "`#SBATCH` asks for the array `{array}`, but the jobs are 0-{last}; write `#SBATCH --array={{{{ array }}}}`"
+            "`#SBATCH` asks for the array `{array}`, but the elements are 0-{last}; write `#SBATCH --array={{{{ array }}}}`"
         ));
     }
     let Some(seconds) = limit::warning(script.slurm()) else { return Ok(()) };

@@ -32,7 +32,7 @@ mod snapshot;
 pub mod written;
 
 pub use after::{STARTS, WAITING};
-pub use directives::unfit;
+pub use directives::{unfit, unfit_option};
 
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
@@ -248,7 +248,7 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinj
         array => directives::array_spec(array),
         offset => array.record.offset,
         jobs => array.record.jobs,
-        last_index => array.record.jobs.saturating_sub(1),
+        last_index => array.record.elements().saturating_sub(1),
         experiments => array.experiments.iter().map(String::as_str).collect::<Jinja>(),
         plan => text(script.plan)?,
         workdir => text(script.start())?,
@@ -289,7 +289,12 @@ fn title(script: &Script<'_>) -> String {
     let record = &script.array.record;
     let last = (record.offset + record.jobs).saturating_sub(1);
     let experiments: Vec<_> = script.array.experiments.iter().map(|name| component(name)).collect();
-    format!("cw2: jobs {} to {last} of the plan, for {}", record.offset, component(&experiments.join("+")))
+    let pilots = match record.pilots {
+        None => String::new(),
+        Some(1) => ", by a pilot".to_owned(),
+        Some(pilots) => format!(", by {pilots} pilots"),
+    };
+    format!("cw2: jobs {} to {last} of the plan{pilots}, for {}", record.offset, component(&experiments.join("+")))
 }
 
 /// The keys of the SLURM document for a template.
@@ -310,6 +315,7 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
     let known = [
         ("job_name", Jinja::from(script.job_name())),
         ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
+        ("pilots", Jinja::from(slurm.pilots)),
         ("venv", Jinja::from(slurm.venv.clone())),
         ("on_finish", Jinja::from(slurm.on_finish.clone())),
         ("sh_lines_after", slurm.sh_lines_after.iter().map(String::as_str).collect()),
@@ -331,7 +337,8 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
 /// # Errors
 /// A value that no shell can hold.
 pub fn before_a_call(slurm: &Slurm, workdir: &Path) -> Result<Option<String>, ScriptError> {
-    let record = ArrayRecord { script: String::new(), offset: 0, jobs: 1, code: None, num_parallel_jobs: None };
+    let record =
+        ArrayRecord { script: String::new(), offset: 0, jobs: 1, code: None, num_parallel_jobs: None, pilots: None };
     let array = PlannedArray { record, slurm: slurm.clone(), template: None, experiments: Vec::new() };
     let nowhere = Path::new("");
     let script = Script {

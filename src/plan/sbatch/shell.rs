@@ -124,6 +124,7 @@ pub(super) fn worker(script: &Script<'_>) -> Result<String, ScriptError> {
     let offset = script.array.record.offset;
     let mut words =
         vec![format!("{binary}{own_args} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\"")];
+    words.extend(script.array.record.pilots.map(|_| "--pilot".to_owned()));
     words.extend(Some(limit::arguments(script.slurm())).filter(|arguments| !arguments.is_empty()));
     let command = words.join(" ");
     let start = match after::definition(script)? {

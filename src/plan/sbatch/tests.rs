@@ -16,6 +16,7 @@ fn array(slurm: Slurm) -> PlannedArray {
             jobs: 24,
             code: None,
             num_parallel_jobs: None,
+            pilots: None,
         },
         slurm,
         template: None,
@@ -228,11 +229,11 @@ fn a_template_that_cannot_work_is_refused() {
         ),
         (
             "#!/bin/bash\n{{ sbatch }}\n#SBATCH --array=0-77\n{{ worker }}\n",
-            "own.sh: `#SBATCH` asks for the array `0-77`, but the jobs are 0-23; write `#SBATCH --array={{ array }}`",
+            "own.sh: `#SBATCH` asks for the array `0-77`, but the elements are 0-23; write `#SBATCH --array={{ array }}`",
         ),
         (
             "#!/bin/bash\n#SBATCH --array=0-77\n{{ worker }}\n",
-            "own.sh: `#SBATCH` asks for the array `0-77`, but the jobs are 0-23; write `#SBATCH --array={{ array }}`",
+            "own.sh: `#SBATCH` asks for the array `0-77`, but the elements are 0-23; write `#SBATCH --array={{ array }}`",
         ),
         (
             "#!/bin/bash\n{{ worker }}\n",

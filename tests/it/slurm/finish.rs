@@ -122,3 +122,24 @@ fn a_retry_is_submitted_at_once_and_ends_as_a_plan_of_its_own() {
     let said = bed.finished(&scene, "out/plans/002");
     assert!(said.ends_with("\n1 repetition: 1 crashed; 1 0 1 1 002\n"), "{said}");
 }
+
+#[test]
+fn it_waits_for_pilots_that_are_added_and_follows_lines_after_each() {
+    let Some(bed) = testbed() else { return };
+    let slurm = serde_json::json!({
+        "name": "SLURM", "partition": "dev", "time": 5, "pilots": 1, "on_finish": SAYS, "sh_lines_after": "echo pilot >>after"
+    });
+    let scene = Scene::with(&format!(
+        "{slurm}\n---\nname: e\npath: out\nrepetitions: 3\ntimeout: 120\ncommand: |\n  echo {{{{ rep }}}} >>began\n  \
+         until [ -e go ]; do sleep 0.05; done\n"
+    ));
+    bed.call(&scene, "submit config.yml").expect(0);
+    eventually("the first begins", SOON, || scene.lines("began").len() == 1);
+    let more = bed.call(&scene, "submit out/plans/001 --pilots 1").expect(0);
+    more.says(["submitted on_finish.sh as job"]);
+    eventually("the second begins", SOON, || scene.lines("began").len() == 2);
+    assert_eq!(bed.finish(&scene, "out/plans/001"), "PENDING");
+    scene.write("go", "");
+    assert_eq!(bed.finished(&scene, "out/plans/001"), "3 repetitions: 3 completed; 3 3 0 0 001\n");
+    assert_eq!(scene.lines("after").len(), 2);
+}

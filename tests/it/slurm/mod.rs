@@ -9,6 +9,7 @@ mod finish;
 mod job_ends;
 mod keys;
 mod limits;
+mod pilots;
 mod python;
 mod shares;
 mod snapshot;
