@@ -10,6 +10,7 @@ pub mod doubt;
 pub mod draft;
 pub mod exec;
 pub mod failure;
+pub mod finish;
 pub mod fit;
 pub mod forget;
 pub mod freeze;

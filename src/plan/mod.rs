@@ -18,7 +18,7 @@ pub mod record;
 pub mod retry;
 pub mod runs;
 pub mod sbatch;
-mod settings;
+pub mod settings;
 pub mod template;
 mod value;
 

@@ -209,6 +209,9 @@ pub struct ExperimentRecord {
     /// [`crate::run::decide::counts_as_finished`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overwrites_before: Option<String>,
+    /// In a plan made by `retry --resume`: what crashed or timed out is offered what it saved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
     /// In a plan made by `retry`: the code snapshot of the earlier plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeRecord>,

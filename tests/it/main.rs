@@ -37,6 +37,7 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod retry_otherwise;
 mod run;
 mod shells;
 mod slurm;
