@@ -5,6 +5,7 @@
 
 pub mod cancel;
 pub mod complete;
+pub mod diff;
 pub mod doubt;
 pub mod draft;
 pub mod exec;

@@ -9,6 +9,7 @@ mod commands;
 mod console;
 mod corpus;
 mod damage;
+mod diff;
 mod docs;
 mod ends;
 mod errors;
