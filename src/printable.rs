@@ -1,5 +1,5 @@
-//! Text of programs, made fit for a person's terminal: what would move its cursor, rename its window or type for its user is
-//! shown as an escape such as `\u{1b}`.
+//! Text of programs, made fit for a person's terminal: what would move its cursor, rename its window, type for its user or turn
+//! the reading direction of what stands beside it is shown as an escape such as `\u{1b}`.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -34,8 +34,13 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// Whether it stands for nothing to be seen, but changes how other text is shown: controls, and those of the reading direction.
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn push(out: &mut String, c: char) {
-    if c.is_control() && !matches!(c, '\n' | '\t') {
+    if is_control(c) && !matches!(c, '\n' | '\t') {
         out.extend(c.escape_default());
     } else {
         out.push(c);
@@ -109,6 +114,7 @@ mod tests {
             ("plain\ttext\nand ümläut", "plain\ttext\nand ümläut"),
             ("\u{1b}]0;owned\u{7}", "\\u{1b}]0;owned\\u{7}"),
             ("a\u{9b}31mb\u{7f}\0", "a\\u{9b}31mb\\u{7f}\\u{0}"),
+            ("x\u{202e}dekatsim\u{2069} عربي", "x\\u{202e}dekatsim\\u{2069} عربي"),
         ] {
             assert_eq!(escaped(text), expected);
         }

@@ -154,7 +154,7 @@ class Rep:
             return default
         path = os.path.join(context.dir, _CHECKPOINT)
         try:
-            with open(path, "rb") as file:
+            with _files.open_trusted(path) as file:
                 head = pickle.load(file)
                 if head["format"] != _FORMAT or head["attempt"] < _first_attempt(context):
                     return default

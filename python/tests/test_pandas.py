@@ -52,6 +52,17 @@ def test_a_table_is_loaded(logger):
     pd.testing.assert_frame_equal(loaded["PandasLogger"], logger.df)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_pickle_of_another_user_is_read_as_text(logger, repetition, caplog):
+    """To look at a colleague's results must not run what is in them."""
+    (repetition.dir / "rep_3.pkl").write_bytes(b"cos\nabort\n(tR.")
+    os.chown(repetition.dir / "rep_3.pkl", 41_234, -1)
+    with caplog.at_level("WARNING", "cw2"):
+        loaded = logger.load()["PandasLogger"]
+    pd.testing.assert_frame_equal(loaded, logger.df.astype(loaded.dtypes))
+    assert "belongs to user 41234" in caplog.text
+
+
 def test_a_pickle_of_other_versions_is_read_as_text(repetition):
     """An `rep_N.pkl` can hold classes that another pandas or numpy does not have."""
     logger = cw_pd_logger.PandasLogger()

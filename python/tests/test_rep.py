@@ -105,6 +105,17 @@ def test_a_checkpoint_that_is_no_such_file(repetition):
     assert "checkpoint.pkl" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_checkpoint_of_another_user_is_not_obeyed(repetition):
+    repetition.script(SAVE)
+    os.chown(repetition.dir / "checkpoint.pkl", 41_234, -1)
+    done = repetition.script(RESUME, check=False, CW2_ATTEMPT="2", CW2_RESUME="1")
+    assert done.returncode == 1
+    assert "checkpoint.pkl" in done.stderr.splitlines()[-1] and "belongs to user 41234" in done.stderr.splitlines()[-1]
+    done = repetition.script(RESUME, CW2_ATTEMPT="2", CW2_RESUME="1", CW2_TRUST="alice,41234")
+    assert done.stdout == "{'w': [1.5, 2], 'attempt': 1}\n"
+
+
 LOOP = """
 import sys, time
 from cw2 import rep

@@ -103,3 +103,10 @@ ensure_venv() {
     fi
     ln -sfn "$fresh" "$venv"
 }
+
+# Makes sure of what links against an old glibc whatever this machine has, and puts it on PATH; PyPI's packages are the whole
+# compiler, and what hands it to cargo.
+ensure_zig() {
+    ensure_venv zig cargo-zigbuild==0.24.0 ziglang==0.17.1
+    PATH=$venv/bin:$PATH
+}

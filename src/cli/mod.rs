@@ -25,6 +25,7 @@ mod man;
 mod meant;
 mod plan;
 mod print;
+mod progress_lines;
 mod python;
 mod report;
 mod results;
@@ -306,8 +307,9 @@ fn tell(notice: &Notice<'_>, quiet: bool) {
             tell!("{}", planned::summary(plan));
             frozen.notes.iter().for_each(|note| tell!("{note}"));
         }
-        Notice::Submitted { script, job, elements } if !quiet => {
-            tell!("submitted {script} as job {job} ({})", counted(*elements, "job"));
+        Notice::Submitted { script, job, elements, pilots } if !quiet => {
+            let what = if *pilots { "pilot" } else { "job" };
+            tell!("submitted {script} as job {job} ({})", counted(*elements, what));
         }
         Notice::Note(_) | Notice::Planned(..) | Notice::Submitted { .. } => {}
     }

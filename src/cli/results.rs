@@ -5,6 +5,7 @@ use super::choose::RepArgs;
 use crate::ops::failure::Failure;
 use crate::ops::notice::Notice;
 use crate::ops::results::{self, Options, Shape, Wanted};
+use crate::printable::Printable;
 use crate::report::results::pivot::Pivot;
 use crate::report::results::rows::Options as Rows;
 use crate::report::results::statistic::Statistic;
@@ -210,7 +211,11 @@ pub(super) fn results(args: &ResultsArgs, quiet: bool) -> Result<Exit, Failure> 
     if format == Format::Parquet {
         return Err(Failure::Usage("Parquet goes to a file: name it with `-o`".to_owned()));
     }
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let terminal = std::io::stdout().is_terminal();
+    let out = BufWriter::new(std::io::stdout().lock());
+    // Exact, for whatever reads them, but not for a terminal.
+    let mut out: Box<dyn Write> =
+        if terminal && format != Format::Table { Box::new(Printable::new(out)) } else { Box::new(out) };
     write(args, format, &mut out, quiet)?;
     out.flush()?;
     Ok(Exit::Done)

@@ -1,6 +1,9 @@
 //! Experiments written by hand, for the tests of this layer and of [`crate::plan`].
 
-use crate::config::{Argv, At, Axis, Command, Experiment, Node, NodeKind, Slurm, Sweep, SweepKind, Template};
+use crate::config::{
+    Argv, At, Axis, Command, Exclude, Experiment, FlagStyle, Naming, Node, NodeKind, Pattern, Slurm, Sweep, SweepKind,
+    Template,
+};
 use crate::value::{Map, Value};
 
 /// A value from JSON.
@@ -29,7 +32,7 @@ pub(crate) fn sweep(key: &str, json: &str) -> Sweep {
     };
     let mut axes = Vec::new();
     collect_axes(&value(json), &mut Vec::new(), &mut axes);
-    Sweep { key: key.to_owned(), at: At::default(), kind, axes }
+    Sweep { key: key.to_owned(), at: At::default(), kind, axes, cases: Vec::new() }
 }
 
 fn collect_axes(value: &Value, path: &mut Vec<String>, axes: &mut Vec<Axis>) {
@@ -37,11 +40,18 @@ fn collect_axes(value: &Value, path: &mut Vec<String>, axes: &mut Vec<Axis>) {
     for (key, value) in map {
         path.push(key.clone());
         match value {
-            Value::List(items) => axes.push(Axis { path: path.clone(), values: items.iter().map(node).collect() }),
+            Value::List(items) => {
+                axes.push(Axis { path: path.clone(), values: items.iter().map(node).collect(), naming: Naming::Whole });
+            }
             other => collect_axes(other, path, axes),
         }
         path.pop();
     }
+}
+
+/// What drops the runs with these parameters.
+pub(crate) fn exclude(json: &str) -> Exclude {
+    Exclude { at: At::default(), pattern: Pattern::Values(value(json)) }
 }
 
 /// An experiment with one repetition of `true`.
@@ -58,6 +68,7 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         env: Vec::new(),
         workdir: None,
         launcher: Vec::new(),
+        flag_style: FlagStyle::default(),
         timeout: None,
         retries: 0,
         retry_delay: 0.0,
@@ -71,6 +82,9 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         params: node(&value(params)),
         sweeps,
         exclude: Vec::new(),
+        derive: Vec::new(),
+        defaults: Value::Map(Map::new()),
+        paired_seeds: false,
         extra: Map::new(),
         origin: node(&Value::Map(Map::new())),
         slurm: Slurm::default(),

@@ -3,7 +3,7 @@
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
 use super::handed;
-use super::here::{hostname, surroundings};
+use super::here::{hostname, shown, surroundings};
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::reading::Reading;
@@ -16,7 +16,7 @@ use crate::plan::runs::{self, Resolved, Runs};
 use crate::plan::template::Template;
 use crate::plan::{Plan, PlannedRun, Reps, check, layout};
 use crate::slurm::Client;
-use crate::store::{self, Files, finished};
+use crate::store::{self, Files, finished, owner};
 use crate::value::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -124,11 +124,17 @@ pub fn prepare(
         runs = handed::change(runs, handed, &root)?;
     }
     let path = config.experiments.first().map_or("", |experiment| experiment.path.as_str());
+    let plans = layout::plans(&root.join(path));
+    if let Some(folder) = [root.join(path).as_path(), &plans].into_iter().find(|folder| owner::open_to_all(folder)) {
+        let text = "every user of this machine can change what is in";
+        let here = shown(folder);
+        tell(Notice::Warning(format!("{text} `{here}`, and so what your jobs run; `chmod o-w {here}` ends that")));
+    }
     if for_slurm {
         tell(Notice::Config(&too_short(&config, reading, &runs)));
     }
     let draft = Draft {
-        plans: layout::plans(&root.join(path)),
+        plans,
         config: reading.config.to_string_lossy().into_owned(),
         overwrite,
         above: 0,
@@ -192,6 +198,11 @@ impl Prepared {
         let finished = self.finished()?;
         let limit = |jobs| if self.for_slurm { array_size_for(jobs) } else { u32::MAX };
         let mut plan = build(&self.config.experiments, self.runs, &finished, &self.draft.templates, limit);
+        if !self.for_slurm {
+            // Its jobs are given out in this process.
+            plan.arrays.iter_mut().for_each(|array| array.record.pilots = None);
+            plan.notes.retain(|note| !note.contains("`--pilots`"));
+        }
         for experiment in plan.experiments.iter_mut().filter(|experiment| experiment.record.command.is_none()) {
             experiment.record.python.clone_from(&self.python);
         }
@@ -207,7 +218,10 @@ impl Prepared {
             self.draft.above = self.draft.above.max(newest);
             return Ok(Vec::new());
         }
-        finished::look(&self.runs.runs, root).map_err(|error| match error {
+        let defaults: Vec<_> = self.config.experiments.iter().map(|experiment| experiment.defaults.clone()).collect();
+        let same = finished::Same { defaults: &defaults };
+        let found = finished::look(&mut self.runs.runs, root, &same);
+        found.map_err(|error| match error {
             finished::FinishedError::Store(error) => error.into(),
             finished::FinishedError::Differs { run, dir, stored } => {
                 Failure::Usage(differs(&self.runs.runs, run, &relative(&dir, root), stored.as_ref()))

@@ -33,5 +33,6 @@ pub mod snapshot;
 pub mod status;
 pub mod submit;
 pub mod surrender;
+pub mod trust;
 pub mod work;
 pub mod worker;

@@ -10,6 +10,7 @@ use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::select::{self, Selection};
 use super::snapshot::Code;
+use super::trust;
 use crate::config::SlurmChange;
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{CodeMode, CodeRecord, Configured, ExperimentRecord};
@@ -57,6 +58,8 @@ pub struct Retried {
     pub planned: Option<(Plan, Frozen)>,
     /// Plans that cannot be read, and why.
     pub unreadable_plans: Vec<String>,
+    /// Why what is forgotten cannot be read.
+    pub unreadable_forgotten: Vec<String>,
     /// States that cannot be read, and why.
     pub unreadable: Vec<String>,
 }
@@ -68,6 +71,7 @@ pub struct Retried {
 pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Retried, Failure> {
     let mut sources = select::plans(&options.sources)?;
     sources.only_what_counts = true;
+    trust::check(&sources.plans)?;
     options.select.check_plans(&sources.plans)?;
     let change = SlurmChange::parse(&options.set_slurm, &|path| store::read(path).is_ok())
         .and_then(|change| change.with_memory(options.memory.as_deref()))
@@ -93,8 +97,8 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
     } else {
         Some(freeze(options, &survey, &change, (root, folder, program.own_args.clone()), &picked)?)
     };
-    let Survey { unreadable_plans, unreadable, .. } = survey;
-    Ok(Retried { picked, planned, unreadable_plans, unreadable })
+    let Survey { unreadable_plans, unreadable_forgotten, unreadable, .. } = survey;
+    Ok(Retried { picked, planned, unreadable_plans, unreadable_forgotten, unreadable })
 }
 
 /// Where relative paths start, and the folder of plans: one each for all plans.
@@ -181,7 +185,7 @@ fn pick(options: &Options, survey: &Survey) -> Picked {
             .status
             .as_ref()
             .zip(survey.run(seen))
-            .is_some_and(|(status, run)| status.params_sha256 != run.params_sha256);
+            .is_some_and(|(status, run)| !run.params().include(&status.params_sha256));
         let wanted = match () {
             () if !chosen(options, survey, seen) => Wanted::No(LeftOut::NotChosen),
             () if seen.effective.is_finished() && other_params => Wanted::No(LeftOut::OtherParams),

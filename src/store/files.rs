@@ -1,14 +1,16 @@
 //! Opening files that others can touch: regular ones only, without waiting, and read whole only up to a size.
 //!
 //! A name may lead to a pipe that nobody writes to, to a device without end, or to a folder. Whoever opens one of those is
-//! stuck, past every timeout, or runs out of memory. A symbolic link to a regular file is fine. Nothing else in this crate opens
-//! files by their names, but what is new (`create_new`) and what the kernel serves (`/proc`, `/sys`).
+//! stuck, past every timeout, or runs out of memory. A symbolic link to a regular file is fine, unless somebody else made it to a
+//! file that is not theirs ([`super::owner`]). Nothing else in this crate opens files by their names, but what is new
+//! (`create_new`) and what the kernel serves (`/proc`, `/sys`).
 
+use super::owner;
 use super::{Result, StoreError};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// The most a file of each kind may hold to be read whole; far more than any of them ever needs.
@@ -49,6 +51,16 @@ pub fn append(path: &Path) -> io::Result<File> {
     // A child that gets it as its standard output inherits the flags.
     rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
     Ok(file)
+}
+
+/// Opens a regular file to read it and to write parts of it, created where it is missing.
+pub fn update(path: &Path) -> io::Result<File> {
+    regular(rustix::fs::CWD, path, OFlags::RDWR | OFlags::CREATE)
+}
+
+/// The same where it exists.
+pub fn update_if_there(path: &Path) -> io::Result<File> {
+    regular(rustix::fs::CWD, path, OFlags::RDWR)
 }
 
 /// Opens a regular file to write it anew; what it held is gone.
@@ -150,7 +162,34 @@ pub fn is_missing(error: &io::Error) -> bool {
 
 fn regular(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<File> {
     // The umask applies, as with any other file.
-    let file = rustix::fs::openat(folder, path, flags | NEVER_WAIT, Mode::from_raw_mode(0o666));
+    let open = |flags| rustix::fs::openat(folder, path, flags | NEVER_WAIT, Mode::from_raw_mode(0o666));
+    let file = match open(flags | OFlags::NOFOLLOW) {
+        Err(rustix::io::Errno::LOOP) => return through_link(folder, path, flags, open),
+        file => file,
+    };
+    fit(folder, path, file)
+}
+
+/// Opens what a symbolic link leads to.
+fn through_link(
+    folder: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    open: impl Fn(OFlags) -> rustix::io::Result<OwnedFd>,
+) -> io::Result<File> {
+    let maker = statat(folder, path, AtFlags::SYMLINK_NOFOLLOW)?.st_uid;
+    if owner::is_own(maker) {
+        return fit(folder, path, open(flags));
+    }
+    // Nothing is created where a stranger says, and who owns what was opened is asked of the open file.
+    let file = fit(folder, path, open(flags.difference(OFlags::CREATE)))?;
+    if rustix::fs::fstat(file.as_fd())?.st_uid != maker {
+        return Err(owner::planted(maker));
+    }
+    Ok(file)
+}
+
+fn fit(folder: BorrowedFd<'_>, path: &Path, file: rustix::io::Result<OwnedFd>) -> io::Result<File> {
     let file = File::from(file.map_err(|error| match kind_of(folder, path) {
         // A folder, a socket and a pipe without a reader do not even open for writing: say what it is, not what the system says.
         Some(kind) if kind != FileType::RegularFile && error != rustix::io::Errno::ACCESS => unfit(kind),

@@ -7,10 +7,10 @@
 
 use super::atomic::{self, Durable};
 use super::files::{self, cap};
-use super::{Result, StoreError, begun_again, is_exhausted, metrics};
+use super::{Result, StoreError, begun_again, is_exhausted, metrics, owner};
 use crate::experiment::params_sha256;
 use crate::plan::layout::rep as names;
-use crate::run::status::{self, Found, Status};
+use crate::run::status::{self, Found, Params, Status};
 use crate::value::Value;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -138,6 +138,13 @@ pub struct Before {
     pub params_sha256: Option<String>,
 }
 
+impl Before {
+    /// Whether it was begun with these parameters.
+    pub fn is_of(&self, params: Params<'_>) -> bool {
+        self.params_sha256.as_ref().is_some_and(|sha256| params.include(sha256))
+    }
+}
+
 /// The parameters of the configuration in a repetition's directory, where it was written whole.
 pub fn stored_params(dir: &Path) -> Option<Value> {
     params_of(stored_config(dir)?)
@@ -159,6 +166,10 @@ fn params_of(config: Value) -> Option<Value> {
 
 /// Takes a repetition's directory, creating it.
 pub fn claim(dir: &Path) -> Result<Claim> {
+    // Its own folder, `log`, the run's and the experiment's: what lies above is the user's own choice.
+    for folder in dir.ancestors().take(4) {
+        owner::check_link(folder).map_err(|source| StoreError::new("use", folder, source))?;
+    }
     fs::create_dir_all(dir).map_err(|source| StoreError::new("create", dir, source))?;
     let open = |name: &str| {
         let path = dir.join(name);

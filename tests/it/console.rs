@@ -10,7 +10,7 @@
 //!   `python` they have the packages of `python/tests/requirements.txt`.
 //! - `<!-- $ command -->`: a command that readers do not see. `wait_for_jobs` waits until the scene's jobs have ended.
 //!
-//! All commands of a scene run in one bash, so `cd` and `export` last. Readers see the home `/home/you`, jobs from 4711 on, and times
+//! All commands of a scene run in one bash, so `cd` and `export` last. Readers see the home `/home/you`, jobs from 40711 on, and times
 //! as they were when the page was written.
 
 use std::borrow::Cow;
@@ -31,7 +31,7 @@ const HOME: &str = "/home/you";
 const BIN: &str = "/home/you/.local/bin";
 
 /// The first job's id, as readers see it.
-const FIRST_JOB: usize = 4711;
+const FIRST_JOB: usize = 40_711;
 
 /// How long the commands of one scene may take, in seconds.
 const PATIENCE: &str = "300";

@@ -71,14 +71,23 @@ pages! {
     readme: "README.md",
     argparse: "docs/recipes/argparse.md",
     changed: "docs/changed.md",
+    cluster: "docs/cluster.md",
+    clusters: "docs/recipes/clusters.md",
+    commands: "docs/reference/commands.md",
     data: "docs/recipes/data.md",
     debugging: "docs/recipes/debugging.md",
+    editors: "docs/editors.md",
     gpus: "docs/recipes/gpus.md",
     hydra: "docs/recipes/hydra.md",
+    install: "docs/install.md",
+    json: "docs/reference/json.md",
     own_config: "docs/recipes/own-config.md",
     preemption: "docs/recipes/preemption.md",
+    python: "docs/python.md",
     results: "docs/results.md",
     seeds: "docs/recipes/seeds.md",
+    sweeps: "docs/sweeps.md",
+    templates: "docs/reference/templates.md",
     tiny: "docs/recipes/tiny.md",
     tutorial: "docs/tutorial.md",
     wandb: "docs/recipes/wandb.md",
@@ -101,7 +110,60 @@ fn the_reference_has_every_key() {
     let text = read(KEYS);
     let (before, rest) = text.split_once(begin).expect("a mark where the tables begin");
     let (_, after) = rest.split_once(end).expect("a mark where they end");
-    check(KEYS, &format!("{before}{begin}{}{end}{after}", cw2::internals::reference_markdown()));
+    let tables = cw2::internals::reference_markdown();
+    check(KEYS, &format!("{before}{begin}{tables}{end}{after}"));
+    // Each has a section, in the order of the tables.
+    let names = |text: &str, start: &str| -> Vec<String> {
+        let name = |line: &str| Some(line.strip_prefix(start)?.split('`').next()?.trim_end_matches('…').to_owned());
+        text.lines().filter_map(name).collect()
+    };
+    assert_eq!(names(after, "### `"), names(&tables, "| `"), "the sections of {KEYS}, and the keys that there are");
+}
+
+#[test]
+fn every_key_has_an_example_that_can_be_planned() {
+    let (_, sections) = read(KEYS)
+        .split_once("## Keys of an experiment\n")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .expect("sections");
+    let (of_experiment, of_slurm) = sections.split_once("## Keys of SLURM\n").expect("sections");
+    for (part, slurm) in [(of_experiment, false), (of_slurm, true)] {
+        for section in part.split("### `").skip(1) {
+            let key = section.split('`').next().expect("a name");
+            let examples: Vec<_> =
+                section.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+            assert!(!examples.is_empty(), "{KEYS}: `{key}` has no example");
+            for example in examples {
+                check_example(key, example, slurm);
+            }
+        }
+    }
+}
+
+/// A block of the reference as a configuration, with what it leaves out.
+fn check_example(key: &str, example: &str, slurm: bool) {
+    let has = |key: &str| example.lines().any(|line| line.starts_with(&format!("{key}:")));
+    assert!(has(key), "{KEYS}: the example of `{key}` lacks it:\n{example}");
+    let needed = [("name", "e"), ("path", "out"), ("repetitions", "1"), ("command", "./train")];
+    let rest = needed.into_iter().filter(|(key, _)| slurm || !has(key));
+    let experiment = rest.fold(String::new(), |text, (key, value)| format!("{text}{key}: {value}\n"));
+    let config = match slurm {
+        true if has("name") => format!("{example}---\n{experiment}"),
+        true => format!("name: SLURM\n{example}---\n{experiment}"),
+        false => format!("{experiment}{example}"),
+    };
+    // A folder in the scene, so that copies beside it lie in the scene too.
+    let scene = Scene::new();
+    scene.write("here/config.yml", &config);
+    scene.write("here/base.yml", "name: base\nparams: {a: 1}\n---\nname: SLURM\ntime: 5\n");
+    scene.write("here/job.sh.j2", "#!/bin/bash\n{{ sbatch }}\n{{ setup }}\n{{ worker }}\n");
+    let planned = scene.call(["plan", "--strict", "--dry-run", "config.yml"]).current_dir(scene.path("here")).run();
+    assert_eq!(
+        (planned.code, planned.stderr.contains("warning")),
+        (Some(0), false),
+        "`{key}`:\n{config}\n{}",
+        planned.stderr
+    );
 }
 
 /// The links of a page that lead to a file here: the page it leads to, and the place in it.

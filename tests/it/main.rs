@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod after;
 mod attempts;
 mod browser;
 mod cancel;
@@ -27,6 +28,7 @@ mod listing;
 mod logs;
 mod metrics;
 mod native;
+mod pilots;
 mod places;
 mod plan;
 mod programs;
@@ -35,6 +37,7 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod run;
 mod shells;
 mod slurm;
 mod snapshot;
@@ -42,6 +45,7 @@ mod snapshot_tree;
 mod srun;
 mod status;
 mod stop;
+mod strangers;
 mod support;
 mod table;
 mod testbed;

@@ -41,7 +41,7 @@ fn places_are_resolved_where_the_plan_is_made() {
     nobody.says(["--set:1:6", "there is no user `no.such.user`"]);
     let homeless = set("plan config.yml").env("HOME", "").run().expect(2).silent();
     homeless.says(["config.yml:2:7", "`~` stands for `HOME`, which holds no absolute path"]);
-    let by_template = set("plan config.yml --set workdir={{params.kept}}").run().expect(2).silent();
+    let by_template = set("plan config.yml --set workdir='{{params.kept}}'").run().expect(2).silent();
     by_template.says(["`workdir` becomes `~/x`: what a template inserts is not expanded", "in run `a`"]);
 }
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Callable
 
+from cw2 import _files
 from cw2.cw_data import cw_logging
 
 if TYPE_CHECKING:
@@ -58,13 +59,14 @@ class PandasLogger(cw_logging.AbstractLogger):
         import pandas as pd
 
         try:
-            df = pd.read_pickle(self.pkl_name, compression=None)
+            with _files.open_trusted(self.pkl_name) as file:
+                df = pd.read_pickle(file, compression=None)
         except FileNotFoundError:
             warning = f"{self.pkl_name} does not exist"
             cw_logging.getLogger().warning(warning)
             return warning
         except Exception as error:
-            # A pickle is for the versions it was written with; the text is for ever.
+            # A pickle is for the versions it was written with, and its writer's; the text is for ever, and for all.
             cw_logging.getLogger().warning("%s: %s; reading %s instead", self.pkl_name, error, self.csv_name)
             df = pd.read_csv(self.csv_name, index_col="index")
             df.index.name = None

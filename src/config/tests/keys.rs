@@ -398,3 +398,19 @@ fn an_unset_variable_is_an_error_with_its_place() {
     ];
     assert_eq!(load_files(&imports, &at_home()).unwrap().0.experiments[0].iterations, Some(7));
 }
+
+#[test]
+fn flags_have_one_style_for_an_experiment() {
+    let text = format!("{GOOD}flag_style: {{bools: pair, dashes: true, nested: '-'}}\n");
+    let expected = FlagStyle { bools: Bools::Pair, dashes: true, nested: "-".to_owned(), ..FlagStyle::default() };
+    assert_eq!(one(&text, &request()).flag_style, expected);
+    assert_eq!(one(GOOD, &request()).flag_style, FlagStyle::default());
+    for (style, place, expected) in [
+        ("{bool: pair}", "c.yml:5:14", "`flags` have no option `bool`"),
+        ("{bools: no}", "c.yml:5:21", "`bools` of `flags` is `false`, which it cannot be"),
+        ("switch", "c.yml:5:13", "`flag_style` must be a mapping, found the text `switch`"),
+    ] {
+        let rendered = errors(&format!("{GOOD}flag_style: {style}\n"), &request());
+        assert!(rendered.starts_with(&format!("error: {expected}\n --> {place}")), "{rendered}");
+    }
+}
