@@ -14,6 +14,7 @@ pub mod check;
 pub mod code;
 #[cfg(feature = "cli")]
 pub mod diff;
+pub mod fit;
 pub mod layout;
 pub mod record;
 pub mod retry;

@@ -9,7 +9,6 @@ pub mod begun_again;
 pub mod claims;
 pub mod committer;
 mod error;
-#[allow(dead_code, reason = "`doctor` builds on it")]
 pub mod file_system;
 pub mod files;
 pub mod finished;
@@ -23,7 +22,6 @@ pub mod history;
 pub mod indexed;
 pub mod job_log;
 mod lines;
-#[allow(dead_code, reason = "`doctor` builds on it")]
 pub mod lock_probe;
 mod locks;
 pub mod log;

@@ -12,6 +12,7 @@ mod corpus;
 mod damage;
 mod diff;
 mod docs;
+mod doctor;
 mod ends;
 mod errors;
 mod examples;
