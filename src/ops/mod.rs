@@ -5,6 +5,7 @@
 
 pub mod cancel;
 pub mod complete;
+pub mod diff;
 pub mod doctor;
 pub mod doubt;
 pub mod draft;

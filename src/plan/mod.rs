@@ -12,6 +12,8 @@ pub mod by_hand;
 pub mod call;
 pub mod check;
 pub mod code;
+#[cfg(feature = "cli")]
+pub mod diff;
 pub mod fit;
 pub mod layout;
 pub mod record;

@@ -10,6 +10,7 @@ mod commands;
 mod console;
 mod corpus;
 mod damage;
+mod diff;
 mod docs;
 mod doctor;
 mod ends;
