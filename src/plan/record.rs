@@ -147,6 +147,7 @@ pub struct GitRecord {
 
 /// A line of `experiments.jsonl`: what the worker must know of an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct ExperimentRecord {
     /// Its name.
     pub name: String,
