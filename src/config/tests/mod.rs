@@ -48,7 +48,7 @@ fn keep_for_schema(files: &[(&str, &str)], wrong: Option<&Report>) {
     let documents = |text: &str| super::yaml::parse(text, 0, &mut traps::Traps::default()).ok();
     let Some(all) = files
         .iter()
-        .filter(|(path, _)| path.ends_with(".yml"))
+        .filter(|(path, _)| Path::new(path).extension().is_some_and(|end| end == "yml"))
         .map(|(_, text)| documents(text))
         .collect::<Option<Vec<_>>>()
     else {
