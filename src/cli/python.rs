@@ -201,6 +201,8 @@ fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
         overwrite: handed.overwrite,
         jobs: args.jobs,
         grace: Duration::from_secs(15),
+        fail_fast: None,
+        setup_left_out: Some("repetitions run in the environment of this program"),
     };
     let program = program(handed);
     let echoes = !args.no_echo && !quiet && !options.reading.debug && args.jobs.get() == 1;

@@ -26,7 +26,10 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
     Slurm {
         options: options(reader),
         num_parallel_jobs: count(reader, "num_parallel_jobs"),
+        pilots: count(reader, "pilots"),
         sh_lines: sh_lines(reader),
+        sh_lines_after: lines(reader, "sh_lines_after"),
+        on_finish: Some(lines(reader, "on_finish").join("\n")).filter(|text| !text.trim().is_empty()),
         venv: line(reader, "venv"),
         slurm_log: line(reader, "slurm_log"),
         path_to_template: template(reader, readable),
@@ -124,6 +127,12 @@ fn one_line(reader: &mut Reader<'_>, key: &str, text: &Template) -> bool {
         .report
         .push(Diagnostic::error(message).at(text.at).help("write it on one line; shell lines belong in `sh_lines`"));
     false
+}
+
+/// Lines of a shell script, each written by itself or several in a text.
+fn lines(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
+    let texts = reader.node(key).and_then(|node| reader.texts_of(node, key)).unwrap_or_default();
+    texts.iter().flat_map(|text| text.text.lines().map(str::to_owned)).collect()
 }
 
 fn sh_lines(reader: &mut Reader<'_>) -> Vec<String> {

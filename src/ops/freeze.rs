@@ -183,6 +183,11 @@ pub fn working_directory() -> Result<PathBuf, Failure> {
 }
 
 impl Prepared {
+    /// What was read.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The folder of plans it goes into.
     pub fn plans(&self) -> &Path {
         &self.draft.plans
@@ -198,6 +203,11 @@ impl Prepared {
         let finished = self.finished()?;
         let limit = |jobs| if self.for_slurm { array_size_for(jobs) } else { u32::MAX };
         let mut plan = build(&self.config.experiments, self.runs, &finished, &self.draft.templates, limit);
+        if !self.for_slurm {
+            // Its jobs are given out in this process.
+            plan.arrays.iter_mut().for_each(|array| array.record.pilots = None);
+            plan.notes.retain(|note| !note.contains("`--pilots`"));
+        }
         for experiment in plan.experiments.iter_mut().filter(|experiment| experiment.record.command.is_none()) {
             experiment.record.python.clone_from(&self.python);
         }
@@ -213,7 +223,10 @@ impl Prepared {
             self.draft.above = self.draft.above.max(newest);
             return Ok(Vec::new());
         }
-        finished::look(&self.runs.runs, root).map_err(|error| match error {
+        let defaults: Vec<_> = self.config.experiments.iter().map(|experiment| experiment.defaults.clone()).collect();
+        let same = finished::Same { defaults: &defaults };
+        let found = finished::look(&mut self.runs.runs, root, &same);
+        found.map_err(|error| match error {
             finished::FinishedError::Store(error) => error.into(),
             finished::FinishedError::Differs { run, dir, stored } => {
                 Failure::Usage(differs(&self.runs.runs, run, &relative(&dir, root), stored.as_ref()))
@@ -250,7 +263,7 @@ pub fn array_size_for(jobs: u64) -> u32 {
 }
 
 /// Every file that was read, under a name of its own: imports from several folders may have the same.
-fn sources(config: &Config) -> Vec<(String, String)> {
+pub fn sources(config: &Config) -> Vec<(String, String)> {
     let named = config.files.iter().enumerate().map(|(number, file)| {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let name = if number == 0 { name.into_owned() } else { format!("{number}_{name}") };

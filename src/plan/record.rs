@@ -6,6 +6,8 @@
 
 use super::layout;
 use crate::config::{FlagStyle, Slurm};
+use crate::experiment::{paired_seed, seed};
+use crate::run::status::Params;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -64,9 +66,9 @@ pub struct Counts {
 pub struct ArrayRecord {
     /// The script's file name inside the plan's folder.
     pub script: String,
-    /// The number of its first job: element `i` is job `offset + i`.
+    /// The number of its first job: element `i` is job `offset + i`, unless it is a pilot.
     pub offset: u64,
-    /// Its elements.
+    /// How many jobs it has.
     pub jobs: u64,
     /// The code snapshot its jobs run in; the plan's root where `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,9 +76,25 @@ pub struct ArrayRecord {
     /// At most so many of them run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_parallel_jobs: Option<u32>,
+    /// Its elements, where each takes job after job; one for each job where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pilots: Option<u32>,
 }
 
 impl ArrayRecord {
+    /// How many elements it has.
+    pub fn elements(&self) -> u64 {
+        self.pilots.map_or(self.jobs, u64::from)
+    }
+
+    /// The numbers of the jobs that one of its elements may run.
+    pub fn jobs_of(&self, element: u64) -> std::ops::Range<u64> {
+        match self.pilots {
+            Some(_) => self.all_jobs(),
+            None => self.offset.saturating_add(element)..self.offset.saturating_add(element).saturating_add(1),
+        }
+    }
+
     /// The numbers of its jobs.
     pub fn all_jobs(&self) -> std::ops::Range<u64> {
         self.offset..self.offset.saturating_add(self.jobs)
@@ -136,6 +154,9 @@ pub struct ExperimentRecord {
     pub repetitions: u32,
     /// Handed to iterative experiments.
     pub iterations: Option<u64>,
+    /// Seeds come of the repetitions' numbers alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paired_seeds: bool,
     /// Repetitions of a job.
     pub reps_per_job: u32,
     /// Slots of a job.
@@ -188,6 +209,9 @@ pub struct ExperimentRecord {
     /// [`crate::run::decide::counts_as_finished`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overwrites_before: Option<String>,
+    /// In a plan made by `retry --resume`: what crashed or timed out is offered what it saved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
     /// In a plan made by `retry`: the code snapshot of the earlier plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeRecord>,
@@ -238,6 +262,11 @@ pub struct Configured {
 }
 
 impl ExperimentRecord {
+    /// The seed of a repetition.
+    pub fn seed(&self, run: &str, rep: u32) -> u32 {
+        if self.paired_seeds { paired_seed(rep) } else { seed(&self.name, run, rep) }
+    }
+
     /// What the configuration says, whatever earlier attempts changed.
     pub fn configured(&self) -> Configured {
         self.configured.as_deref().cloned().unwrap_or_else(|| Configured {
@@ -251,7 +280,9 @@ impl ExperimentRecord {
     pub fn same_resources(&self, other: &Self) -> bool {
         let slots = |e: &Self| (e.reps_in_parallel, e.cpus_per_rep, e.gpus_per_rep, e.oversubscribe);
         let code = self.template == other.template && self.code == other.code;
-        self.slurm == other.slurm && code && slots(self) == slots(other)
+        // A pilot runs commands, or hands its jobs to a program whose scheduler runs them; never both.
+        let kind = self.slurm.pilots.is_none() || self.command.is_none() == other.command.is_none();
+        self.slurm == other.slurm && code && kind && slots(self) == slots(other)
     }
 }
 
@@ -289,12 +320,20 @@ pub struct RunRecord {
     pub dir: String,
     /// SHA-256 of the parameters' canonical JSON, in hexadecimal.
     pub params_sha256: String,
+    /// The same of other parameters that count as these: without what was added later (`defaults`), as they were found on disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_as: Vec<String>,
     /// The directory of its only repetition, where a program put that elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rep_dir: Option<String>,
 }
 
 impl RunRecord {
+    /// The hashes of its parameters.
+    pub fn params(&self) -> Params<'_> {
+        Params { sha256: &self.params_sha256, same_as: &self.same_as }
+    }
+
     /// What tells its repetitions from those of any other run, besides their numbers: a folder as written.
     pub fn place(&self) -> &str {
         self.rep_dir.as_deref().unwrap_or(&self.dir)

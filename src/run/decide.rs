@@ -1,6 +1,6 @@
 //! What a worker does with a repetition it finds on disk.
 
-use crate::run::status::{Attempt, Found, SlurmIds, State, Status};
+use crate::run::status::{Attempt, Found, Params, SlurmIds, State, Status};
 use std::path::Path;
 
 /// The decision.
@@ -33,8 +33,8 @@ pub enum Decision {
 /// What the worker knows of its own task.
 #[derive(Debug, Clone, Copy)]
 pub struct ThisWorker<'a> {
-    /// The hash of the parameters the plan gives the repetition.
-    pub params_sha256: &'a str,
+    /// The hashes of the parameters the plan gives the repetition.
+    pub params: Params<'a>,
     /// The plan made with `-o`, where there is one; see [`keeps`].
     pub overwrites_before: Option<&'a str>,
     /// The plan's name.
@@ -43,8 +43,12 @@ pub struct ThisWorker<'a> {
     pub slurm: Option<&'a SlurmIds>,
     /// Its process.
     pub pid: u32,
+    /// Whether it is a pilot.
+    pub pilot: bool,
     /// How many workers may die while they run it; see [`deaths_allowed`].
     pub deaths_allowed: u32,
+    /// What crashed or timed out is offered what it saved, too.
+    pub resume_failed: bool,
 }
 
 /// How many workers of this plan died in a row while they ran it, by what the last one noted.
@@ -62,8 +66,8 @@ pub fn deaths_allowed(retries: u32) -> u32 {
 ///
 /// - What is finished is left alone, with `-o` only what [`keeps`] says. Finished with other parameters than the plan's is
 ///   never taken for this one.
-/// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry. The
-///   worker it did so in may do as its scheduler likes.
+/// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry. Pilots
+///   of a plan are as one element. The worker it did so in may do as its scheduler likes.
 /// - What killed its worker too often is given up.
 pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     let status = match found {
@@ -72,7 +76,7 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
         Found::Status(status) => status,
     };
     let same_plan = status.plan == own.plan;
-    let same_params = status.params_sha256 == own.params_sha256;
+    let same_params = own.params.include(&status.params_sha256);
     match status.state {
         State::Completed | State::Surrendered if counts_as_finished(&status.plan, own.overwrites_before) => {
             return if same_params {
@@ -85,10 +89,13 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
             };
         }
         State::Crashed | State::TimedOut
-            if same_plan && same_element(status.slurm.as_ref(), own.slurm) && !same_worker(&status, own) =>
+            if same_plan
+                && (own.pilot || same_element(status.slurm.as_ref(), own.slurm))
+                && !same_worker(&status, own) =>
         {
             let why = status.error.map(|error| error.message).unwrap_or_default();
-            return Decision::Skip(status.state, Some(format!("{why} (before this element was requeued)")));
+            let when = if own.pilot { "run by another pilot of this plan" } else { "before this element was requeued" };
+            return Decision::Skip(status.state, Some(format!("{why} ({when})")));
         }
         _ => {}
     }
@@ -99,7 +106,8 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     Decision::Start {
         deaths,
         attempt: status.attempt.saturating_add(1),
-        resume: status.is_resumed_with(own.params_sha256),
+        resume: status.is_resumed_with(own.params)
+            || own.resume_failed && same_params && matches!(status.state, State::Crashed | State::TimedOut),
         earlier: status.into_earlier(),
     }
 }
@@ -180,12 +188,14 @@ mod tests {
         let own = |overwrite: bool, slurm| {
             let overwrites_before = overwrite.then_some("plans/002");
             ThisWorker {
-                params_sha256: "p",
+                params: Params { sha256: "p", same_as: &[] },
                 overwrites_before,
                 plan: "plans/002",
                 slurm: Some(slurm),
                 pid: 2,
+                pilot: false,
                 deaths_allowed: 3,
+                resume_failed: false,
             }
         };
         let word = |decision| match decision {
@@ -223,10 +233,28 @@ mod tests {
             }
             assert_eq!(word(decide(found, &own(false, &here))), expected, "{deaths} {plan}");
         }
+        for (state, params, expected) in [
+            (State::Crashed, "p", "resume"),
+            (State::TimedOut, "p", "resume"),
+            (State::Crashed, "q", "start"),
+            (State::Completed, "p", "start"),
+        ] {
+            let own = ThisWorker { resume_failed: true, ..own(true, &here) };
+            assert_eq!(word(decide(found(state, params, "plans/001"), &own)), expected, "{state:?} {params}");
+        }
         let requeued = SlurmIds { restart_count: 1, ..ids("8") };
         for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {
             let own = ThisWorker { pid, ..own(false, slurm) };
             assert_eq!(word(decide(found(State::Crashed, "p", "plans/002"), &own)), expected, "{own:?}");
+        }
+        for (state, plan, pid, expected) in [
+            (State::Crashed, "plans/002", 2, "skip"),
+            (State::TimedOut, "plans/002", 2, "skip"),
+            (State::Crashed, "plans/001", 2, "start"),
+            (State::Interrupted, "plans/002", 2, "resume"),
+        ] {
+            let own = ThisWorker { pid, pilot: true, ..own(false, &other) };
+            assert_eq!(word(decide(found(state, "p", plan), &own)), expected, "{state:?} {plan}");
         }
         assert_eq!(word(decide(Found::Nothing, &own(false, &here))), "begin");
         assert_eq!(word(decide(Found::Unreadable(String::new()), &own(false, &here))), "refuse");

@@ -6,11 +6,13 @@
 mod accounting;
 mod client;
 mod element;
+mod facts;
 mod step;
 
 pub use accounting::{Accounted, accounted};
 pub use client::{Client, time_left, with_retries, without_job};
 pub use element::{Element, ElementState, TOKEN, element_names};
+pub use facts::{Facts, Limit, Nodes, Partition, accounting_answers, facts, limits};
 pub use step::{Step, signal_steps, steps};
 
 use std::fmt;
@@ -43,6 +45,10 @@ pub struct SubmitOptions {
     pub comment: Option<String>,
     /// `--dependency=…`.
     pub dependency: Option<String>,
+    /// `--array=…`.
+    pub array: Option<String>,
+    /// Options of the user's own, as sbatch takes them.
+    pub more: Vec<String>,
 }
 
 /// Why the cluster did not do what was asked.

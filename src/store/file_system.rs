@@ -55,6 +55,19 @@ impl FileSystem {
         }
     }
 
+    /// Why one machine's locks are not another's though they should be, as a sentence's end; none where they may be. A file system
+    /// that one machine has for itself is not meant.
+    pub fn keeps_locks_apart(&self) -> Option<String> {
+        match self.reach() {
+            Reach::ThisMachine(why) if !LOCAL.contains(&self.kind.as_str()) => Some(why),
+            // The kernel then has locks of its own, on each machine; a mount does not tell.
+            Reach::Unknown if self.kind == "fuse" || self.kind.starts_with("fuse.") => {
+                Some(format!("`{}` is a FUSE file system, which has no locks that reach other machines", self.kind))
+            }
+            _ => None,
+        }
+    }
+
     fn option(&self, name: &str) -> Option<&str> {
         self.options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
     }

@@ -76,6 +76,7 @@ pages! {
     commands: "docs/reference/commands.md",
     data: "docs/recipes/data.md",
     debugging: "docs/recipes/debugging.md",
+    editors: "docs/editors.md",
     gpus: "docs/recipes/gpus.md",
     hydra: "docs/recipes/hydra.md",
     install: "docs/install.md",
@@ -85,6 +86,7 @@ pages! {
     python: "docs/python.md",
     results: "docs/results.md",
     seeds: "docs/recipes/seeds.md",
+    snapshots: "docs/snapshots.md",
     sweeps: "docs/sweeps.md",
     templates: "docs/reference/templates.md",
     tiny: "docs/recipes/tiny.md",
@@ -143,10 +145,9 @@ fn every_key_has_an_example_that_can_be_planned() {
 fn check_example(key: &str, example: &str, slurm: bool) {
     let has = |key: &str| example.lines().any(|line| line.starts_with(&format!("{key}:")));
     assert!(has(key), "{KEYS}: the example of `{key}` lacks it:\n{example}");
-    let rest = |keys: &[(&str, &str)]| -> String {
-        keys.iter().filter(|(key, _)| slurm || !has(key)).map(|(key, value)| format!("{key}: {value}\n")).collect()
-    };
-    let experiment = rest(&[("name", "e"), ("path", "out"), ("repetitions", "1"), ("command", "./train")]);
+    let needed = [("name", "e"), ("path", "out"), ("repetitions", "1"), ("command", "./train")];
+    let rest = needed.into_iter().filter(|(key, _)| slurm || !has(key));
+    let experiment = rest.fold(String::new(), |text, (key, value)| format!("{text}{key}: {value}\n"));
     let config = match slurm {
         true if has("name") => format!("{example}---\n{experiment}"),
         true => format!("name: SLURM\n{example}---\n{experiment}"),

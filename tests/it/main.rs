@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod after;
 mod attempts;
 mod browser;
 mod cancel;
@@ -9,7 +10,9 @@ mod commands;
 mod console;
 mod corpus;
 mod damage;
+mod diff;
 mod docs;
+mod doctor;
 mod ends;
 mod errors;
 mod examples;
@@ -20,11 +23,13 @@ mod forget;
 mod formats;
 mod git;
 mod gpus;
+mod init;
 mod kills;
 mod listing;
 mod logs;
 mod metrics;
 mod native;
+mod pilots;
 mod places;
 mod plan;
 mod programs;
@@ -33,6 +38,8 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod retry_otherwise;
+mod run;
 mod shells;
 mod slurm;
 mod snapshot;
@@ -42,6 +49,7 @@ mod status;
 mod stop;
 mod strangers;
 mod support;
+mod sweeps;
 mod table;
 mod testbed;
 mod worker;

@@ -66,6 +66,35 @@ fn joined(script: &Script<'_>, mut own: Vec<Directive>) -> Result<Vec<String>, S
     Ok(own.iter().chain(&users).map(Directive::line).collect())
 }
 
+/// Options that decide whether a job may run at all, wherever it does.
+const ADMITTED_BY: [&str; 4] = ["partition", "account", "qos", "reservation"];
+
+/// Seconds that the job of `on_finish` has, unless the other jobs have less.
+const FINISH: f64 = 1800.0;
+
+/// The lines of the job that calls `on_finish`: small, where the others may run. Slurm is never to start it a second time.
+pub(super) fn of_finish(script: &Script<'_>) -> Result<Vec<String>, ScriptError> {
+    let options = &script.slurm().options;
+    let mut all = vec![
+        with_value("job-name", &format!("{}-finish", script.job_name()))?,
+        with_value("chdir", &text(script.workdir)?)?,
+        with_value("output", &format!("{}/on_finish-%j.log", log_pattern(script)?))?,
+    ];
+    for option in ADMITTED_BY {
+        if let Some(value) = options.text(option) {
+            all.push(with_value(option, value)?);
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most half an hour")]
+    let seconds = limit::seconds(script.slurm()).map_or(FINISH, |limit| limit.clamp(60.0, FINISH)) as u64;
+    all.push(with_value("time", &format!("0:{:02}:{:02}", seconds / 60, seconds % 60))?);
+    all.extend(["ntasks=1", "no-requeue"].map(|option| {
+        let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value.to_owned())));
+        Directive { key: key.to_owned(), value }
+    }));
+    Ok(all.iter().map(Directive::line).collect())
+}
+
 /// What every script says.
 fn basic(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     let log = format!("{}/%A_%a.log", log_pattern(script)?);
@@ -119,6 +148,15 @@ fn users(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     Ok(directives)
 }
 
+/// Why an option, by its long name or its letter, is not the user's to give besides a script.
+pub fn unfit_option(name: &str) -> Option<String> {
+    match long_name(name) {
+        Ok("comment") => Some("cw2 marks its jobs by their comment".to_owned()),
+        Err(ScriptError::Key { problem, .. }) => Some(problem),
+        _ => None,
+    }
+}
+
 /// The long name of an option that a user may set.
 fn long_name(key: &str) -> Result<&str, ScriptError> {
     let refuse = |problem: &str| ScriptError::Key { key: key.to_owned(), problem: problem.to_owned() };
@@ -156,7 +194,7 @@ fn control(key: &str) -> ScriptError {
 
 /// The value of `--array`.
 pub(super) fn array_spec(array: &PlannedArray) -> String {
-    let last = array.record.jobs.saturating_sub(1);
+    let last = array.record.elements().saturating_sub(1);
     match array.slurm.num_parallel_jobs {
         Some(most) if most > 0 => format!("0-{last}%{most}"),
         _ => format!("0-{last}"),

@@ -9,8 +9,8 @@
 //! | name | what |
 //! |---|---|
 //! | `sbatch` | all `#SBATCH` lines, as one text |
-//! | `setup` | the lines before the worker: into the job's own copy of the code, `venv`, `sh_lines`, `PYTHONPATH`; empty where there are none |
-//! | `worker` | the last lines: they start the worker in place of the shell |
+//! | `setup` | the lines before the worker: what `sh_lines_after` are, into the job's own copy of the code, `venv`, `sh_lines`, `PYTHONPATH`; empty where there are none |
+//! | `worker` | the last lines: they start the worker, in place of the shell where there are no `sh_lines_after` |
 //! | `array` | the value of `--array`, `0-9%4` |
 //! | `offset`, `jobs`, `last_index` | the number of the first job, of the jobs, of the last element |
 //! | `experiments`, `title` | the names of the experiments; a line that says what the script is |
@@ -21,23 +21,27 @@
 //! default template is known, the command that holds `%%python_script%%` becomes the worker's, and an `#SBATCH` line whose
 //! value is not given is left out.
 
+mod after;
 mod check;
 mod directives;
+pub mod finish;
 pub(super) mod limit;
 mod percent;
 mod shell;
 mod snapshot;
 pub mod written;
 
-pub use directives::unfit;
+pub use after::{STARTS, WAITING};
+pub use directives::{unfit, unfit_option};
 
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
 use super::layout;
+use super::record::ArrayRecord;
 use crate::config::{Slurm, option};
 use crate::experiment::component;
-use crate::run::jinja::to_jinja;
-use crate::run::{quote, render};
+use crate::jinja::to_jinja;
+use crate::run::quote;
 use minijinja::value::Value as Jinja;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use std::collections::BTreeMap;
@@ -63,6 +67,8 @@ pub struct Script<'a> {
     pub own_args: &'a [String],
     /// The configuration file as the user named it, for the user's template.
     pub config: &'a str,
+    /// Its lines go before a call on this machine.
+    pub by_hand: bool,
 }
 
 /// A code snapshot, for a script.
@@ -138,7 +144,7 @@ impl fmt::Display for ScriptError {
             }
             ScriptError::Jinja { template, error } => {
                 let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-                let why = render::explain(error);
+                let why = crate::jinja::explain(error);
                 write!(f, "{}{line}: {why}; the names a template can use are {}", template.display(), NAMES.join(", "))
             }
             ScriptError::Template { template, line: Some(line), problem } => {
@@ -205,7 +211,7 @@ const NAMES: [&str; 15] = [
 
 /// Renders a template. `original` is what one of the original's kind sees besides.
 fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinja>) -> Result<String, ScriptError> {
-    crate::run::size::check(template.text).map_err(|problem| ScriptError::Template {
+    crate::jinja::size::check(template.text).map_err(|problem| ScriptError::Template {
         template: template.path.to_owned(),
         line: None,
         problem,
@@ -242,7 +248,7 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinj
         array => directives::array_spec(array),
         offset => array.record.offset,
         jobs => array.record.jobs,
-        last_index => array.record.jobs.saturating_sub(1),
+        last_index => array.record.elements().saturating_sub(1),
         experiments => array.experiments.iter().map(String::as_str).collect::<Jinja>(),
         plan => text(script.plan)?,
         workdir => text(script.start())?,
@@ -283,7 +289,12 @@ fn title(script: &Script<'_>) -> String {
     let record = &script.array.record;
     let last = (record.offset + record.jobs).saturating_sub(1);
     let experiments: Vec<_> = script.array.experiments.iter().map(|name| component(name)).collect();
-    format!("cw2: jobs {} to {last} of the plan, for {}", record.offset, component(&experiments.join("+")))
+    let pilots = match record.pilots {
+        None => String::new(),
+        Some(1) => ", by a pilot".to_owned(),
+        Some(pilots) => format!(", by {pilots} pilots"),
+    };
+    format!("cw2: jobs {} to {last} of the plan{pilots}, for {}", record.offset, component(&experiments.join("+")))
 }
 
 /// The keys of the SLURM document for a template.
@@ -304,7 +315,10 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
     let known = [
         ("job_name", Jinja::from(script.job_name())),
         ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
+        ("pilots", Jinja::from(slurm.pilots)),
         ("venv", Jinja::from(slurm.venv.clone())),
+        ("on_finish", Jinja::from(slurm.on_finish.clone())),
+        ("sh_lines_after", slurm.sh_lines_after.iter().map(String::as_str).collect()),
         ("sh_lines", slurm.sh_lines.iter().map(String::as_str).collect()),
         ("scheduler", Jinja::from(slurm.scheduler.clone())),
         ("max_array_size", Jinja::from(slurm.max_array_size)),
@@ -315,6 +329,37 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
     ];
     keys.extend(known.map(|(key, value)| (key.to_owned(), value)));
     keys
+}
+
+/// What goes before a call on this machine, without Slurm, that is to run as a job would: `venv` and `sh_lines`, then the call `"$@"`,
+/// then `sh_lines_after`. `None` where nothing does.
+///
+/// # Errors
+/// A value that no shell can hold.
+pub fn before_a_call(slurm: &Slurm, workdir: &Path) -> Result<Option<String>, ScriptError> {
+    let record =
+        ArrayRecord { script: String::new(), offset: 0, jobs: 1, code: None, num_parallel_jobs: None, pilots: None };
+    let array = PlannedArray { record, slurm: slurm.clone(), template: None, experiments: Vec::new() };
+    let nowhere = Path::new("");
+    let script = Script {
+        array: &array,
+        plan: nowhere,
+        workdir,
+        code: None,
+        binary: nowhere,
+        own_args: &[],
+        config: "",
+        by_hand: true,
+    };
+    let setup = shell::setup(&script)?;
+    if setup.is_empty() {
+        return Ok(None);
+    }
+    let call = match after::definition(&script)? {
+        Some(_) => after::around("\"$@\""),
+        None => "export CW2_PREPARED=$$\nexec \"$@\"".to_owned(),
+    };
+    Ok(Some(format!("{setup}\n{call}\n")))
 }
 
 /// A path as text that fits on one line.

@@ -1,12 +1,16 @@
 //! What only a real Slurm can show.
 
+mod after;
 mod again;
 mod arrays;
+mod cluster;
 mod ends;
 mod exec;
+mod finish;
 mod job_ends;
 mod keys;
 mod limits;
+mod pilots;
 mod python;
 mod shares;
 mod snapshot;
