@@ -320,6 +320,7 @@ mod tests {
                 SlurmError::Busy { .. } => "passes",
                 SlurmError::Refused { .. } => "refused",
                 SlurmError::NoCluster(_) => "no cluster",
+                SlurmError::Hidden => "hidden",
                 SlurmError::Missing(_) => "missing",
             };
             assert_eq!(found, expected, "{message}");
