@@ -17,6 +17,7 @@ mod echo;
 mod exec;
 mod failure;
 mod forget;
+mod init;
 mod list;
 mod logger;
 mod logs;
@@ -104,6 +105,8 @@ enum Command {
     Forget(forget::ForgetArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
+    /// Write a configuration and a program to start from, or a configuration for a program
+    Init(init::InitArgs),
     /// Print a JSON Schema of configurations, for editors
     #[command(after_help = schema::AFTER_HELP)]
     Schema,
@@ -267,6 +270,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Init(args) => init::init(&args, cli.verbosity.quiet),
         Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),

@@ -218,7 +218,10 @@ impl Prepared {
             self.draft.above = self.draft.above.max(newest);
             return Ok(Vec::new());
         }
-        finished::look(&self.runs.runs, root).map_err(|error| match error {
+        let defaults: Vec<_> = self.config.experiments.iter().map(|experiment| experiment.defaults.clone()).collect();
+        let same = finished::Same { defaults: &defaults };
+        let found = finished::look(&mut self.runs.runs, root, &same);
+        found.map_err(|error| match error {
             finished::FinishedError::Store(error) => error.into(),
             finished::FinishedError::Differs { run, dir, stored } => {
                 Failure::Usage(differs(&self.runs.runs, run, &relative(&dir, root), stored.as_ref()))

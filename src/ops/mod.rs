@@ -13,6 +13,7 @@ pub mod forget;
 pub mod freeze;
 pub mod handed;
 pub mod here;
+pub mod init;
 pub mod job_ends;
 pub mod list;
 pub mod logs;

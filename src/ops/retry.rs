@@ -185,7 +185,7 @@ fn pick(options: &Options, survey: &Survey) -> Picked {
             .status
             .as_ref()
             .zip(survey.run(seen))
-            .is_some_and(|(status, run)| status.params_sha256 != run.params_sha256);
+            .is_some_and(|(status, run)| !run.params().include(&status.params_sha256));
         let wanted = match () {
             () if !chosen(options, survey, seen) => Wanted::No(LeftOut::NotChosen),
             () if seen.effective.is_finished() && other_params => Wanted::No(LeftOut::OtherParams),

@@ -1,6 +1,6 @@
 //! What a worker does with a repetition it finds on disk.
 
-use crate::run::status::{Attempt, Found, SlurmIds, State, Status};
+use crate::run::status::{Attempt, Found, Params, SlurmIds, State, Status};
 use std::path::Path;
 
 /// The decision.
@@ -33,8 +33,8 @@ pub enum Decision {
 /// What the worker knows of its own task.
 #[derive(Debug, Clone, Copy)]
 pub struct ThisWorker<'a> {
-    /// The hash of the parameters the plan gives the repetition.
-    pub params_sha256: &'a str,
+    /// The hashes of the parameters the plan gives the repetition.
+    pub params: Params<'a>,
     /// The plan made with `-o`, where there is one; see [`keeps`].
     pub overwrites_before: Option<&'a str>,
     /// The plan's name.
@@ -74,7 +74,7 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
         Found::Status(status) => status,
     };
     let same_plan = status.plan == own.plan;
-    let same_params = status.params_sha256 == own.params_sha256;
+    let same_params = own.params.include(&status.params_sha256);
     match status.state {
         State::Completed | State::Surrendered if counts_as_finished(&status.plan, own.overwrites_before) => {
             return if same_params {
@@ -104,7 +104,7 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     Decision::Start {
         deaths,
         attempt: status.attempt.saturating_add(1),
-        resume: status.is_resumed_with(own.params_sha256),
+        resume: status.is_resumed_with(own.params),
         earlier: status.into_earlier(),
     }
 }
@@ -185,7 +185,7 @@ mod tests {
         let own = |overwrite: bool, slurm| {
             let overwrites_before = overwrite.then_some("plans/002");
             ThisWorker {
-                params_sha256: "p",
+                params: Params { sha256: "p", same_as: &[] },
                 overwrites_before,
                 plan: "plans/002",
                 slurm: Some(slurm),

@@ -42,6 +42,8 @@ pub mod scratch;
 mod seal;
 #[cfg(feature = "cli")]
 pub mod snapshot;
+#[cfg(feature = "cli")]
+pub mod starter;
 pub mod submissions;
 pub mod survey;
 
@@ -63,6 +65,26 @@ impl crate::config::Source for Files<'_> {
         } else {
             files::read(path, files::cap::WRITTEN)
         }
+    }
+
+    fn glob(&self, pattern: &str, most: usize) -> std::io::Result<Vec<std::path::PathBuf>> {
+        let wrong = |error: glob::PatternError| std::io::Error::new(std::io::ErrorKind::InvalidInput, error.msg);
+        // Names that begin with a dot are left out, as a shell does.
+        let options = glob::MatchOptions {
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+            ..Default::default()
+        };
+        let here = std::env::current_dir()?;
+        let mut found = Vec::new();
+        for path in glob::glob_with(pattern, options).map_err(wrong)? {
+            let path = path.map_err(std::io::Error::from)?;
+            found.push(path.strip_prefix(&here).map(Path::to_owned).unwrap_or(path));
+            if found.len() > most {
+                return Err(std::io::Error::other(format!("it matches more than {most} files")));
+            }
+        }
+        Ok(found)
     }
 }
 

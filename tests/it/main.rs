@@ -21,6 +21,7 @@ mod forget;
 mod formats;
 mod git;
 mod gpus;
+mod init;
 mod kills;
 mod listing;
 mod logs;

@@ -14,7 +14,7 @@ fn record(name: &str, reps_per_job: u32) -> ExperimentRecord {
 
 fn run(experiment: u32, name: &str) -> PlannedRun {
     let (dir, params_sha256) = (format!("out/{name}"), format!("hash of {name}"));
-    let record = RunRecord { experiment, run: name.to_owned(), dir, params_sha256, rep_dir: None };
+    let record = RunRecord { experiment, run: name.to_owned(), dir, params_sha256, same_as: Vec::new(), rep_dir: None };
     PlannedRun { record, params: String::new(), python: None, reps: Reps::default() }
 }
 

@@ -39,8 +39,8 @@ use super::layout;
 use super::record::ArrayRecord;
 use crate::config::{Slurm, option};
 use crate::experiment::component;
-use crate::run::jinja::to_jinja;
-use crate::run::{quote, render};
+use crate::jinja::to_jinja;
+use crate::run::quote;
 use minijinja::value::Value as Jinja;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use std::collections::BTreeMap;
@@ -143,7 +143,7 @@ impl fmt::Display for ScriptError {
             }
             ScriptError::Jinja { template, error } => {
                 let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-                let why = render::explain(error);
+                let why = crate::jinja::explain(error);
                 write!(f, "{}{line}: {why}; the names a template can use are {}", template.display(), NAMES.join(", "))
             }
             ScriptError::Template { template, line: Some(line), problem } => {
@@ -210,7 +210,7 @@ const NAMES: [&str; 15] = [
 
 /// Renders a template. `original` is what one of the original's kind sees besides.
 fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinja>) -> Result<String, ScriptError> {
-    crate::run::size::check(template.text).map_err(|problem| ScriptError::Template {
+    crate::jinja::size::check(template.text).map_err(|problem| ScriptError::Template {
         template: template.path.to_owned(),
         line: None,
         problem,
