@@ -13,6 +13,7 @@ macro_rules! tell {
 mod cancel;
 mod choose;
 mod completions;
+mod doctor;
 mod echo;
 mod exec;
 mod failure;
@@ -103,6 +104,9 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Stop counting runs that are no longer wanted, in `status` and `retry`
     Forget(forget::ForgetArgs),
+    /// Say what is known of the cluster here, and whether locks work where results go
+    #[command(visible_alias = "clusters")]
+    Doctor(doctor::DoctorArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
     /// Write a configuration and a program to start from, or a configuration for a program
@@ -269,6 +273,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
+        Command::Doctor(args) => doctor::doctor(&args, program, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
         Command::Init(args) => init::init(&args, cli.verbosity.quiet),
         Command::Schema => schema::schema(),

@@ -7,14 +7,20 @@ use crate::ops::notice::Notice;
 use crate::ops::program::{self, Program};
 use crate::ops::reading::Reading;
 use clap::Args;
+use std::io::Write as _;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
 pub(super) struct PlanArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Print the scripts and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Ask the cluster whether it would take the jobs, and write nothing: `sbatch --test-only` for each script, and what
+    /// they ask for against the limits of partitions and of this user
+    #[arg(long, conflicts_with = "dry_run")]
+    check: bool,
     /// Plan finished repetitions too: they run again, and replace their results
     #[arg(short, long)]
     overwrite: bool,
@@ -32,6 +38,9 @@ pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Ex
         overwrite: args.overwrite,
         code: args.code.wish(),
     };
+    if args.check {
+        return check(&options, program, quiet);
+    }
     let (plan, frozen) = ops::plan::plan(&options, program, &mut |notice| tell(&notice, quiet))?;
     print::scripts(&frozen)?;
     tell(&Notice::Planned(&plan, &frozen), quiet);
@@ -39,6 +48,27 @@ pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Ex
         tell!("nothing is left to do: no plan was written");
     } else if !quiet {
         print::next(&frozen, args.dry_run, program::name());
+    }
+    Ok(Exit::Done)
+}
+
+/// Tells whether the cluster would take it: a line a script.
+fn check(options: &ops::plan::Options, program: &Program, quiet: bool) -> Result<Exit, Failure> {
+    let checked = ops::fit::look(options, program, &mut |notice| tell(&notice, quiet))?;
+    let mut out = std::io::stdout().lock();
+    for (script, answer) in &checked.scripts {
+        match answer {
+            Ok(answer) => writeln!(out, "{script}: {answer}")?,
+            Err(why) => writeln!(out, "{script}: refused: {why}")?,
+        }
+    }
+    out.flush()?;
+    if checked.scripts.is_empty() {
+        tell!("nothing is left to do: nothing would be submitted");
+    } else if !checked.fits() {
+        return Err(Failure::Usage("this plan does not fit the cluster as it is; nothing was written".to_owned()));
+    } else if !quiet {
+        tell!("the cluster would take it; nothing was written");
     }
     Ok(Exit::Done)
 }

@@ -38,6 +38,9 @@ pub(super) struct ResultsArgs {
     /// Only runs whose parameters this is true of, as `width > 16 and opt == "sgd"`
     #[arg(long = "where", value_name = "EXPRESSION")]
     condition: Option<String>,
+    /// Read metrics as this configuration's `metrics` and `objective` say now [default: as they were when a repetition ran]
+    #[arg(long, value_name = "CONFIG")]
+    config: Option<PathBuf>,
     /// The last value of a metric [default: of every metric]
     #[arg(long, value_name = "METRIC", value_delimiter = ',')]
     last: Vec<String>,
@@ -134,6 +137,7 @@ impl ResultsArgs {
             sources: self.sources.clone(),
             reps: self.reps.selection(),
             condition: self.condition.clone(),
+            config: self.config.clone(),
             values,
             maximize: self.maximize(),
         })

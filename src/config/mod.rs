@@ -68,9 +68,18 @@ pub trait Source {
     /// The bytes of a file.
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
 
-    /// The files and folders that match a pattern, in the order of their names; those below the working directory relative to
-    /// it. An error where there are more than `most`.
-    fn glob(&self, pattern: &str, most: usize) -> std::io::Result<Vec<PathBuf>>;
+    /// The files and folders in `folder` that match a pattern, in the order of their names. An error where there are more than
+    /// `most`.
+    fn glob(&self, folder: &Path, pattern: &str, most: usize) -> std::io::Result<Vec<Match>>;
+}
+
+/// What matches a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Relative to the working directory, where it lies below that.
+    pub path: PathBuf,
+    /// Relative to the folder that was looked in.
+    pub inner: PathBuf,
 }
 
 /// What the command line asks of a configuration.

@@ -6,7 +6,7 @@ use super::error::{Diagnostic, Report};
 use super::expand::{self, Surroundings};
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::decode;
-use super::{Naming, Source, SourceFile, scalar};
+use super::{Match, Naming, Source, SourceFile, scalar};
 use crate::paths::clean;
 use crate::value::Value;
 use std::path::{Path, PathBuf};
@@ -224,8 +224,7 @@ fn glob(what: &str, argument: &Node, files: Files<'_>, report: &Report) -> Resul
     let folder = clean(&folder_of(argument.at, report).join(folder));
     let shown = folder.join(rest).to_string_lossy().into_owned();
     let wrong = |message: String| Box::new(Diagnostic::error(message).at(argument.at));
-    let pattern = Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(rest);
-    let found = files.source.glob(&pattern.to_string_lossy(), MOST);
+    let found = files.source.glob(&folder, rest, MOST);
     let paths = found.map_err(|error| wrong(format!("cannot look for `{}`: {error}", brief(&shown))))?;
     if paths.is_empty() {
         let help = "a pattern is relative to the file it is written in";
@@ -233,11 +232,10 @@ fn glob(what: &str, argument: &Node, files: Files<'_>, report: &Report) -> Resul
     }
     let end = rest.rfind(|c| wild(c) || c == ']').map_or("", |wildcard| rest.get(wildcard + 1..).unwrap_or_default());
     let (mut nodes, mut labels) = (Vec::new(), Vec::new());
-    for path in paths {
-        let Some(text) = path.to_str() else {
+    for Match { path, inner } in paths {
+        let (Some(text), Some(inner)) = (path.to_str(), inner.to_str()) else {
             return Err(wrong(format!("`{}` matches `{}`, a name that is no text", brief(what), path.display())));
         };
-        let inner = path.strip_prefix(&folder).ok().and_then(Path::to_str).unwrap_or(text);
         labels.push(inner.strip_suffix(end).filter(|inner| !inner.is_empty()).unwrap_or(inner).to_owned());
         nodes.push(Node::scalar(Value::from(text), argument.at));
     }

@@ -183,6 +183,11 @@ pub fn working_directory() -> Result<PathBuf, Failure> {
 }
 
 impl Prepared {
+    /// What was read.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The folder of plans it goes into.
     pub fn plans(&self) -> &Path {
         &self.draft.plans

@@ -5,10 +5,12 @@
 
 pub mod cancel;
 pub mod complete;
+pub mod doctor;
 pub mod doubt;
 pub mod draft;
 pub mod exec;
 pub mod failure;
+pub mod fit;
 pub mod forget;
 pub mod freeze;
 pub mod handed;

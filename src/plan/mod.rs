@@ -12,6 +12,7 @@ pub mod by_hand;
 pub mod call;
 pub mod check;
 pub mod code;
+pub mod fit;
 pub mod layout;
 pub mod record;
 pub mod retry;

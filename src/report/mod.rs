@@ -5,6 +5,7 @@
 
 pub mod advice;
 pub mod common_cause;
+pub mod doctor;
 pub mod failures;
 pub mod html;
 pub mod human;

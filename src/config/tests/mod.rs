@@ -23,10 +23,14 @@ impl Source for Files {
         self.0.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
     }
 
-    fn glob(&self, pattern: &str, _: usize) -> io::Result<Vec<PathBuf>> {
-        let matches = |path: &PathBuf| wildmatch::WildMatch::new(pattern).matches(&path.to_string_lossy());
-        let mut found: Vec<_> = self.0.keys().filter(|path| matches(path)).cloned().collect();
-        found.sort();
+    fn glob(&self, folder: &Path, pattern: &str, _: usize) -> io::Result<Vec<Match>> {
+        let matching = self.0.keys().filter_map(|path| {
+            let inner = path.strip_prefix(folder).ok()?.to_owned();
+            let matches = wildmatch::WildMatch::new(pattern).matches(&inner.to_string_lossy());
+            matches.then(|| Match { path: path.clone(), inner })
+        });
+        let mut found: Vec<_> = matching.collect();
+        found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
 }

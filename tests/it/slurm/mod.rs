@@ -3,6 +3,7 @@
 mod after;
 mod again;
 mod arrays;
+mod cluster;
 mod ends;
 mod exec;
 mod job_ends;
