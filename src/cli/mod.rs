@@ -17,6 +17,7 @@ mod doctor;
 mod echo;
 mod exec;
 mod failure;
+mod finish;
 mod forget;
 mod init;
 mod list;
@@ -119,6 +120,9 @@ enum Command {
     /// Write the manual pages
     #[command(hide = true)]
     Man(man::ManArgs),
+    /// What the job calls that waits for all of a plan
+    #[command(hide = true)]
+    Finish(finish::FinishArgs),
     /// What the Python package calls
     #[command(hide = true)]
     Python(python::PythonArgs),
@@ -279,6 +283,7 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),
+        Command::Finish(args) => finish::finish(&args),
         Command::Python(args) => python::python(args, cli.verbosity.quiet),
     };
     match result {

@@ -6,6 +6,7 @@ use crate::ops::failure::Failure;
 use crate::ops::notice::Notice;
 use crate::ops::program::{self, Program};
 use crate::ops::reading::Reading;
+use crate::report::{self, human::counted};
 use clap::Args;
 use std::io::Write as _;
 
@@ -27,11 +28,20 @@ pub(super) struct PlanArgs {
     /// Point out what the original cw2 would read differently
     #[arg(long)]
     original: bool,
+    /// Tell what differs from the newest plan, and which runs do the same; nothing is written
+    #[arg(long, conflicts_with_all = ["overwrite", "check", "debug", "debugall"])]
+    diff: bool,
+    /// With --diff: print one JSON object
+    #[arg(long, requires = "diff")]
+    json: bool,
     #[command(flatten)]
     code: SnapshotArgs,
 }
 
 pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
+    if args.diff {
+        return diff(args, quiet);
+    }
     let options = ops::plan::Options {
         reading: Reading { original: args.original, ..args.config.reading() },
         dry_run: args.dry_run,
@@ -48,6 +58,28 @@ pub(super) fn plan(args: &PlanArgs, program: &Program, quiet: bool) -> Result<Ex
         tell!("nothing is left to do: no plan was written");
     } else if !quiet {
         print::next(&frozen, args.dry_run, program::name());
+    }
+    Ok(Exit::Done)
+}
+
+/// Tells what differs from what was planned.
+fn diff(args: &PlanArgs, quiet: bool) -> Result<Exit, Failure> {
+    let compared = ops::diff::compare(&args.config.reading(), &mut |notice| tell(&notice, quiet))?;
+    let difference = &compared.difference;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", report::diff::json(difference, &compared.plans))?;
+    } else {
+        out.write_all(report::diff::text(difference).as_bytes())?;
+    }
+    out.flush()?;
+    if !quiet {
+        let same = counted(difference.same, "run");
+        match compared.plans.as_slice() {
+            [] => tell!("nothing was planned before"),
+            plans if difference.is_empty() => tell!("nothing differs from {}: {same} as before", plans.join(", ")),
+            plans => tell!("against {}: {same} as before", plans.join(", ")),
+        }
     }
     Ok(Exit::Done)
 }

@@ -90,6 +90,9 @@ pub(super) struct ResultsArgs {
     /// How the table is written [default: by the end of FILE, else table]
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// The same as `--format jsonl`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// Decimals of the metrics [default: two digits of the deviation]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=16))]
     digits: Option<u8>,
@@ -180,7 +183,7 @@ impl ResultsArgs {
 
     /// What the file's name says, where nothing else does.
     fn format(&self) -> Result<Format, Failure> {
-        if let Some(format) = self.format {
+        if let Some(format) = self.format.or(self.json.then_some(Format::Jsonl)) {
             return Ok(format);
         }
         let Some(path) = &self.output else { return Ok(Format::Table) };

@@ -223,6 +223,12 @@ pub const KEYS: &[Key] = &[
         "none",
         "lines of bash after the worker has ended, however it did; `CW2_EXIT_CODE` is its exit code, which stays the job's",
     ),
+    slurm(
+        "on_finish",
+        "text or list of texts",
+        "none",
+        "a command (through `/bin/sh -c`) that is called once when all of the plan has ended, by a job that `cw2 submit` adds, and by `cw2 run`",
+    ),
     slurm("venv", "text", "none", "the virtual or conda environment to activate").of_original(),
     slurm("slurm_log", "text", "the plan's folder", "the folder of Slurm's own logs").of_original(),
     slurm("path_to_template", "text", "the built-in template", "your own sbatch template").of_original(),

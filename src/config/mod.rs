@@ -37,6 +37,7 @@ mod values;
 mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
+pub mod scale;
 pub use error::{Diagnostic, Report, no_experiment};
 pub use expand::Surroundings;
 pub use flag_style::{Bools, FlagStyle, Lists};
@@ -357,6 +358,9 @@ pub struct Slurm {
     /// Shell lines after the worker has ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines_after: Vec<String>,
+    /// What is called once when all of the plan has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_finish: Option<String>,
     /// A virtual or conda environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venv: Option<String>,

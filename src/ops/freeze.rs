@@ -263,7 +263,7 @@ pub fn array_size_for(jobs: u64) -> u32 {
 }
 
 /// Every file that was read, under a name of its own: imports from several folders may have the same.
-fn sources(config: &Config) -> Vec<(String, String)> {
+pub fn sources(config: &Config) -> Vec<(String, String)> {
     let named = config.files.iter().enumerate().map(|(number, file)| {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let name = if number == 0 { name.into_owned() } else { format!("{number}_{name}") };

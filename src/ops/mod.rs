@@ -5,11 +5,13 @@
 
 pub mod cancel;
 pub mod complete;
+pub mod diff;
 pub mod doctor;
 pub mod doubt;
 pub mod draft;
 pub mod exec;
 pub mod failure;
+pub mod finish;
 pub mod fit;
 pub mod forget;
 pub mod freeze;

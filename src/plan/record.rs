@@ -147,6 +147,7 @@ pub struct GitRecord {
 
 /// A line of `experiments.jsonl`: what the worker must know of an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct ExperimentRecord {
     /// Its name.
     pub name: String,
@@ -209,6 +210,9 @@ pub struct ExperimentRecord {
     /// [`crate::run::decide::counts_as_finished`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overwrites_before: Option<String>,
+    /// In a plan made by `retry --resume`: what crashed or timed out is offered what it saved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
     /// In a plan made by `retry`: the code snapshot of the earlier plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeRecord>,

@@ -72,6 +72,7 @@ pub fn record(experiment: &Experiment) -> ExperimentRecord {
         slurm: experiment.slurm.clone(),
         template: None,
         overwrites_before: None,
+        resume: false,
         code: None,
         configured: None,
     }

@@ -47,6 +47,8 @@ pub struct ThisWorker<'a> {
     pub pilot: bool,
     /// How many workers may die while they run it; see [`deaths_allowed`].
     pub deaths_allowed: u32,
+    /// What crashed or timed out is offered what it saved, too.
+    pub resume_failed: bool,
 }
 
 /// How many workers of this plan died in a row while they ran it, by what the last one noted.
@@ -104,7 +106,8 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     Decision::Start {
         deaths,
         attempt: status.attempt.saturating_add(1),
-        resume: status.is_resumed_with(own.params),
+        resume: status.is_resumed_with(own.params)
+            || own.resume_failed && same_params && matches!(status.state, State::Crashed | State::TimedOut),
         earlier: status.into_earlier(),
     }
 }
@@ -192,6 +195,7 @@ mod tests {
                 pid: 2,
                 pilot: false,
                 deaths_allowed: 3,
+                resume_failed: false,
             }
         };
         let word = |decision| match decision {
@@ -228,6 +232,15 @@ mod tests {
                 status.worker_deaths = deaths;
             }
             assert_eq!(word(decide(found, &own(false, &here))), expected, "{deaths} {plan}");
+        }
+        for (state, params, expected) in [
+            (State::Crashed, "p", "resume"),
+            (State::TimedOut, "p", "resume"),
+            (State::Crashed, "q", "start"),
+            (State::Completed, "p", "start"),
+        ] {
+            let own = ThisWorker { resume_failed: true, ..own(true, &here) };
+            assert_eq!(word(decide(found(state, params, "plans/001"), &own)), expected, "{state:?} {params}");
         }
         let requeued = SlurmIds { restart_count: 1, ..ids("8") };
         for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {

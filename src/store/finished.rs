@@ -142,6 +142,12 @@ fn look_at(run: &PlannedRun, root: &Path, same: &Same<'_>) -> Result<OnDisk> {
     Ok(OnDisk::Finished(finished, same_as))
 }
 
+/// Whether a repetition is finished, with its run's parameters.
+pub fn is_finished(run: &PlannedRun, root: &Path, number: u32) -> bool {
+    let Found::Status(status) = rep::status(&run.record.rep_dir(root, number)) else { return false };
+    status.state.is_finished() && status.params_sha256 == run.record.params_sha256
+}
+
 /// The highest number among the plans that finished a repetition of the runs, whose directories start at `root`, of those in the
 /// folder of plans `plans` (as states name it); also of plans that are gone. 0 where there is none.
 pub fn newest_plan(runs: &[PlannedRun], root: &Path, plans: &Path) -> u32 {

@@ -80,6 +80,7 @@ impl Life<'_> {
             pid: std::process::id(),
             pilot: self.options.pilot,
             deaths_allowed: deaths_allowed(self.experiment().retries),
+            resume_failed: self.experiment().resume,
         };
         decide(found, &own)
     }

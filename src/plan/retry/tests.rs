@@ -30,7 +30,8 @@ fn original(number: u32, experiments: Vec<ExperimentRecord>, mut runs: Vec<Plann
 
 fn made(originals: &[Plan], places: &[MissingRep]) -> Plan {
     let records = |plan: &Plan| plan.experiments.iter().map(|experiment| experiment.record.clone()).collect();
-    let originals: Vec<_> = originals.iter().map(|plan| Original { experiments: records(plan), plan }).collect();
+    let originals: Vec<_> =
+        originals.iter().map(|plan| Original { experiments: records(plan), plan, settings: HashMap::new() }).collect();
     build(&originals, places, |_| 1001)
 }
 

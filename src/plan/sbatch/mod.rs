@@ -24,6 +24,7 @@
 mod after;
 mod check;
 mod directives;
+pub mod finish;
 pub(super) mod limit;
 mod percent;
 mod shell;
@@ -316,6 +317,7 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
         ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
         ("pilots", Jinja::from(slurm.pilots)),
         ("venv", Jinja::from(slurm.venv.clone())),
+        ("on_finish", Jinja::from(slurm.on_finish.clone())),
         ("sh_lines_after", slurm.sh_lines_after.iter().map(String::as_str).collect()),
         ("sh_lines", slurm.sh_lines.iter().map(String::as_str).collect()),
         ("scheduler", Jinja::from(slurm.scheduler.clone())),

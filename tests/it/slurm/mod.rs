@@ -6,6 +6,7 @@ mod arrays;
 mod cluster;
 mod ends;
 mod exec;
+mod finish;
 mod job_ends;
 mod keys;
 mod limits;
