@@ -254,6 +254,22 @@ fn the_package_holds_what_users_need_and_no_tests() {
         assert!(has(name), "{name} is missing in\n{list}");
     }
     assert!(list.lines().any(|file| file.starts_with("slurm-examples/quickstart/")), "{list}");
+    // Without what the sources include it does not compile.
+    for source in list.lines().filter(|file| file.starts_with("src/")) {
+        let text = read(source);
+        for name in text.split("include_str!(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let mut parts: Vec<_> = source.split('/').collect();
+            parts.pop();
+            for part in name.split('/') {
+                if part == ".." {
+                    parts.pop();
+                } else {
+                    parts.push(part);
+                }
+            }
+            assert!(has(&parts.join("/")), "{source} includes {name}, which is not in\n{list}");
+        }
+    }
     let strange = |file: &&str| {
         ["tests", "scripts", ".ci", "proptest-regressions"]
             .iter()
