@@ -81,6 +81,7 @@ pages! {
     hydra: "docs/recipes/hydra.md",
     install: "docs/install.md",
     json: "docs/reference/json.md",
+    notify: "docs/recipes/notify.md",
     own_config: "docs/recipes/own-config.md",
     preemption: "docs/recipes/preemption.md",
     python: "docs/python.md",
