@@ -90,6 +90,9 @@ mod cluster_work;
 mod config;
 mod experiment;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod fuzzed;
+#[cfg(feature = "cli")]
 mod ops;
 mod paths;
 mod plan;

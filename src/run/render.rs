@@ -3,7 +3,7 @@
 //! Owns what a template sees and how a value prints. Pure: rendering reads nothing but its arguments.
 //! Numbers, `True` and `None` print as Python prints them; lists and mappings as JSON.
 
-use crate::run::jinja::{from_jinja, to_jinja};
+use crate::run::jinja::{from_jinja, guarded, to_jinja};
 use crate::run::{quote, shell, size};
 use crate::value::{Map, Value};
 use minijinja::value::Object;
@@ -80,7 +80,7 @@ fn word(template: &str, context: &Context, words: &shell::Words) -> Result<Strin
 
 fn render(environment: &Environment<'_>, template: &str, context: &Context) -> Result<String, String> {
     size::check(template)?;
-    environment.render_str(template, context.0.clone()).map_err(|error| explain(&error))
+    guarded(|| environment.render_str(template, context.0.clone())).map_err(|error| explain(&error))
 }
 
 /// The words of a call without a shell, one template after another.
@@ -95,10 +95,8 @@ impl Arguments {
     pub fn push(&mut self, template: &str, context: &Context) -> Result<(), String> {
         size::check(template)?;
         if let Some(expression) = sole_expression(template) {
-            let value = PLAIN
-                .compile_expression(expression)
-                .and_then(|compiled| compiled.eval(context.0.clone()))
-                .map_err(|error| explain(&error))?;
+            let value = guarded(|| PLAIN.compile_expression(expression)?.eval(context.0.clone()));
+            let value = value.map_err(|error| explain(&error))?;
             if let Some(words) = value.downcast_object_ref::<Words>() {
                 for word in &words.0 {
                     self.so_far.check("", word)?;
@@ -367,6 +365,12 @@ mod tests {
         let error = check("{{ foo }} {{ params.x }}").unwrap_err();
         assert!(error.starts_with("unknown name `foo` in a template; known are params, rep,"), "{error}");
         assert!(check("{% if x").is_err());
+        // What minijinja panics over.
+        for template in ["{{ 'x' | indent(9999999999999999999) }}", "{{ 'x'[:9:-9223372036854775808] }}"] {
+            let _ = shell(template, &context());
+            let error = Arguments::default().push(template, &context());
+            assert!(error.is_err() || !cfg!(debug_assertions), "{template}");
+        }
         assert_eq!(check("{% for p in params %}{{ p }}{{ loop.index }}{% endfor %}{{ range(3) }}"), Ok(()));
     }
 }

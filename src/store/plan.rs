@@ -2,6 +2,8 @@
 //!
 //! A plan proves itself: its head and each line that is read are compared with a hash, and what they refer to must be there.
 
+#[cfg(feature = "cli")]
+pub mod forged;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -9,7 +11,7 @@ mod writer;
 pub use writer::{PlanWriter, next_number};
 
 use super::indexed::Reader;
-use super::seal::is_whole;
+use super::seal::{is_whole, seal};
 use super::{Result, StoreError};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, plan as names};
