@@ -66,7 +66,7 @@ pub fn configuration(text: &str) -> Result<Planned, String> {
     let scripts = plan.arrays.iter().map(|array| {
         let binary = Path::new("/usr/bin/cw2");
         let script =
-            Script { array, plan: &folder, workdir: root, code: None, binary, own_args: &[], config: "config.yml" };
+            Script { array, plan: &folder, workdir: root, code: None, binary, own_args: &[], config: "config.yml", by_hand: false };
         sbatch::render(&script, None).map_err(|error| error.to_string())
     });
     let scripts = scripts.collect::<Result<_, _>>()?;

@@ -73,8 +73,12 @@
 //!
 //! [`testing::Trial`] runs an experiment in a unit test, with given parameters and without a configuration file.
 //!
-//! `slurm-examples/rust-iterative` and `slurm-examples/rust-scheduler` are whole programs to copy. An experiment that is a
-//! command in any language needs no program of its own: that is what the binary `cw2` is for.
+//! # The book
+//!
+//! What a configuration may hold, what happens on a cluster, how results are read and what every command does is in the book, which comes
+//! with the sources: `docs/introduction.md`, or `mdbook serve docs`. `slurm-examples/rust-iterative` and
+//! `slurm-examples/rust-scheduler` are whole programs to copy. An experiment that is a command in any language needs no
+//! program of its own: that is what the binary `cw2` is for.
 
 // Without the commands much of what serves them serves nobody.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]

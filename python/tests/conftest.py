@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Set up before a test changes its level for a while, and back.
     cw_logging.getLogger()
     # A test is no repetition, whoever runs it.
-    kept = ("CW2_BINARY", "CW2_ORIGINAL_PYTHON", "CW2_WHEEL")
+    kept = ("CW2_BINARY", "CW2_ORIGINAL_PYTHON", "CW2_WHEEL", "CW2_TEST_CONFIGS")
     for name in [name for name in os.environ if name.startswith("CW2_") and name not in kept]:
         del os.environ[name]
 

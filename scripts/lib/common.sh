@@ -76,6 +76,9 @@ install_rust() {
     fi
 }
 
+# Prints the packages that a list for pip names.
+requirements() { sed 's/ *#.*//; /^$/d' "$1"; }
+
 # Makes sure of a virtual environment named so with these packages, and sets `venv` to its path. One that has them is used
 # again. `python` says with which interpreter, python3 otherwise.
 ensure_venv() {
@@ -99,4 +102,11 @@ ensure_venv() {
         die "the Python packages could not be installed: ${packages[*]}"
     fi
     ln -sfn "$fresh" "$venv"
+}
+
+# Makes sure of what links against an old glibc whatever this machine has, and puts it on PATH; PyPI's packages are the whole
+# compiler, and what hands it to cargo.
+ensure_zig() {
+    ensure_venv zig cargo-zigbuild==0.24.0 ziglang==0.17.1
+    PATH=$venv/bin:$PATH
 }

@@ -63,6 +63,11 @@ pub(super) fn tell_unreadable(plans: &[String], states: &[String]) {
     notice::unreadable(plans, states, &mut |notice| tell(&notice, false));
 }
 
+/// Tells why what is forgotten cannot be read.
+pub(super) fn tell_unreadable_forgotten(sentences: &[String]) {
+    notice::unreadable_forgotten(sentences, &mut |notice| tell(&notice, false));
+}
+
 /// `3` or `3-5`.
 fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
     let number = |text: &str| text.trim().parse::<u32>().ok();

@@ -129,7 +129,7 @@ pub(super) fn exec(args: &ExecArgs, program: &Program, quiet: bool) -> Result<Ex
 }
 
 /// This program with its arguments, and more of them.
-fn this_call(more: &[OsString]) -> Result<Vec<OsString>, Failure> {
+pub(super) fn this_call(more: &[OsString]) -> Result<Vec<OsString>, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::Environment(format!("cannot tell where this program lies: {error}")))?;
     Ok(std::iter::once(program.into()).chain(std::env::args_os().skip(1)).chain(more.iter().cloned()).collect())

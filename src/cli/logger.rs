@@ -8,7 +8,7 @@ use std::io::Write as _;
 /// Starts it. The worker's lines carry the time: they end up in Slurm's log.
 pub(super) fn init(verbosity: Verbosity, timed: bool) {
     let level = match (verbosity.quiet, verbosity.verbose) {
-        (true, _) => "error",
+        (true, _) => "warn",
         (false, 0) => "info",
         (false, 1) => "debug",
         (false, _) => "trace",

@@ -12,6 +12,7 @@ macro_rules! tell {
 
 mod cancel;
 mod choose;
+mod completions;
 mod echo;
 mod exec;
 mod failure;
@@ -19,13 +20,17 @@ mod forget;
 mod list;
 mod logger;
 mod logs;
+mod man;
+mod meant;
 mod plan;
 mod print;
+mod progress_lines;
 mod python;
 mod report;
 mod results;
 mod retry;
 mod run;
+mod schema;
 mod show;
 mod status;
 mod submit;
@@ -60,10 +65,10 @@ Exit codes: 0 done; 1 a repetition crashed or timed out; 2 usage or configuratio
 #[derive(Debug, Clone, Copy, Args)]
 struct Verbosity {
     /// Print more (twice for debugging); `RUST_LOG` takes precedence
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 998)]
     verbose: u8,
     /// Print only warnings and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 998)]
     quiet: bool,
 }
 
@@ -99,6 +104,14 @@ enum Command {
     Forget(forget::ForgetArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
+    /// Print a JSON Schema of configurations, for editors
+    #[command(after_help = schema::AFTER_HELP)]
+    Schema,
+    /// Print what makes a shell complete commands, experiments, runs and plans
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// What the Python package calls
     #[command(hide = true)]
     Python(python::PythonArgs),
@@ -121,6 +134,7 @@ impl SelectArgs {
             debug: self.debug,
             debug_all: self.debugall,
             prefix: None,
+            cluster: self.cluster.clone(),
             original: false,
         }
     }
@@ -185,6 +199,9 @@ struct SelectArgs {
     /// Set a key in every experiment, e.g. `params.lr=0.1` (the value is YAML)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Read the SLURM document of this cluster, `SLURM_<NAME>`, whatever this machine is called
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
     /// Treat misspelt keys as errors
     #[arg(long)]
     strict: bool,
@@ -209,17 +226,21 @@ pub(crate) fn command() -> clap::Command {
 
 /// The same for any program.
 pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: &Program) -> u8 {
-    let mut args = args.into_iter().peekable();
-    if let Some(word) = args.peek() {
+    let args: Vec<_> = args.into_iter().collect();
+    if let Some(word) = args.first() {
         program::called_by(word);
+    }
+    if completions::answer() {
+        return Exit::Done.code();
     }
     let mut command = command();
     if let Some(version) = program.version {
         command = command.name(program::name()).version(version);
     }
-    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command.try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
+        Err(error) if meant::tell_meant(&error, &args) => return Exit::Usage.code(),
         Err(error) => {
             // Help and version go to standard output with 0, everything else is a usage error.
             let _ = error.print();
@@ -246,6 +267,9 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Schema => schema::schema(),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => man::man(&args),
         Command::Python(args) => python::python(args, cli.verbosity.quiet),
     };
     match result {
@@ -279,8 +303,9 @@ fn tell(notice: &Notice<'_>, quiet: bool) {
             tell!("{}", planned::summary(plan));
             frozen.notes.iter().for_each(|note| tell!("{note}"));
         }
-        Notice::Submitted { script, job, elements } if !quiet => {
-            tell!("submitted {script} as job {job} ({})", counted(*elements, "job"));
+        Notice::Submitted { script, job, elements, pilots } if !quiet => {
+            let what = if *pilots { "pilot" } else { "job" };
+            tell!("submitted {script} as job {job} ({})", counted(*elements, what));
         }
         Notice::Note(_) | Notice::Planned(..) | Notice::Submitted { .. } => {}
     }

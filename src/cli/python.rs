@@ -177,7 +177,7 @@ fn configs(args: &ConfigsArgs) -> Result<Exit, Failure> {
     let plan = Plan::open(&args.plan)?;
     let job = plan.job(args.job)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let slurm = python::planned_slurm(&plan).map_or_else(|| "null".to_owned(), |slurm| slurm.to_json());
+    let slurm = python::planned_slurm(&plan, &job).map_or_else(|| "null".to_owned(), |slurm| slurm.to_json());
     writeln!(out, r#"{{"digest":"","slurm":{slurm}}}"#)?;
     for (index, rep) in job.reps.iter().enumerate() {
         if args.index.is_some_and(|wanted| wanted != index) {
@@ -201,6 +201,8 @@ fn run(args: &RunArgs, quiet: bool) -> Result<Exit, Failure> {
         overwrite: handed.overwrite,
         jobs: args.jobs,
         grace: Duration::from_secs(15),
+        fail_fast: None,
+        setup_left_out: Some("repetitions run in the environment of this program"),
     };
     let program = program(handed);
     let echoes = !args.no_echo && !quiet && !options.reading.debug && args.jobs.get() == 1;

@@ -74,6 +74,7 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
         print::scripts(frozen)?;
     }
     choose::tell_unreadable(&retried.unreadable_plans, &retried.unreadable);
+    choose::tell_unreadable_forgotten(&retried.unreadable_forgotten);
     if !quiet {
         tell!("{}", retried.picked.summary());
         match &retried.planned {
@@ -88,9 +89,9 @@ pub(super) fn retry(args: &RetryArgs, program: &Program, quiet: bool) -> Result<
     Ok(Exit::Done)
 }
 
-/// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}, "unreadable_plans": […], "unreadable": […]}`.
+/// `{"plan": …, "scripts": […], "retried": {…}, "left_out": {…}, "unreadable_plans": […], "unreadable_forgotten": […], "unreadable": […]}`.
 fn print_json(retried: &Retried) -> Result<(), Failure> {
-    let Retried { picked, planned, unreadable_plans, unreadable } = retried;
+    let Retried { picked, planned, unreadable_plans, unreadable_forgotten, unreadable } = retried;
     let folder = planned.as_ref().and_then(|(_, frozen)| frozen.folder.as_ref());
     let scripts: Vec<String> = match (planned, folder) {
         (Some((_, frozen)), Some(folder)) => {
@@ -108,6 +109,7 @@ fn print_json(retried: &Retried) -> Result<(), Failure> {
         "retried": counts(picked.retried()),
         "left_out": counts(picked.left_out()),
         "unreadable_plans": unreadable_plans,
+        "unreadable_forgotten": unreadable_forgotten,
         "unreadable": unreadable,
     });
     let mut out = std::io::stdout().lock();

@@ -23,7 +23,7 @@ repetitions run at a time as now, and that each takes as long as the finished on
 submitted is counted. Slurm is asked once, and its accounting once where jobs failed or are lost. The exit code is 0 \
 whenever the state could be read, whatever it is.
 
---json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), forgotten, unsubmitted (plans, and what lies only in them), unreadable_plans, unreadable (plans and status files that cannot be read, and why), total, experiments[] (path, \
+--json prints one object: plans, cluster_known, cluster_error, waiting (Slurm's reasons), forgotten, unreadable_forgotten (why what is forgotten is not known), unsubmitted (plans, and what lies only in them), unreadable_plans, unreadable (plans and status files that cannot be read, and why), total, experiments[] (path, \
 experiment, total, completed, surrendered, crashed, timed_out, interrupted, running, queued, lost, job_failed, pending, unreadable, seconds, \
 cpu_seconds, estimate (done, stopped, known, unknown), estimate_seconds, estimate_unknown), interrupted (by what), next[] (commands), and with their options runs[] (the \
 same and run), failed[] (outcome, reason, count, example, log, common), reps[] (path, experiment, run, rep, state, attempt, job, node, seconds, log, newest, stopped_by), advice[] (requested, used, fits, notes).")]
@@ -110,6 +110,7 @@ fn print(report: &Report, args: &StatusArgs, quiet: bool) -> Result<(), Failure>
     }
     out.flush()?;
     choose::tell_unreadable(&report.unreadable_plans, &report.unreadable);
+    choose::tell_unreadable_forgotten(&report.unreadable_forgotten);
     if let (Some(error), true, false) = (&report.cluster_error, report.unsure, quiet) {
         tell!("note: Slurm cannot be asked, so what is queued or lost is not known: {error}");
     }

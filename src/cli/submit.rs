@@ -35,6 +35,12 @@ pub(super) struct SubmitArgs {
     again: bool,
     #[command(flatten)]
     code: SnapshotArgs,
+    /// Add so many pilots to a plan that has some; they take what is left of its jobs, and end
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "again")]
+    pilots: Option<u32>,
+    /// Options of sbatch for the added pilots, such as `-- --partition=other --time=60`
+    #[arg(last = true, value_name = "SBATCH_OPTION", requires = "pilots")]
+    sbatch: Vec<String>,
 }
 
 pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Result<Exit, Failure> {
@@ -48,6 +54,8 @@ pub(super) fn submit(args: &SubmitArgs, program: &Program, quiet: bool) -> Resul
         dependency: args.dependency.clone(),
         again: args.again,
         code: args.code.wish(),
+        pilots: args.pilots,
+        sbatch: args.sbatch.clone(),
     };
     if !args.test_only {
         return submit_all(&options, program, quiet);
@@ -76,7 +84,8 @@ pub(super) fn submit_all(options: &Options, program: &Program, quiet: bool) -> R
         tell(&notice, quiet);
     })?;
     if jobs.is_empty() {
-        tell!("nothing is left to do: nothing was planned or submitted");
+        let what = if options.pilots.is_some() { "submitted" } else { "planned or submitted" };
+        tell!("nothing is left to do: nothing was {what}");
     }
     printed?;
     out.flush()?;

@@ -24,6 +24,9 @@ pub(super) struct WorkerArgs {
     /// The number that the array's first job has in the plan
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: u64,
+    /// Take job after job of the array that begins at `--offset`, until none is left or the time is
+    #[arg(long)]
+    pilot: bool,
     /// Seconds before the time limit at which Slurm sends SIGUSR1
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_short_help = true)]
     warning: u16,
@@ -48,11 +51,12 @@ pub(super) fn worker(args: &WorkerArgs, program: &Program) -> Result<Exit, Failu
         plan: args.plan.clone(),
         index: args.index,
         offset: args.offset,
+        pilot: args.pilot,
         warning: Duration::from_secs(args.warning.into()),
         max_requeues: args.max_requeues,
         grace: Duration::from_secs_f64(args.grace),
     };
-    let Ran { tally, result } = ops::worker::worker(&options, program, Arc::new(Log))?;
+    let Ran { tally, result, .. } = ops::worker::worker(&options, program, Arc::new(Log))?;
     result?;
     Ok(exit(&tally))
 }

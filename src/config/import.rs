@@ -4,11 +4,11 @@
 //! It must not look at any key but the two import keys.
 
 use super::error::{Diagnostic, Report, names, no_experiment};
+use super::expand::{self, Kind, Surroundings};
 use super::keys::{Known, Scope, classify};
 use super::merge::{Documents, Named, merge, merge_all, sort_documents};
 use super::node::{At, Node, NodeKind, brief};
 use super::positions::{decode, start_of};
-use super::reader::unexpanded;
 use super::traps::Traps;
 use super::{Source, SourceFile, yaml};
 use crate::paths::clean;
@@ -24,6 +24,7 @@ pub(super) const ARCHIVED: [&str; 2] = ["_import_path_archive", "_import_exp_arc
 /// The files read so far.
 pub(super) struct Loader<'a> {
     source: &'a dyn Source,
+    around: &'a Surroundings,
     /// Everything found, and the texts.
     pub(super) report: Report,
     /// Places that are read otherwise than by the original.
@@ -49,8 +50,8 @@ enum Import {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(source: &'a dyn Source, report: Report) -> Self {
-        Loader { source, report, traps: Traps::default(), loaded: HashMap::new() }
+    pub(super) fn new(source: &'a dyn Source, around: &'a Surroundings, report: Report) -> Self {
+        Loader { source, around, report, traps: Traps::default(), loaded: HashMap::new() }
     }
 
     /// Reads the configuration itself: its number and its documents.
@@ -84,7 +85,7 @@ impl<'a> Loader<'a> {
         self.source.read(path).is_ok()
     }
 
-    fn documents(&self, file: u32) -> Option<&Documents> {
+    pub(super) fn documents(&self, file: u32) -> Option<&Documents> {
         let (_, documents) = self.loaded.values().find(|(number, _)| *number == file)?;
         documents.as_ref()
     }
@@ -140,37 +141,58 @@ impl<'a> Loader<'a> {
         let [archived_path, archived_name] = ARCHIVED;
         let path = take("import_path", archived_path);
         let name = take("import_exp", archived_name);
-        for (key, value) in [("import_path", &path), ("import_exp", &name)] {
-            let Some(value) = value else { continue };
-            if value.as_str().is_none_or(str::is_empty) {
-                let found = if value.as_str().is_some() { "empty text".to_owned() } else { value.describe() };
-                let message = format!("`{key}` must be text, found {found}");
-                let help =
-                    if key == "import_path" { "write the path of a YAML file" } else { "write an experiment's name" };
-                self.report.push(Diagnostic::error(message).at(value.at).help(help));
-                return Import::Wrong;
-            }
-        }
-        let unexpanded = path.as_ref().and_then(|path| unexpanded("import_path", path.as_str()?, path.at));
-        if let Some(diagnostic) = unexpanded {
-            self.report.push(diagnostic.help("write the path out; a relative one starts at the file it is written in"));
+        if let Some(name) = &name
+            && !self.is_text("import_exp", name, "write an experiment's name")
+        {
             return Import::Wrong;
         }
         let Some(at) = path.as_ref().or(name.as_ref()).map(|node| node.at) else { return Import::None };
-        let file = match path.as_ref().and_then(Node::as_str) {
-            Some(path) => {
-                let folder = self.report.files.get(at.file as usize).and_then(|file| file.path.parent());
-                let target = clean(&folder.unwrap_or(Path::new("")).join(path));
-                match self.load(&target, Some(at), chain) {
-                    Some(file) => file,
-                    None => return Import::Wrong,
-                }
-            }
+        let links = || chain.iter().map(|link| (link.file, link.name.clone())).collect();
+        let file = match &path {
+            Some(path) => match self.file_of("import_path", path, links) {
+                Some(file) => file,
+                None => return Import::Wrong,
+            },
             None => at.file,
         };
         let wanted = name.as_ref().and_then(Node::as_str).unwrap_or("DEFAULT");
         let wanted = if wanted.eq_ignore_ascii_case("default") { "DEFAULT" } else { wanted };
         Import::Of(file, wanted.to_owned(), name.as_ref().map_or(at, |name| name.at))
+    }
+
+    /// Whether an import names something; the report tells where it does not.
+    fn is_text(&mut self, key: &str, value: &Node, help: &str) -> bool {
+        let found = match value.as_str() {
+            Some("") => "empty text".to_owned(),
+            Some(_) => return true,
+            None => value.describe(),
+        };
+        let message = format!("`{key}` must be text, found {found}");
+        self.report.push(Diagnostic::error(message).at(value.at).help(help));
+        false
+    }
+
+    /// The file that an import names, relative to the one it is written in; `None` where that is wrong. `chain` is who imports.
+    pub(super) fn file_of(
+        &mut self,
+        key: &str,
+        value: &Node,
+        chain: impl FnOnce() -> Vec<(u32, String)>,
+    ) -> Option<u32> {
+        if !self.is_text(key, value, "write the path of a YAML file") {
+            return None;
+        }
+        let path = match expand::text(key, value.as_str()?, Kind::Path, value.at, self.around) {
+            Ok(path) => path,
+            Err(diagnostic) => {
+                self.report.push(*diagnostic);
+                return None;
+            }
+        };
+        let folder = self.report.files.get(value.at.file as usize).and_then(|file| file.path.parent());
+        let target = clean(&folder.unwrap_or(Path::new("")).join(path));
+        let chain: Vec<_> = chain().into_iter().map(|(file, name)| Link { file, name }).collect();
+        self.load(&target, Some(value.at), &chain)
     }
 
     /// A parent, merged over its file's DEFAULT.
@@ -251,7 +273,7 @@ impl<'a> Loader<'a> {
         links.join(" → ")
     }
 
-    fn file_name(&self, file: u32) -> String {
+    pub(super) fn file_name(&self, file: u32) -> String {
         self.report.files.get(file as usize).map(|file| file.path.display().to_string()).unwrap_or_default()
     }
 }

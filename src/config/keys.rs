@@ -1,6 +1,6 @@
 //! The table of all keys: the one place that names them.
 //!
-//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the README
+//! Owns names, kinds, defaults and one line of documentation each; the check for misspelt keys and the reference in the book
 //! are made from it. What a key's value must be in detail is [`super::typed`]'s and [`super::slurm`]'s matter.
 
 use std::fmt::Write as _;
@@ -90,6 +90,12 @@ pub const KEYS: &[Key] = &[
     exp("env", "mapping of texts", "empty", "environment variables of every repetition (templates)"),
     exp("workdir", "text", "the working directory", "where every repetition runs (a template)"),
     exp("launcher", "text or list", "none", "what to put before the command, such as `srun --exact` (templates)"),
+    exp(
+        "flag_style",
+        "mapping",
+        "`{bools: value, lists: values, dashes: false, nested: ., equals: false}`",
+        "how the filter `flags` writes parameters: `bools`: `value`, `lower`, `switch` or `pair`; `lists`: `values`, `repeat` or `comma`",
+    ),
     exp("timeout", "duration > 0", "none", "hard limit of a repetition"),
     exp(
         "retries",
@@ -132,9 +138,20 @@ pub const KEYS: &[Key] = &[
         "none",
         "what is to be reached, as in `max test_acc` or `min loss`; what `results` sorts by",
     ),
-    exp("slurm", "mapping", "empty", "merged over the SLURM document for this experiment"),
-    slurm("name", "text", "required", "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`")
-        .of_original(),
+    exp("slurm", "mapping of keys of SLURM", "empty", "merged over the SLURM document for this experiment"),
+    slurm(
+        "name",
+        "text",
+        "required",
+        "`SLURM`, or `SLURM_<host>` for the machines whose name holds `<host>`, merged over `SLURM`",
+    )
+    .of_original(),
+    slurm(
+        "import_path",
+        "text",
+        "none",
+        "a file whose SLURM document this one is merged over, relative to the file it is written in",
+    ),
     slurm("partition", "text", "the cluster's", "`#SBATCH --partition`").of_original(),
     slurm("job-name", "text", "the experiment's name", "`#SBATCH --job-name`").of_original(),
     slurm("account", "text", "the cluster's", "`#SBATCH --account`").of_original(),
@@ -146,8 +163,14 @@ pub const KEYS: &[Key] = &[
     slurm("num_parallel_jobs", "whole number ≥ 1", "no limit", "how many jobs may run at once: the `%N` of the array")
         .of_original(),
     slurm(
+        "pilots",
+        "whole number ≥ 1",
+        "one element for each job",
+        "so many elements, each of which takes job after job until none is left or its time runs out",
+    ),
+    slurm(
         "sbatch_args",
-        "mapping",
+        "mapping of options of sbatch",
         "empty",
         "further `#SBATCH --key=value` lines; null or true: a bare flag; false: nothing; a list: one line each",
     )
@@ -159,6 +182,12 @@ pub const KEYS: &[Key] = &[
         "lines of bash before the worker starts; one that fails ends the job",
     )
     .of_original(),
+    slurm(
+        "sh_lines_after",
+        "text or list of texts",
+        "none",
+        "lines of bash after the worker has ended, however it did; `CW2_EXIT_CODE` is its exit code, which stays the job's",
+    ),
     slurm("venv", "text", "none", "the virtual or conda environment to activate").of_original(),
     slurm("slurm_log", "text", "the plan's folder", "the folder of Slurm's own logs").of_original(),
     slurm("path_to_template", "text", "the built-in template", "your own sbatch template").of_original(),

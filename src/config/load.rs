@@ -2,10 +2,11 @@
 //!
 //! Owns the order of the stages and the selection of experiments; every stage's own rules are its module's.
 
-use super::error::{Diagnostic, Report, names, no_experiment};
+use super::error::{Diagnostic, Report, no_experiment};
+use super::expand;
 use super::import::Loader;
-use super::merge::{Documents, Named, slurm_for};
-use super::node::{NodeKind, brief};
+use super::merge::{Documents, Named};
+use super::node::NodeKind;
 use super::positions::start_of;
 use super::set::{self, Assignment};
 use super::typed::{Shared, experiment, selected};
@@ -15,7 +16,7 @@ use std::path::Path;
 
 /// Reads a configuration, its imports included, and decides every key. The report of a success holds warnings and notes.
 pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Config, Report), Report> {
-    let mut loader = Loader::new(source, Report::new(request.set.clone()));
+    let mut loader = Loader::new(source, &request.surroundings, Report::new(request.set.clone()));
     let assignments = assignments(request, &mut loader.report);
     let mut experiments = Vec::new();
     let mut own_slurm = None;
@@ -32,15 +33,19 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
             }
             merged.push((named, node));
         }
+        let slurm = loader.cluster(file, request);
         let mut report = std::mem::take(&mut loader.report);
-        let slurm = slurm_for(&documents.slurm, &request.hostname);
-        check_host(&documents.slurm, slurm, request, &mut report);
-        let shared = Shared { request, slurm, set: &assignments, readable: &|path| loader.exists(path) };
+        let shared =
+            Shared { request, slurm: slurm.as_ref(), set: &assignments, readable: &|path| loader.exists(path) };
         for (named, node) in merged {
             experiments.extend(experiment(&shared, &named, node, &mut report));
         }
-        own_slurm = slurm.map(|named| named.node.clone());
         loader.report = report;
+        // What is wrong with it was told, unless each experiment says otherwise.
+        own_slurm = slurm;
+        if let Some(node) = &mut own_slurm {
+            expand::slurm(node, &request.surroundings, &mut Report::default());
+        }
     }
     // Who only looks has read them when the plan was made.
     if request.for_slurm && (request.original || loader.is_of_original()) {
@@ -77,16 +82,6 @@ fn assignments(request: &Request, report: &mut Report) -> Vec<Assignment> {
         }
     }
     assignments
-}
-
-/// What describes only other machines would be left out without a word.
-fn check_host(documents: &[Named], found: Option<&Named>, request: &Request, report: &mut Report) {
-    let (Some(first), None) = (documents.first(), found) else { return };
-    let all = names(documents.iter().map(|named| named.name.as_str()));
-    let message = format!("no SLURM document matches this host, `{}`: there are only {all}", brief(&request.hostname));
-    let diagnostic = if request.for_slurm { Diagnostic::error(message) } else { Diagnostic::warning(message) };
-    let help = "name one of them after this host, or add a document `SLURM` for all others";
-    report.push(diagnostic.at(first.name_at).help(help));
 }
 
 /// There must be an experiment, and every one asked for.

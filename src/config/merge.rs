@@ -83,14 +83,6 @@ pub(super) fn sort_documents(documents: Vec<Node>, report: &mut Report) -> Docum
     sorted
 }
 
-/// The SLURM document for a host: the last that names it, else the plain one.
-pub(super) fn slurm_for<'a>(documents: &'a [Named], hostname: &str) -> Option<&'a Named> {
-    let hostname = hostname.to_lowercase();
-    let host = |named: &Named| named.name.split_once('_').map(|(_, host)| host.to_lowercase());
-    let matching = documents.iter().rfind(|named| host(named).is_some_and(|host| hostname.contains(&host)));
-    matching.or_else(|| documents.iter().find(|named| host(named).is_none()))
-}
-
 fn check_slurm(named: &Named, lower: &str, others: &[Named], report: &mut Report) {
     if lower == "slurm_" {
         let message = format!("`{}` names no host", named.name);

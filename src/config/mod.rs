@@ -4,10 +4,13 @@
 //! Pure: files come through the [`Source`] trait. It must not expand sweeps (that is [`crate::experiment`]) nor know plans.
 //! After this stage nobody sees an optional key: [`Experiment`] and [`Slurm`] hold decided values.
 
+mod cluster;
 mod command;
 mod duration;
 mod error;
+mod expand;
 mod fields;
+mod flag_style;
 mod import;
 mod keys;
 mod load;
@@ -19,6 +22,8 @@ mod positions;
 mod python;
 mod reader;
 mod scalar;
+#[cfg(feature = "cli")]
+mod schema;
 mod set;
 mod slurm;
 mod slurm_change;
@@ -30,6 +35,8 @@ mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
 pub use error::{Diagnostic, Report, no_experiment};
+pub use expand::Surroundings;
+pub use flag_style::{Bools, FlagStyle, Lists};
 #[cfg(test)]
 pub use keys::KEYS;
 pub use keys::reference_markdown;
@@ -38,6 +45,8 @@ pub use load::load;
 pub use node::NodeKind;
 pub use node::{At, Node};
 pub use python::{Typed, plain, repetitions, slurm as typed_slurm};
+#[cfg(feature = "cli")]
+pub use schema::schema;
 pub use slurm_change::SlurmChange;
 
 use crate::value::{Map, Value};
@@ -72,6 +81,10 @@ pub struct Request {
     pub debug_all: bool,
     /// This machine's name, for `SLURM_<host>`.
     pub hostname: String,
+    /// The cluster whose `SLURM_<name>` holds, whatever this machine's name is (`--cluster`).
+    pub cluster: Option<String>,
+    /// What `~` and `${env:…}` stand for.
+    pub surroundings: Surroundings,
     /// `command` may be missing: whoever only looks needs none, nor does a program that is the experiment itself.
     pub command_optional: bool,
     /// What every experiment's name begins with, and a `_`.
@@ -87,7 +100,7 @@ pub struct Request {
 pub struct Config {
     /// The experiments, in file order.
     pub experiments: Vec<Experiment>,
-    /// The SLURM document for this host, as it is written.
+    /// The SLURM document for this host, merged.
     pub slurm: Option<Node>,
     /// Every file that was read, the configuration itself first; [`At::file`] indexes it.
     pub files: Vec<SourceFile>,
@@ -125,6 +138,8 @@ pub struct Experiment {
     pub workdir: Option<Template>,
     /// Prefix of every command (templates), empty for none.
     pub launcher: Vec<Template>,
+    /// How the filter `flags` writes parameters.
+    pub flag_style: FlagStyle,
     /// Hard limit of a repetition, in seconds.
     pub timeout: Option<f64>,
     /// Automatic retries of a crash.
@@ -250,9 +265,15 @@ pub struct Slurm {
     /// At most this many elements at once: the `%N` of the array.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_parallel_jobs: Option<u32>,
+    /// So many elements take job after job, instead of one for each job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pilots: Option<u32>,
     /// Shell lines before the worker starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines: Vec<String>,
+    /// Shell lines after the worker has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sh_lines_after: Vec<String>,
     /// A virtual or conda environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venv: Option<String>,

@@ -74,6 +74,14 @@ impl Node {
         }
     }
 
+    /// The same, to change them.
+    pub fn as_map_mut(&mut self) -> Option<&mut IndexMap<String, (At, Node)>> {
+        match &mut self.kind {
+            NodeKind::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
     /// The items, if this is a sequence.
     pub fn as_list(&self) -> Option<&[Node]> {
         match &self.kind {

@@ -4,6 +4,9 @@
 //! is a mapping with one key that begins with `!` (`{"!tuple": [1, 2]}`, `{"!map": [[1, "a"]]}`, `{"!date": "2024-01-31"}`).
 //! The package's `_typed.py` reads and writes the same.
 
+use super::cluster::{self, Choice};
+use super::error::Report;
+use super::merge::{merge_all, sort_documents};
 use super::node::{At, Node, NodeKind};
 use super::scalar;
 use super::traps::Traps;
@@ -86,11 +89,10 @@ pub fn repetitions(text: &str, hostname: &str) -> Option<(Option<Value>, Vec<Map
     }
     let files = vec![SourceFile { path: PathBuf::new(), text: text.to_owned() }];
     let texts = Texts { files: &files, set: &[] };
-    let is_slurm = |node: &&Node| {
-        let name = node.get("name").and_then(Node::as_str).unwrap_or_default().to_lowercase();
-        name == "slurm" || name.strip_prefix("slurm_").is_some_and(|host| hostname.to_lowercase().contains(host))
-    };
-    let slurm = parsed.iter().rfind(is_slurm).map(|node| texts.typed(node));
+    let choice = Choice { hostname, cluster: None };
+    let documents = sort_documents(parsed.clone(), &mut Report::default()).slurm;
+    let layers = cluster::holding(&documents, choice).map(|named| named.node.clone());
+    let slurm = merge_all(layers.collect()).map(|node| texts.typed(&node));
     let single = parsed.iter().filter(|node| node.get("_rep_idx").is_some());
     let maps = single.filter_map(|node| if let Value::Map(map) = texts.typed(node) { Some(map) } else { None });
     Some((slurm, maps.map(with_paths).collect()))

@@ -50,18 +50,6 @@ impl<'a> Reader<'a> {
         self.text_of(node, key)
     }
 
-    /// A key's value as a path.
-    pub(super) fn path(&mut self, key: &str) -> Option<Template> {
-        let text = self.text(key)?;
-        match unexpanded(key, &text.text, text.at) {
-            Some(diagnostic) => {
-                self.report.push(diagnostic);
-                None
-            }
-            None => Some(text),
-        }
-    }
-
     /// A scalar as text, as it is written: `1.10` stays `1.10`.
     pub(super) fn text_of(&mut self, node: &Node, what: &str) -> Option<Template> {
         let Some(text) = written(node, self.report) else {
@@ -115,20 +103,6 @@ impl<'a> Reader<'a> {
         let between = text.and_then(|text| text.get(a.start.min(b.start) as usize..a.start.max(b.start) as usize));
         between.is_some_and(|between| !between.lines().any(separates))
     }
-}
-
-/// The error for a path that a shell would expand, and that would name a folder `~` or `$SCRATCH` as it is.
-pub(super) fn unexpanded(key: &str, path: &str, at: At) -> Option<Diagnostic> {
-    let variable = path
-        .match_indices('$')
-        .any(|(dollar, _)| path[dollar + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '{')));
-    let what = match path {
-        _ if path.starts_with('~') => "`~` is not expanded here",
-        _ if variable => "variables are not expanded here",
-        _ => return None,
-    };
-    let message = format!("`{key}` is `{}`, but {what}: it would become part of the folder's name", brief(path));
-    Some(Diagnostic::error(message).at(at).help("write the path out; a relative one starts at the working directory"))
 }
 
 /// Whether a line separates two documents.

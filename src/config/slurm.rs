@@ -15,24 +15,31 @@ use std::path::{Path, PathBuf};
 /// Reads a merged SLURM mapping. `readable` tells whether a file is there (for the template).
 pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Path) -> bool) -> Slurm {
     let foreign = reader.foreign(Scope::Slurm, strict);
+    if let Some(node) = reader.node("import_path") {
+        let message = "`import_path` has no effect in an experiment's `slurm`";
+        let help = "write it into a SLURM document, or import an experiment";
+        reader.report.push(Diagnostic::error(message).at(node.at).help(help));
+    }
     if reader.node("path_to_template").is_none() {
         unused(reader, strict);
     }
     Slurm {
         options: options(reader),
         num_parallel_jobs: count(reader, "num_parallel_jobs"),
+        pilots: count(reader, "pilots"),
         sh_lines: sh_lines(reader),
+        sh_lines_after: lines(reader, "sh_lines_after"),
         venv: line(reader, "venv"),
-        slurm_log: path(reader, "slurm_log"),
+        slurm_log: line(reader, "slurm_log"),
         path_to_template: template(reader, readable),
         scheduler: line(reader, "scheduler"),
         max_array_size: count(reader, "max_array_size"),
         requeue: reader.read("requeue", fields::switch),
         max_requeues: reader.read("max_requeues", fields::count::<0>),
         grace: reader.read("grace", fields::seconds),
-        experiment_copy_src: path(reader, "experiment_copy_src"),
-        experiment_copy_dst: path(reader, "experiment_copy_dst"),
-        experiment_copy_auto_dst: path(reader, "experiment_copy_auto_dst"),
+        experiment_copy_src: line(reader, "experiment_copy_src"),
+        experiment_copy_dst: line(reader, "experiment_copy_dst"),
+        experiment_copy_auto_dst: line(reader, "experiment_copy_auto_dst"),
         extra: foreign.into_iter().map(|(key, node)| (key.to_owned(), node.to_value())).collect(),
     }
 }
@@ -78,12 +85,6 @@ fn line(reader: &mut Reader<'_>, key: &str) -> Option<String> {
     (one_line(reader, key, &text) && !empty(reader, key, &text)).then_some(text.text)
 }
 
-/// A path without a line break.
-fn path(reader: &mut Reader<'_>, key: &str) -> Option<String> {
-    let text = reader.path(key)?;
-    (one_line(reader, key, &text) && !empty(reader, key, &text)).then_some(text.text)
-}
-
 /// A text that becomes an option's value.
 fn option_text(reader: &mut Reader<'_>, key: &str) -> Option<String> {
     let text = reader.text(key)?;
@@ -125,6 +126,12 @@ fn one_line(reader: &mut Reader<'_>, key: &str, text: &Template) -> bool {
         .report
         .push(Diagnostic::error(message).at(text.at).help("write it on one line; shell lines belong in `sh_lines`"));
     false
+}
+
+/// Lines of a shell script, each written by itself or several in a text.
+fn lines(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
+    let texts = reader.node(key).and_then(|node| reader.texts_of(node, key)).unwrap_or_default();
+    texts.iter().flat_map(|text| text.text.lines().map(str::to_owned)).collect()
 }
 
 fn sh_lines(reader: &mut Reader<'_>) -> Vec<String> {
@@ -187,7 +194,7 @@ fn check_option(reader: &mut Reader<'_>, key: &str, at: At) -> bool {
 
 /// The user's template: beside the file that names it, else from the working directory, as the original has it.
 fn template(reader: &mut Reader<'_>, readable: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
-    let text = reader.path("path_to_template")?;
+    let text = reader.text("path_to_template")?;
     let path = PathBuf::from(&text.text);
     let folder = reader.report.files.get(text.at.file as usize).and_then(|file| file.path.parent());
     let beside = folder.map(|folder| folder.join(&path));

@@ -119,7 +119,9 @@ impl SlurmChange {
                     new.options.written().for_each(|(_, asked)| slurm.options.set(asked.clone()));
                 }
                 "num_parallel_jobs" => slurm.num_parallel_jobs = new.num_parallel_jobs,
+                "pilots" => slurm.pilots = new.pilots,
                 "sh_lines" => slurm.sh_lines.clone_from(&new.sh_lines),
+                "sh_lines_after" => slurm.sh_lines_after.clone_from(&new.sh_lines_after),
                 "venv" => slurm.venv.clone_from(&new.venv),
                 "slurm_log" => slurm.slurm_log.clone_from(&new.slurm_log),
                 "path_to_template" => slurm.path_to_template.clone_from(&new.path_to_template),

@@ -4,13 +4,13 @@
 //! [`super::fields`]'s matter.
 
 use super::error::{Diagnostic, Report};
-use super::fields;
 use super::keys::Scope;
 use super::merge::{Named, merge};
 use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
 use super::set::Assignment;
 use super::{Experiment, Request, Slurm, Sweep, command, import, metrics, slurm, sweep};
+use super::{expand, fields, flag_style};
 use crate::value::Map;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use std::path::Path;
 pub(super) struct Shared<'a> {
     pub(super) request: &'a Request,
     /// The SLURM document for this host.
-    pub(super) slurm: Option<&'a Named>,
+    pub(super) slurm: Option<&'a Node>,
     /// The command line's assignments, already applied.
     pub(super) set: &'a [Assignment],
     /// Whether a file is there.
@@ -31,6 +31,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
     let errors = report.error_count();
     let mut origin = origin;
     let archived = take_archived(&mut origin);
+    expand::experiment(&mut origin, &request.surroundings, report);
     let map = origin.as_map()?.clone();
     // What is missing is missing in the document itself, whatever it was merged over.
     let first_line = named.node.as_map().and_then(|map| map.values().next()).map_or(named.node.at, |(at, _)| *at);
@@ -52,7 +53,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
             "write what to run, as in `command: python train.py --config {{ config_file }}`; a class in Python is run by its own program: `python main.py CONFIG.yml`",
         );
     }
-    let path = reader.path("path").filter(|path| check_path(&mut reader, &path.text, path.at));
+    let path = reader.text("path").filter(|path| check_path(&mut reader, &path.text, path.at));
     let count = |reader: &mut Reader<'_>, key: &str| reader.read(key, fields::count::<1>);
     let seconds = |reader: &mut Reader<'_>, key: &str| reader.read(key, fields::positive_seconds);
     let retries = reader.read("retries", fields::retries);
@@ -73,8 +74,9 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         reps_in_parallel: count(&mut reader, "reps_in_parallel").unwrap_or(1),
         command: reader.node("command").and_then(|node| command::command(&mut reader, node)),
         env: reader.node("env").and_then(|node| command::env(&mut reader, node)).unwrap_or_default(),
-        workdir: reader.path("workdir"),
+        workdir: reader.text("workdir"),
         launcher: reader.node("launcher").and_then(|node| command::launcher(&mut reader, node)).unwrap_or_default(),
+        flag_style: reader.read("flag_style", flag_style::flag_style).unwrap_or_default(),
         timeout: seconds(&mut reader, "timeout"),
         retries: retries.map_or(0, |retries| retries.count),
         retry_delay: retry_delay.or(retries.and_then(|retries| retries.delay)).unwrap_or(0.0),
@@ -192,7 +194,7 @@ fn signal(reader: &mut Reader<'_>) -> String {
 
 /// The experiment's `slurm` over the SLURM document; a slot's share may stand in either.
 fn slurm_for(experiment: &mut Experiment, shared: &Shared<'_>, own: Option<&Node>, report: &mut Report) {
-    let mut merged = shared.slurm.map_or_else(|| Node::empty_map(At::default()), |named| named.node.clone());
+    let mut merged = shared.slurm.cloned().unwrap_or_else(|| Node::empty_map(At::default()));
     match own {
         Some(own) if own.as_map().is_some() => merged = merge(merged, own.clone()),
         Some(own) => {
@@ -201,6 +203,7 @@ fn slurm_for(experiment: &mut Experiment, shared: &Shared<'_>, own: Option<&Node
         }
         None => {}
     }
+    expand::slurm(&mut merged, &shared.request.surroundings, report);
     experiment.slurm_origin = merged;
     let NodeKind::Map(map) = &experiment.slurm_origin.kind else { return };
     let mut reader = Reader::new(map, report);

@@ -362,7 +362,8 @@ fn tag_text(tag: &Tag) -> String {
 
 fn unknown_tag(tag: &Tag, at: At) -> Box<Diagnostic> {
     let message = format!("the tag `{}` is not supported", brief(&tag_text(tag)));
-    let help = "use one of `!!str`, `!!int`, `!!float`, `!!bool`, `!!null`, `!!seq` and `!!map`, or no tag";
+    let help =
+        "use one of `!!str`, `!!int`, `!!float`, `!!bool`, `!!null`, `!!seq`, `!!map` and `!!python/tuple`, or no tag";
     Box::new(Diagnostic::error(message).at(at).help(help))
 }
 

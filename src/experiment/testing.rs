@@ -1,6 +1,8 @@
 //! Experiments written by hand, for the tests of this layer and of [`crate::plan`].
 
-use crate::config::{Argv, At, Axis, Command, Experiment, Node, NodeKind, Slurm, Sweep, SweepKind, Template};
+use crate::config::{
+    Argv, At, Axis, Command, Experiment, FlagStyle, Node, NodeKind, Slurm, Sweep, SweepKind, Template,
+};
 use crate::value::{Map, Value};
 
 /// A value from JSON.
@@ -58,6 +60,7 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         env: Vec::new(),
         workdir: None,
         launcher: Vec::new(),
+        flag_style: FlagStyle::default(),
         timeout: None,
         retries: 0,
         retry_delay: 0.0,

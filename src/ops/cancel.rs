@@ -110,14 +110,17 @@ impl Found {
         let mut loads: HashMap<u64, Load> = HashMap::new();
         for seen in &survey.reps {
             let (Some(experiment), Some(run)) = (survey.experiment(seen), survey.run(seen)) else { continue };
-            let load = loads.entry(seen.job).or_default();
+            // What pilots share, any of them may take next: they go together, or not at all.
+            let plan = survey.plans.get(seen.plan);
+            let shared = plan.and_then(|plan| plan.array_of(seen.job)).filter(|(_, array)| array.pilots.is_some());
+            let load = loads.entry(shared.map_or(seen.job, |(_, array)| array.offset)).or_default();
             let chosen = select.has(&experiment.name, &run.run, seen.rep);
             load.add(chosen, seen.effective, || format!("{} rep {}", run.run, seen.rep));
         }
         let mut all_of: BTreeMap<u64, bool> = BTreeMap::new();
         let mut taken: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         for element in elements {
-            let choice = loads.get(&element.job).map_or(Choice::Other, choose);
+            let choice = loads.get(&element.jobs.start).map_or(Choice::Other, choose);
             *all_of.entry(element.id).or_insert(true) &= matches!(choice, Choice::Cancel);
             match choice {
                 Choice::Cancel => {
@@ -125,7 +128,8 @@ impl Found {
                     self.count(element);
                 }
                 Choice::Shared(why) => {
-                    self.left.push(format!("left alone: element {}_{} {why}", element.id, element.index));
+                    let what = if element.jobs.end - element.jobs.start > 1 { "pilot" } else { "element" };
+                    self.left.push(format!("left alone: {what} {}_{} {why}", element.id, element.index));
                 }
                 Choice::Other => {}
             }

@@ -7,7 +7,7 @@ use crate::plan::record::{Counts, FORMAT, Manifest};
 use crate::plan::sbatch::{self, Script};
 use crate::plan::template::Template;
 use crate::plan::{Plan, layout};
-use crate::store::{self, plan::PlanWriter};
+use crate::store::{self, claims, plan::PlanWriter};
 use std::path::{Path, PathBuf};
 
 /// Slurm's default, where neither the configuration nor the cluster says.
@@ -68,6 +68,10 @@ impl Draft {
     /// Writes a plan; nothing is written where there is no job.
     pub fn write(&self, plan: &Plan, mode: Mode) -> Result<Frozen, Failure> {
         let mut arrays = plan.arrays.clone();
+        let pilots = arrays.iter().any(|array| array.record.pilots.is_some());
+        if let (true, Some(why)) = (pilots, claims::objection_to_mount(&self.plans)?) {
+            return Err(no_pilots(&why));
+        }
         if mode == Mode::DryRun {
             let notes = self.code.take(&mut arrays, None)?.keep();
             let name = layout::plan_name(store::plan::next_number(&self.plans, self.above)?);
@@ -77,6 +81,9 @@ impl Draft {
             return Ok(Frozen { folder: None, scripts: Vec::new(), notes: Vec::new() });
         }
         let mut writer = PlanWriter::create(&self.plans)?;
+        if let (true, Some(why)) = (pilots, claims::objection(&self.plans)?) {
+            return Err(no_pilots(&why));
+        }
         writer.plan(plan)?;
         let taken = self.code.take(&mut arrays, Some(&writer))?;
         self.code.record_origin(&arrays, &writer)?;
@@ -144,12 +151,18 @@ impl Draft {
                 binary: &program,
                 own_args: &self.own_args,
                 config: &self.config,
+                by_hand: false,
             };
             let text = sbatch::render(&script, template.as_ref()).map_err(|error| Failure::Usage(error.to_string()))?;
             scripts.push((array.record.script.clone(), text));
         }
         Ok(scripts)
     }
+}
+
+/// Says why there can be no pilots, and what to do.
+fn no_pilots(why: &str) -> Failure {
+    Failure::Environment(format!("{why}; let `path` be on such a file system, or remove `pilots`"))
 }
 
 /// A path below the root without it; others as they are.

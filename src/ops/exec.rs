@@ -12,7 +12,10 @@ use super::trust;
 use super::work;
 use crate::plan::by_hand::{self, Prefix};
 use crate::plan::record::{ArgvRecord, ExperimentRecord};
-use crate::plan::sbatch::written;
+use crate::plan::sbatch::{
+    self,
+    written::{self, Preparation},
+};
 use crate::printable;
 use crate::report::human::counted;
 use crate::run::status::{Found, State};
@@ -150,35 +153,39 @@ impl Chosen {
     /// # Errors
     /// Where the plan's script cannot be read.
     pub fn preparation(&self, call: &[OsString]) -> Result<Option<Command>, Failure> {
-        let Some((interpreter, lines)) = self.lines()? else { return Ok(None) };
+        let Some(Preparation { interpreter, before, after }) = self.lines()? else { return Ok(None) };
         let Some((program, arguments)) = interpreter.split_first() else { return Ok(None) };
         let mut command = Command::new(program);
-        let mut text = lines;
+        let mut text = before;
         if std::env::var_os("SLURM_ARRAY_TASK_ID").is_none() {
             command.env("SLURM_ARRAY_TASK_ID", self.element().to_string());
             text.push_str("\nunset SLURM_ARRAY_TASK_ID");
         }
-        text.push_str("\nexec \"$@\"");
+        match after {
+            Some(after) => text.extend(["\n\"$@\"", sbatch::STARTS, "\n", &after]),
+            None => text.push_str("\nexec \"$@\""),
+        }
         command.args(arguments).arg("-c").arg(text).arg(program).args(call);
         command.current_dir(self.plan.start_dir(self.job));
         Ok(Some(command))
     }
 
     /// The interpreter and the lines; nothing where there are none, or no job runs them.
-    fn lines(&self) -> Result<Option<(Vec<String>, String)>, Failure> {
+    fn lines(&self) -> Result<Option<Preparation>, Failure> {
         if !self.for_slurm {
             return Ok(None);
         }
         let found = written::preparation(&self.script()?);
-        Ok(found.filter(|(_, lines)| written::has_commands(lines)))
+        Ok(found.filter(|found| written::has_commands(&found.before)))
     }
 
     fn array(&self) -> Option<&crate::plan::record::ArrayRecord> {
-        self.plan.manifest.arrays.iter().find(|array| array.all_jobs().contains(&self.job))
+        self.plan.array_of(self.job).map(|(_, array)| array)
     }
 
     fn element(&self) -> u64 {
-        self.job - self.array().map_or(0, |array| array.offset)
+        // A pilot's script must not depend on which one it is.
+        self.array().filter(|array| array.pilots.is_none()).map_or(0, |array| self.job - array.offset)
     }
 
     fn script(&self) -> Result<String, Failure> {
@@ -233,8 +240,8 @@ pub fn exec(options: &Options, chosen: &Chosen, program: &Program, tell: Tell<'_
                         .to_owned(),
                 ));
             }
-            let setup = chosen.lines()?.map(|(_, lines)| lines);
-            Done::Told(line(&surroundings, setup.as_deref())?)
+            let setup = chosen.lines()?;
+            Done::Told(line(&surroundings, setup.as_ref())?)
         }
         Wish::Env => Done::Told(env(&prepared(false)?)?),
         Wish::Shell => {
@@ -325,14 +332,16 @@ fn ran(end: End, rep: &Rep) -> Result<Done, Failure> {
 }
 
 /// A line to be pasted into a shell; above it those that prepare the job.
-fn line(surroundings: &Surroundings, setup: Option<&str>) -> Result<String, Failure> {
+fn line(surroundings: &Surroundings, setup: Option<&Preparation>) -> Result<String, Failure> {
     let word = |text: &str| crate::run::quote::word(text).map_err(Failure::Usage);
     let mut text = String::new();
     // In a shell of its own: what fails in it ends that one.
     let (open, close) = if setup.is_some() { ("(\n", ")\n") } else { ("", "") };
     text.push_str(open);
     let told = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
-    for line in setup.into_iter().flat_map(str::lines).filter(told) {
+    // That shell need not wait to hand on signals: what comes after the call runs at its end.
+    let own = |line: &&str| !line.starts_with(sbatch::WAITING);
+    for line in setup.into_iter().flat_map(|setup| setup.before.lines()).take_while(own).filter(told) {
         text.extend([line, "\n"]);
     }
     let dir = word(&surroundings.dir.to_string_lossy())?;

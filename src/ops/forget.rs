@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::freeze;
 use super::here::shown;
-use super::notice::{Notice, Tell, unreadable};
+use super::notice::{Notice, Tell, unreadable, unreadable_forgotten};
 use super::program;
 use super::reading::Reading;
 use super::select::{self, Selection};
@@ -75,6 +75,7 @@ pub fn forget(options: &Options, tell: Tell<'_>) -> Result<Outcome, Failure> {
     // What was never submitted is left out of what counts as it is.
     let survey = options.select.survey(sources, queue.as_deref())?;
     unreadable(&survey.unreadable_plans, &survey.unreadable, tell);
+    unreadable_forgotten(&survey.unreadable_forgotten, tell);
     let wanted = |seen: &&Seen| {
         let names = survey.experiment(seen).zip(survey.run(seen));
         names.is_some_and(|(experiment, run)| {

@@ -3,7 +3,7 @@
 use super::draft::{Draft, Frozen, MAX_ARRAY_SIZE, Mode, relative};
 use super::failure::Failure;
 use super::handed;
-use super::here::{hostname, shown};
+use super::here::{hostname, shown, surroundings};
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::reading::Reading;
@@ -48,6 +48,8 @@ pub fn load(reading: &Reading, purpose: Purpose, tell: Tell<'_>) -> Result<Confi
         debug: reading.debug,
         debug_all: reading.debug_all,
         hostname: hostname(),
+        cluster: reading.cluster.clone(),
+        surroundings: surroundings(),
         command_optional: purpose.command_optional,
         for_slurm: purpose.for_slurm,
         original: reading.original,
@@ -143,7 +145,8 @@ pub fn prepare(
         own_args: program.own_args.clone(),
         root,
     };
-    let python = program.python.as_ref().map(|handed| handed.program.clone());
+    let slurm = || config::typed_slurm(&config, &reading.set).map(|slurm| slurm.to_json());
+    let python = program.python.as_ref().map(|handed| PythonRecord { slurm: slurm(), ..handed.program.clone() });
     Ok(Prepared { config, draft, runs, for_slurm, python })
 }
 
@@ -195,6 +198,11 @@ impl Prepared {
         let finished = self.finished()?;
         let limit = |jobs| if self.for_slurm { array_size_for(jobs) } else { u32::MAX };
         let mut plan = build(&self.config.experiments, self.runs, &finished, &self.draft.templates, limit);
+        if !self.for_slurm {
+            // Its jobs are given out in this process.
+            plan.arrays.iter_mut().for_each(|array| array.record.pilots = None);
+            plan.notes.retain(|note| !note.contains("`--pilots`"));
+        }
         for experiment in plan.experiments.iter_mut().filter(|experiment| experiment.record.command.is_none()) {
             experiment.record.python.clone_from(&self.python);
         }

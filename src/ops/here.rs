@@ -1,10 +1,21 @@
 //! Where this program runs: on which machine, and from which directory its paths are told.
 
-use std::path::Path;
+use crate::config::Surroundings;
+use std::path::{Path, PathBuf};
 
 /// This machine's name, empty where it has none.
 pub fn hostname() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What `~` and `${env:…}` in a configuration stand for here.
+pub fn surroundings() -> Surroundings {
+    Surroundings { variables: std::env::vars_os().collect(), home_of: Some(home_of) }
+}
+
+/// The home folder of a user.
+fn home_of(user: &str) -> Option<PathBuf> {
+    Some(nix::unistd::User::from_name(user).ok()??.dir)
 }
 
 /// A path as people see it: relative to the working directory where it lies below it.

@@ -9,6 +9,7 @@ use crate::store::job_log::{self, JobLogs};
 use crate::store::submissions;
 use crate::store::survey::{Seen, Survey, id_of};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 /// An element: its array's job id, and its number.
 type Id = (u64, Option<u64>);
@@ -16,8 +17,10 @@ type Id = (u64, Option<u64>);
 /// The ends that are known.
 #[derive(Debug, Default)]
 pub struct JobEnds {
-    /// Of jobs that nothing came of, by plan and job.
+    /// Of jobs that nothing came of, by plan and job; of pilots that nothing came of, by the first job of their array.
     unstarted: HashMap<(usize, u64), JobEnd>,
+    /// Plan and first job of the arrays that pilots share.
+    shared: Vec<(usize, Range<u64>)>,
     /// Of those whose worker is gone.
     lost: HashMap<Id, JobEnd>,
 }
@@ -26,7 +29,10 @@ impl JobEnds {
     /// How the job of a repetition ended.
     pub fn of(&self, seen: &Seen) -> Option<&JobEnd> {
         match seen.effective {
-            EffectiveState::JobFailed => self.unstarted.get(&(seen.plan, seen.job)),
+            EffectiveState::JobFailed => {
+                let jobs = self.shared.iter().find(|(plan, jobs)| *plan == seen.plan && jobs.contains(&seen.job));
+                self.unstarted.get(&(seen.plan, jobs.map_or(seen.job, |(_, jobs)| jobs.start)))
+            }
             EffectiveState::Lost => self.lost.get(&id_of(seen.status.as_ref()?.slurm.as_ref()?)),
             _ => None,
         }
@@ -70,11 +76,17 @@ pub fn look(survey: &mut Survey, queue: Option<&[Element]>) -> JobEnds {
     };
     for ((plan, number), (job, index)) in candidates {
         let Some(of) = survey.plans.get(plan) else { continue };
-        let array = of.manifest.arrays.iter().position(|array| array.all_jobs().contains(&number)).unwrap_or(0);
+        let (array, pilots) = of.array_of(number).map_or((0, None), |(place, array)| (place, array.pilots));
         let mut end = end((job, Some(index)));
-        end.log = logs.entry(plan).or_insert_with(|| JobLogs::of(of)).find(array, job, index);
+        let logs = logs.entry(plan).or_insert_with(|| JobLogs::of(of));
+        end.log = logs.find(array, job, index);
         end.tail = end.log.as_deref().map(job_log::tail).unwrap_or_default();
-        if failed(&end, of.name(), number) {
+        let who = if pilots.is_some() { "a pilot of ".to_owned() } else { format!("job {number}: ") };
+        let failed_early = failed(&end, &format!("plan {}, {who}", of.name()));
+        if failed_early || (could_not_log(&end) && !logs.have_folder(array)) {
+            if let Some((_, array)) = of.array_of(number).filter(|_| pilots.is_some()) {
+                ends.shared.push((plan, array.all_jobs()));
+            }
             ends.unstarted.insert((plan, number), end);
         }
     }
@@ -82,14 +94,16 @@ pub fn look(survey: &mut Survey, queue: Option<&[Element]>) -> JobEnds {
         let mut end = end(id);
         if let (Some(of), Some(index)) = (survey.plans.get(seen.plan), id.1) {
             let number = seen.status.as_ref().map_or(seen.job, |status| status.job);
-            let array = of.manifest.arrays.iter().position(|array| array.all_jobs().contains(&number)).unwrap_or(0);
+            let array = of.array_of(number).map_or(0, |(place, _)| place);
             end.log = logs.entry(seen.plan).or_insert_with(|| JobLogs::of(of)).find(array, id.0, index);
         }
         ends.lost.insert(id, end);
     }
     drop(logs);
     for seen in &mut survey.reps {
-        if seen.effective == EffectiveState::Pending && ends.unstarted.contains_key(&(seen.plan, seen.job)) {
+        let first = ends.shared.iter().find(|(plan, jobs)| *plan == seen.plan && jobs.contains(&seen.job));
+        let place = (seen.plan, first.map_or(seen.job, |(_, jobs)| jobs.start));
+        if seen.effective == EffectiveState::Pending && ends.unstarted.contains_key(&place) {
             seen.effective = EffectiveState::JobFailed;
         }
     }
@@ -105,23 +119,24 @@ fn candidates<'a>(
     let own = |seen: &Seen, status: &Status| survey.plans.get(seen.plan).is_some_and(|plan| plan.name() == status.plan);
     let touched = |seen: &Seen| {
         let status = seen.status.as_deref().filter(|status| own(seen, status))?;
-        Some((seen.plan, status.job))
+        Some((seen.plan, first_of(survey, seen.plan, status.job)))
     };
     let touched: HashSet<_> = survey.reps.iter().filter_map(touched).collect();
     let mut submitted: HashMap<usize, HashMap<usize, u64>> = HashMap::new();
     let mut found = HashMap::new();
     for seen in survey.reps.iter().filter(|seen| seen.effective == EffectiveState::Pending && seen.status.is_none()) {
         let Some(plan) = survey.plans.get(seen.plan) else { continue };
-        let place = (seen.plan, seen.job);
+        let place = (seen.plan, first_of(survey, seen.plan, seen.job));
         if found.contains_key(&place) || touched.contains(&place) {
             continue;
         }
-        let arrays = plan.manifest.arrays.iter().enumerate();
-        let Some((number, array)) = arrays.into_iter().find(|(_, array)| array.all_jobs().contains(&seen.job)) else {
-            continue;
-        };
-        let index = seen.job - array.offset;
+        let Some((number, array)) = plan.array_of(seen.job) else { continue };
         let queued = seen.element.and_then(|place| queue.get(place));
+        // Any pilot tells of all.
+        let index = match (array.pilots, queued.and_then(|element| element.index)) {
+            (Some(_), index) => index.unwrap_or(0),
+            (None, _) => seen.job - array.offset,
+        };
         let noted = || {
             let known = submitted.entry(seen.plan).or_insert_with(|| {
                 let noted = submissions::read(&plan.folder).unwrap_or_default().submissions;
@@ -138,16 +153,26 @@ fn candidates<'a>(
     found
 }
 
-/// Whether a job that left no state failed; `plan` and `number` are how its worker would have called it in the log.
-fn failed(end: &JobEnd, plan: &str, number: u64) -> bool {
+/// Whether it ended as one whose log could not even be opened: Slurm before 21.08 gives that the code of a worker.
+fn could_not_log(end: &JobEnd) -> bool {
+    end.log.is_none() && end.word.as_deref() == Some("FAILED") && end.exit == Some((1, 0))
+}
+
+/// The number that stands for a job: of the first one that pilots share.
+fn first_of(survey: &Survey, plan: usize, job: u64) -> u64 {
+    let array = survey.plans.get(plan).and_then(|plan| plan.array_of(job));
+    array.filter(|(_, array)| array.pilots.is_some()).map_or(job, |(_, array)| array.offset)
+}
+
+/// Whether a job that left no state failed; its worker would have begun the log with `line`.
+fn failed(end: &JobEnd, line: &str) -> bool {
     let over = end.word.as_deref().is_none_or(|word| ElementState::of(word) == ElementState::Ended);
     if !over || end.was_taken_off() || (end.word.is_none() && end.log.is_none()) {
         return false;
     }
     // Where a worker began, its repetitions' directories may have been removed since.
-    let line = format!("plan {plan}, job {number}: ");
     match &end.log {
-        Some(log) if end.tail.contains(&line) || job_log::head(log).contains(&line) => {
+        Some(log) if end.tail.contains(line) || job_log::head(log).contains(line) => {
             end.word.is_some() && end.is_no_workers() && (end.exit.is_some() || end.word.as_deref() != Some("FAILED"))
         }
         Some(_) => true,

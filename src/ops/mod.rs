@@ -4,6 +4,7 @@
 //! [`Notice`](notice::Notice).
 
 pub mod cancel;
+pub mod complete;
 pub mod doubt;
 pub mod draft;
 pub mod exec;

@@ -24,9 +24,18 @@ pub enum Notice<'a> {
         script: &'a str,
         /// The job that it became.
         job: u64,
-        /// The jobs of the plan in it: its elements.
+        /// Its elements.
         elements: u64,
+        /// Whether they are pilots; else each is a job of the plan.
+        pilots: bool,
     },
+}
+
+/// Tells why what is forgotten cannot be read.
+pub fn unreadable_forgotten(sentences: &[String], tell: Tell<'_>) {
+    for why in sentences {
+        tell(Notice::Warning(why.clone()));
+    }
 }
 
 /// Names the plans and the states that cannot be read: each state may tell of a finished repetition, so nothing is done about it.

@@ -67,8 +67,13 @@ pub fn expand(reading: &Reading, tell: Tell<'_>) -> Result<Expanded, Failure> {
     Ok(Expanded { slurm: config::typed_slurm(&config, &reading.set), runs: runs.runs, order, digest })
 }
 
-/// The SLURM document of a plan, with Python's types, as far as its copy can still be read.
-pub fn planned_slurm(plan: &Plan) -> Option<Value> {
+/// The SLURM document of a job, with Python's types. A plan of an earlier version has only a copy of it, as far as that can
+/// still be read.
+pub fn planned_slurm(plan: &Plan, job: &Job) -> Option<Value> {
+    let record = job.reps.first().and_then(|rep| rep.run.experiment.record.python.as_ref());
+    if let Some(slurm) = record.and_then(|record| record.slurm.as_deref()) {
+        return Value::from_json(slurm).ok();
+    }
     let copies = plan.folder.join(layout::plan::SOURCES);
     let name = Path::new(&plan.manifest.config).file_name()?;
     let reading = Reading { config: copies.join(name), ..Reading::default() };

@@ -20,6 +20,8 @@ pub struct Reading {
     pub debug_all: bool,
     /// What every experiment's name begins with, and a `_`.
     pub prefix: Option<String>,
+    /// The cluster whose SLURM document holds; the one that this machine's name tells where none is named.
+    pub cluster: Option<String>,
     /// The configuration was written for the original cw2: tell where that one reads it otherwise.
     pub original: bool,
 }

@@ -207,6 +207,7 @@ fn look_at_plans(
     let mut survey = Selection::of(experiments).survey(found, queue.as_deref())?;
     let ends = job_ends::look(&mut survey, queue.as_deref());
     some(&survey.unreadable_plans, "plan", notes);
+    notes.extend(survey.unreadable_forgotten.iter().cloned());
     some(&survey.unreadable, "status", notes);
     let unsure = |seen: &Seen| is_open(seen.effective) || seen.effective == EffectiveState::Interrupted;
     if let Some(error) = cluster_error.as_ref().filter(|_| survey.reps.iter().any(unsure)) {

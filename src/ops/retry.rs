@@ -58,6 +58,8 @@ pub struct Retried {
     pub planned: Option<(Plan, Frozen)>,
     /// Plans that cannot be read, and why.
     pub unreadable_plans: Vec<String>,
+    /// Why what is forgotten cannot be read.
+    pub unreadable_forgotten: Vec<String>,
     /// States that cannot be read, and why.
     pub unreadable: Vec<String>,
 }
@@ -95,8 +97,8 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
     } else {
         Some(freeze(options, &survey, &change, (root, folder, program.own_args.clone()), &picked)?)
     };
-    let Survey { unreadable_plans, unreadable, .. } = survey;
-    Ok(Retried { picked, planned, unreadable_plans, unreadable })
+    let Survey { unreadable_plans, unreadable_forgotten, unreadable, .. } = survey;
+    Ok(Retried { picked, planned, unreadable_plans, unreadable_forgotten, unreadable })
 }
 
 /// Where relative paths start, and the folder of plans: one each for all plans.

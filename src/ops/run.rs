@@ -2,16 +2,23 @@
 
 use super::draft::Mode;
 use super::failure::Failure;
-use super::freeze::freeze;
+use super::freeze::{self, Purpose, freeze};
+use super::here::hostname;
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::reading::Reading;
-use super::work;
+use super::{status, work};
+use crate::config::Slurm;
+use crate::plan::sbatch;
 use crate::store::plan::Plan;
+use crate::store::survey;
 use crate::worker::{self, Control, Jobs, Observer, Setting, Tally, WarmHost};
 use nix::unistd::Pid;
+use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +33,55 @@ pub struct Options {
     pub jobs: NonZeroUsize,
     /// Between a polite signal to a repetition and SIGKILL.
     pub grace: Duration,
+    /// After so many that crashed or timed out no other one is started.
+    pub fail_fast: Option<NonZeroUsize>,
+    /// Why `venv`, `sh_lines` and `sh_lines_after` are left out, where they are and nobody asked for it.
+    pub setup_left_out: Option<&'static str>,
+}
+
+/// What is to be called instead of this, where something is to be done before and after the repetitions (`venv`, `sh_lines`,
+/// `sh_lines_after`): that, around this same call. What is wrong with the configuration is for that call to say.
+///
+/// # Errors
+/// Where the experiments want different things done.
+pub fn preparation(options: &Options, program: &Program, call: &[OsString]) -> Result<Option<Command>, Failure> {
+    let purpose = Purpose { command_optional: program.command_optional(), for_slurm: false };
+    let Ok(config) = freeze::load(&options.reading, purpose, &mut |_| {}) else { return Ok(None) };
+    let root = freeze::working_directory()?;
+    let mut wanted: Vec<(Option<String>, &str)> = Vec::new();
+    for experiment in &config.experiments {
+        let lines =
+            sbatch::before_a_call(&experiment.slurm, &root).map_err(|error| Failure::Usage(error.to_string()))?;
+        if wanted.iter().all(|(known, _)| *known != lines) {
+            wanted.push((lines, &experiment.name));
+        }
+    }
+    match wanted.as_slice() {
+        [(Some(lines), _)] => {
+            let mut command = Command::new(SHELL);
+            command.args(["-c", lines, SHELL]).args(call);
+            Ok(Some(command))
+        }
+        [] | [(None, _)] => Ok(None),
+        [(_, one), (_, two), ..] => Err(Failure::Usage(format!(
+            "the experiments `{one}` and `{two}` have different `venv`, `sh_lines` or `sh_lines_after`: run them one by one with \
+             `-e`, or leave all that out with `--no-setup`"
+        ))),
+    }
+}
+
+/// Whether this process was called by the shell that [`preparation`] starts.
+pub fn is_prepared() -> bool {
+    let pid = |name: &str| std::env::var(name).ok().and_then(|pid| pid.parse().ok()).map(Pid::from_raw);
+    // In place of that shell, or as its child.
+    pid("CW2_PREPARED") == Some(Pid::this()) || pid("CW2_SHELL") == Some(Pid::parent())
+}
+
+/// What reads those lines, as in a job.
+const SHELL: &str = "/bin/bash";
+
+fn has_setup(slurm: &Slurm) -> bool {
+    slurm.venv.is_some() || !slurm.sh_lines.is_empty() || !slurm.sh_lines_after.is_empty()
 }
 
 /// A warm process that is there: the other end of a socket, and its number.
@@ -53,6 +109,8 @@ pub struct Ran {
     pub tally: Tally,
     /// Whether the scheduler did its work.
     pub result: anyhow::Result<()>,
+    /// The same in words.
+    pub summary: String,
 }
 
 /// Plans, and runs everything; `None` where nothing is left to do. `observer` is made for that many repetitions, and dropped when
@@ -72,13 +130,19 @@ pub fn run(
     let warm = Given::host(given, &control)?;
     let (planned, frozen) = freeze(&options.reading, program, options.overwrite, Mode::Write, None, tell)?;
     tell(Notice::Planned(&planned, &frozen));
+    if let Some(why) =
+        options.setup_left_out.filter(|_| planned.experiments.iter().any(|own| has_setup(&own.record.slurm)))
+    {
+        tell(Notice::Warning(format!("`venv`, `sh_lines` and `sh_lines_after` are left out: {why}")));
+    }
     let Some(folder) = frozen.folder else { return Ok(None) };
     let plan = Plan::open(&folder)?;
     work::begin(&plan);
     let at_a_time = options.jobs.get().min(usize::try_from(plan.jobs()).unwrap_or(usize::MAX));
     // Whoever debugs looks, and answers.
     let terminal = options.reading.debug && at_a_time == 1;
-    let options = worker::Options { terminal, ..work::options(options.grace)? };
+    let fail_fast = options.fail_fast;
+    let options = worker::Options { fail_fast, terminal, ..work::options(options.grace)? };
     tell_of_fewer_slots(&plan, at_a_time, &options);
     let repetitions = plan.manifest.counts.repetitions;
     let observer = observer(repetitions);
@@ -92,7 +156,28 @@ pub fn run(
     };
     let (mut tally, result) = program.schedule(Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time));
     tally.total = usize::try_from(repetitions).unwrap_or(usize::MAX);
-    Ok(Some(Ran { tally, result }))
+    let summary = summary(&plan, &tally, fail_fast);
+    Ok(Some(Ran { tally, result, summary }))
+}
+
+/// How they ended, and what those that failed have in common.
+fn summary(plan: &Plan, tally: &Tally, fail_fast: Option<NonZeroUsize>) -> String {
+    let mut groups = work::groups(tally);
+    if groups.iter().any(|group| group.count > 1) {
+        // That it cannot be told does not matter beside how they ended.
+        let seen = Plan::open(&plan.folder).and_then(|plan| survey::survey(vec![plan], None, &hostname()));
+        if let Ok(survey) = seen {
+            let dirs: Vec<_> = tally.failed().iter().map(|failed| failed.dir.as_path()).collect();
+            status::add_common(&survey, &mut groups, &dirs);
+        }
+    }
+    let mut text = work::told(tally, &groups);
+    let enough = fail_fast.filter(|most| tally.failed().len() >= most.get() && tally.unfinished());
+    if let Some(most) = enough {
+        let _ =
+            write!(text, "\nstopped after {most} failed (`--fail-fast`): what was not started is for the next `run`");
+    }
+    text
 }
 
 /// A cluster's configuration asks for more than this machine has.

@@ -96,6 +96,7 @@ fn rendered(record: &ExperimentRecord, run: &RunRecord, params: &Value, rep: u32
     let tasks = record.slurm.options.number("ntasks").unwrap_or(1);
     let cpus = record.slurm.options.number("cpus-per-task").unwrap_or(1).saturating_mul(tasks);
     let names = Names {
+        flag_style: record.flag_style.clone(),
         experiment: &record.name,
         run: &run.run,
         rep,

@@ -88,6 +88,13 @@ impl Code {
     /// Takes the snapshots, and tells the arrays where their jobs run. Without a plan it only looks at what would be taken.
     pub fn take(&self, arrays: &mut [PlannedArray], writer: Option<&PlanWriter>) -> Result<Taken, Failure> {
         let mut taken = Taken::default();
+        for array in arrays.iter().filter(|array| array.record.pilots.is_some()) {
+            let asked = if self.earlier { None } else { code::decide(&array.slurm, &self.root, self.wish)? };
+            let mode = asked.map(|request| request.mode).or(array.record.code.as_ref().map(|code| code.mode));
+            if mode == Some(CodeMode::PerJob) {
+                return Err(code::SnapshotError::of_pilots().into());
+            }
+        }
         if self.earlier {
             self.take_again(arrays, writer.is_some(), &mut taken)?;
         }

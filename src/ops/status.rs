@@ -94,6 +94,7 @@ pub fn status(options: &Options) -> Result<Report, Failure> {
         waiting: waiting(&survey, queue),
         forgotten: survey.forgotten,
         unsubmitted: unsubmitted(&survey),
+        unreadable_forgotten: survey.unreadable_forgotten,
         unreadable_plans: survey.unreadable_plans,
         unreadable: survey.unreadable,
         experiments: experiments.rows(known),
@@ -169,16 +170,29 @@ fn failed(survey: &Survey, ends: &JobEnds) -> Vec<Group> {
         let end = ends.of(seen);
         failure(survey, seen, end, failures::reason(seen.effective, seen.status.as_deref(), end))
     }));
+    let members: Vec<_> = failed.iter().map(|seen| Some((*seen, ends.of(seen)))).collect();
+    find_common(survey, &mut groups, &members);
+    groups
+}
+
+/// Finds what failures have in common that were grouped elsewhere; `dirs` are the directories of all that were, in their order.
+pub(super) fn add_common(survey: &Survey, groups: &mut [Group], dirs: &[&Path]) {
+    let places: HashMap<PathBuf, &Seen> = survey.reps.iter().map(|seen| (survey.dir(seen), seen)).collect();
+    let members: Vec<_> = dirs.iter().map(|dir| places.get(*dir).map(|seen| (*seen, None))).collect();
+    find_common(survey, groups, &members);
+}
+
+/// The same, where each of the failures is known with the end of its job.
+fn find_common(survey: &Survey, groups: &mut [Group], failed: &[Option<(&Seen, Option<&JobEnd>)>]) {
     let known = Facts::of(survey);
     let well: Vec<_> =
         survey.reps.iter().filter(|seen| seen.effective.is_finished()).map(|seen| known.facts(seen, None)).collect();
     for group in groups.iter_mut().filter(|group| group.count > 1) {
         let members = group.members.iter().filter_map(|place| failed.get(*place));
-        let bad: Vec<_> = members.map(|seen| known.facts(seen, ends.of(seen))).collect();
+        let bad: Vec<_> = members.flatten().map(|(seen, end)| known.facts(seen, *end)).collect();
         let common = common_cause::common(&bad.iter().collect::<Vec<_>>(), &well.iter().collect::<Vec<_>>());
         group.common = common.iter().map(ToString::to_string).collect();
     }
-    groups
 }
 
 /// A repetition that went wrong, with what it says.
@@ -245,8 +259,10 @@ fn rep_rows(survey: &Survey, ends: &JobEnds, queue: Option<&[Element]>, now: Tim
             |(job, index): (u64, Option<u64>)| index.map_or_else(|| job.to_string(), |index| format!("{job}_{index}"));
         let runs = seen.effective == EffectiveState::Running;
         // What waits, waits in another element than it ran in.
-        let waits =
-            seen.element.and_then(|place| queue?.get(place)).filter(|_| seen.effective == EffectiveState::Queued);
+        let waits = seen
+            .element
+            .and_then(|place| queue?.get(place))
+            .filter(|_| seen.effective == EffectiveState::Queued && !survey.is_shared(seen));
         let element = waits.map(|element| name((element.job, element.index)));
         let ids = status.and_then(|status| status.slurm.as_ref());
         let elapsed = || Some(now.duration_since(status?.started.parse().ok()?).as_secs_f64().max(0.0));

@@ -1,6 +1,7 @@
 //! Handing every array of a plan to Slurm, each exactly once; planning first where that is needed.
 
 mod dependency;
+mod pilots;
 mod under_way;
 
 use super::draft::{Draft, Frozen, Mode};
@@ -17,6 +18,7 @@ use crate::plan::bundle::PlannedArray;
 use crate::plan::code::SnapshotFlags;
 use crate::slurm::{Client, Cluster, Element, ElementState, SlurmError, SubmitOptions, TOKEN, with_retries};
 use crate::store;
+use crate::store::claims;
 use crate::store::plan::Plan;
 use crate::store::submissions::{Ledger, Submission, Turn};
 use crate::store::survey;
@@ -39,6 +41,10 @@ pub struct Options {
     pub again: bool,
     /// What is wished of the code's snapshots.
     pub code: SnapshotFlags,
+    /// Only add so many pilots to a plan.
+    pub pilots: Option<u32>,
+    /// Options of sbatch for them.
+    pub sbatch: Vec<String>,
 }
 
 /// Submits every array, in order; returns the jobs, none where nothing is left to do.
@@ -46,7 +52,12 @@ pub struct Options {
 /// # Errors
 /// What is wrong with the configuration or the plan, is under way already, or Slurm refuses.
 pub fn submit(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
-    if options.reading.config.is_dir() { submit_plan(options, tell) } else { submit_config(options, program, tell) }
+    match (options.reading.config.is_dir(), options.pilots) {
+        (true, None) => submit_plan(options, tell),
+        (true, Some(count)) => pilots::add(options, count, tell),
+        (false, None) => submit_config(options, program, tell),
+        (false, Some(count)) => Err(pilots::of_config(&options.reading, count)),
+    }
 }
 
 /// Asks Slurm whether and when the jobs could start: each script's name, and the answer. Nothing is planned or submitted.
@@ -54,8 +65,14 @@ pub fn submit(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ve
 /// # Errors
 /// What is wrong with the configuration or the plan, or Slurm refuses.
 pub fn test(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Vec<(String, String)>, Failure> {
+    if let (false, Some(count)) = (options.reading.config.is_dir(), options.pilots) {
+        return Err(pilots::of_config(&options.reading, count));
+    }
     if options.reading.config.is_dir() {
         let plan = open(options)?;
+        if let Some(count) = options.pilots {
+            return pilots::test(&plan, options, count);
+        }
         let scripts = plan.manifest.arrays.iter().map(|array| array.script.as_str());
         return ask(&plan.folder, scripts, options);
     }
@@ -95,6 +112,7 @@ fn submit_plan(options: &Options, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
     let mut ledger = Ledger::open(&plan.folder, &turn)?;
     let queue = with_retries(|| select::queue(std::slice::from_ref(&plan)))?;
     if options.again {
+        claims::begin_anew(&plan)?;
         ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
     } else {
         refuse_twice(&plan, &ledger, &queue)?;
@@ -157,7 +175,7 @@ fn submit_arrays(
 ) -> Result<Vec<u64>, Failure> {
     let result = submit_each(plan, arrays, ledger, queue, options, tell);
     if result.is_err() {
-        let done = ledger.content.submissions.iter().filter(|submission| submission.current().is_some()).count();
+        let done = submitted(ledger).len();
         tell(Notice::Warning(format!(
             "{done} of {} arrays are submitted; `{} submit {}` submits the rest",
             arrays.len(),
@@ -181,7 +199,9 @@ fn submit_each(
     // The last job that counts for `num_parallel_jobs`.
     let mut previous: Option<u64> = None;
     for (number, array) in arrays.iter().enumerate() {
-        let noted = ledger.content.submissions.iter_mut().rev().find(|s| s.array == number && !s.superseded);
+        let own = ledger.content.submissions.iter_mut().filter(|s| s.array == number && !s.superseded);
+        // Pilots that were added since, perhaps without an answer, do not make it another one.
+        let noted = own.min_by_key(|submission| submission.job.is_none());
         // Intended, and no answer was noted: Slurm knows whether it got it.
         let unanswered = noted.as_ref().filter(|submission| submission.job.is_none());
         let found = unanswered.and_then(|own| queue.iter().find(|element| element.token() == own.token));
@@ -195,7 +215,8 @@ fn submit_each(
             _ => submit_one(plan, ledger, (number, array), previous, options)?,
         };
         jobs.push(job);
-        tell(Notice::Submitted { script: &array.record.script, job, elements: array.record.jobs });
+        let (elements, pilots) = (array.record.elements(), array.record.pilots.is_some());
+        tell(Notice::Submitted { script: &array.record.script, job, elements, pilots });
         previous = array.record.num_parallel_jobs.map_or(previous, |_| Some(job));
     }
     Ok(jobs)
@@ -208,10 +229,23 @@ fn submit_one(
     previous: Option<u64>,
     wanted: &Options,
 ) -> Result<u64, Failure> {
+    ledger.content.submissions.retain(|s| s.array != number || s.job.is_some());
+    // `num_parallel_jobs` holds for the plan as a whole: what was cut only for its length runs one array after the other.
+    let previous = array.record.num_parallel_jobs.and(previous);
+    let options = SubmitOptions {
+        hold: wanted.hold,
+        comment: comment(&array.slurm),
+        dependency: dependency::option(previous, wanted.dependency.as_deref(), &array.slurm),
+        ..SubmitOptions::default()
+    };
+    call(&plan.folder.join(&array.record.script), number, ledger, &options)
+}
+
+/// Submits a script of an array, which is noted before and after.
+fn call(script: &Path, number: usize, ledger: &mut Ledger<'_>, options: &SubmitOptions) -> Result<u64, Failure> {
     let now = jiff::Timestamp::now();
     let token = format!("{TOKEN}{}:{}:{number}", std::process::id(), now.as_nanosecond());
     let submitted = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
-    ledger.content.submissions.retain(|s| s.array != number || s.job.is_some());
     ledger.content.submissions.push(Submission {
         array: number,
         token: token.clone(),
@@ -220,19 +254,18 @@ fn submit_one(
         superseded: false,
     });
     ledger.save()?;
-    // `num_parallel_jobs` holds for the plan as a whole: what was cut only for its length runs one array after the other.
-    let previous = array.record.num_parallel_jobs.and(previous);
-    let options = SubmitOptions {
-        hold: wanted.hold,
-        comment: comment(&array.slurm),
-        dependency: dependency::option(previous, wanted.dependency.as_deref(), &array.slurm),
-    };
-    let job = Client.submit(&plan.folder.join(&array.record.script), &token, &options, ledger.turn.lock())?;
+    let job = Client.submit(script, &token, options, ledger.turn.lock())?;
     if let Some(submission) = ledger.content.submissions.last_mut() {
         submission.job = Some(job);
     }
     ledger.save()?;
     Ok(job)
+}
+
+/// The arrays that were submitted.
+fn submitted(ledger: &Ledger<'_>) -> HashSet<usize> {
+    let counting = ledger.content.submissions.iter().filter(|submission| submission.current().is_some());
+    counting.map(|submission| submission.array).collect()
 }
 
 /// The comment that the configuration gives an array's jobs.
@@ -255,7 +288,7 @@ fn probe(plan: &plan::Plan, draft: &Draft, options: &Options) -> Result<(), Fail
 }
 
 fn test_options(options: &Options) -> SubmitOptions {
-    SubmitOptions { hold: options.hold, comment: None, dependency: options.dependency.clone() }
+    SubmitOptions { hold: options.hold, dependency: options.dependency.clone(), ..SubmitOptions::default() }
 }
 
 /// The scripts of a plan name where it was: its jobs would fail, or run in the place it was copied from.
@@ -300,7 +333,7 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(
             element.job
         )));
     }
-    if noted.len() == plan.manifest.arrays.len() {
+    if submitted(ledger).len() == plan.manifest.arrays.len() {
         let jobs: Vec<_> = noted.iter().map(u64::to_string).collect();
         return Err(Failure::Usage(format!(
             "plan `{folder}` was already submitted, as job {}; `{me} status` shows its progress, \

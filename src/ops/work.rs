@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::here::{hostname, shown};
 use crate::plan::layout::rep as names;
-use crate::report::failures::{self, Failed};
+use crate::report::failures::{self, Failed, Group};
 use crate::run::effective_state::EffectiveState;
 use crate::run::status::{SlurmIds, State};
 use crate::store::plan::Plan;
@@ -25,8 +25,8 @@ pub fn start() -> Result<Control, Failure> {
     Control::listen().map_err(|error| Failure::Environment(format!("cannot listen to signals: {error}")))
 }
 
-/// How repetitions ended: a line of counts, and what those that failed have to say, like ones together.
-pub fn summary(tally: &Tally) -> String {
+/// What those that failed have to say, like ones together.
+pub fn groups(tally: &Tally) -> Vec<Group> {
     let failed = tally.failed().iter().map(|failed| Failed {
         effective: if failed.state == State::TimedOut { EffectiveState::TimedOut } else { EffectiveState::Crashed },
         text: failed.why.clone(),
@@ -34,7 +34,12 @@ pub fn summary(tally: &Tally) -> String {
         run: failed.run.clone(),
         log: shown(&failed.dir.join(names::ERR)),
     });
-    let groups = failures::render(&failures::group(failed));
+    failures::group(failed)
+}
+
+/// How repetitions ended: a line of counts, and groups of those that failed.
+pub fn told(tally: &Tally, groups: &[Group]) -> String {
+    let groups = failures::render(groups);
     [tally.summary().as_str(), groups.trim_end()].join("\n").trim_end().to_owned()
 }
 
@@ -47,6 +52,8 @@ pub fn options(grace: Duration) -> Result<Options, Failure> {
         gpus: Gpus::visible(slurm.is_some()),
         max_slots: None,
         requeues_left: None,
+        fail_fast: None,
+        pilot: false,
         terminal: false,
         time_limit: TimeLimit::default(),
         host: hostname(),
@@ -60,7 +67,8 @@ pub fn in_job() -> bool {
     slurm_ids().is_some()
 }
 
-fn slurm_ids() -> Option<SlurmIds> {
+/// Slurm's ids of this process, inside a job.
+pub fn slurm_ids() -> Option<SlurmIds> {
     let get = |name: &str| std::env::var(name).ok();
     Some(SlurmIds {
         job_id: get("SLURM_JOB_ID")?,

@@ -1,17 +1,20 @@
-//! One element of an array: the job of a plan that it is, and its way back into the queue at the time limit.
+//! One element of an array: the job of a plan that it is, or, as a pilot, one job after another; and its way back into the queue
+//! at the time limit.
 
 use super::failure::Failure;
-use super::program::Program;
+use super::here::hostname;
+use super::program::{Program, name};
 use super::python;
 use super::run::Ran;
 use super::trust;
 use super::work;
 use crate::report::human::counted;
 use crate::run::status::SlurmIds;
-use crate::slurm::{Client, Cluster as _};
-use crate::store::plan::Plan;
+use crate::slurm::{Client, Cluster as _, Element, ElementState};
+use crate::store::claims::{self, Claims, Pilot};
+use crate::store::plan::{Job, Plan};
 use crate::store::requeues;
-use crate::worker::{Jobs, Observer, Setting, TimeLimit, WarmHost};
+use crate::worker::{Jobs, Observer, Setting, Source, Tally, TimeLimit, WarmHost};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,8 @@ pub struct Options {
     pub index: u64,
     /// The number that the array's first job has in the plan.
     pub offset: u64,
+    /// It takes job after job of that array.
+    pub pilot: bool,
     /// How long before the time limit Slurm sends SIGUSR1.
     pub warning: Duration,
     /// How often the element may requeue itself at the time limit.
@@ -33,52 +38,158 @@ pub struct Options {
     pub grace: Duration,
 }
 
-/// Runs the job's repetitions, and requeues the element where the time limit left some of them undone.
+/// Runs the repetitions of its job, or of all the jobs that it gets, and requeues the element where the time limit left some of
+/// them undone.
 ///
 /// # Errors
-/// Where there is no such job, or its share of the plan is damaged: then nothing is begun.
+/// Where there is no such job, or its share of the plan is damaged: then nothing is begun. Where a pilot's file system has no
+/// locks.
 pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>) -> Result<Ran, Failure> {
     // Before anything starts a thread.
     let control = work::start()?;
     let plan = Plan::open(&options.plan)?;
     trust::check([&plan])?;
-    let number = options.offset.saturating_add(options.index);
-    if number >= plan.jobs() {
-        return Err(Failure::Usage(format!(
-            "there is no job {number} in plan `{}`: it has {} (from 0); was the array submitted with this plan's script?",
-            plan.folder.display(),
-            plan.jobs()
-        )));
-    }
-    // A share that is damaged is refused before anything is noted or begun.
-    let job = plan.job(number)?;
-    let repetitions = job.reps.len();
+    let share = Share::of(options, &plan)?;
     work::begin(&plan);
     let mut here = work::options(options.grace)?;
+    here.pilot = options.pilot;
     if here.slurm.is_some() {
         here.time_limit = TimeLimit { warning: options.warning, ask: Some(crate::slurm::time_left) };
     }
     if let (Some(ids), most @ 1..) = (&here.slurm, options.max_requeues) {
         here.requeues_left = Some(most.saturating_sub(requeued(&plan, ids)));
     }
-    let count = counted(repetitions as u64, "repetition");
-    log::info!("plan {}, job {number}: {count} on {}", plan.name(), here.host);
+    log::info!("plan {}, {} on {}", plan.name(), share.words(), here.host);
     let (warm, factory) = (WarmHost::default(), program.factory.as_ref());
     let setting = Setting { plan: &plan, options: &here, control: &control, observer, factory, warm: &warm };
-    let (mut tally, result) = match python::of_scheduler(&job) {
-        Some(record) => python::schedule(record, &plan, &job, &here, &control),
-        None => program.schedule(Jobs::in_turn(setting, number..number + 1)),
+    let (mut tally, result) = match &share {
+        Share::Job(job) => match python::of_scheduler(job) {
+            Some(record) => python::schedule(record, &plan, job, &here, &control),
+            None => program.schedule(Jobs::in_turn(setting, job.number..job.number + 1)),
+        },
+        Share::Pilot(claims) => pilot(claims, program, setting),
     };
-    // Also where the worker was told to stop before the job was given out.
-    tally.total = repetitions;
-    log::info!("{}", work::summary(&tally));
+    match &share {
+        // Also where the worker was told to stop before the job was given out.
+        Share::Job(job) => tally.total = job.reps.len(),
+        Share::Pilot(claims) => {
+            let stopped = control.stopping() || tally.out_of_time() || tally.out_of_room();
+            tally.more_left = stopped && claims.any_left();
+        }
+    }
+    let summary = work::told(&tally, &work::groups(&tally));
+    log::info!("{summary}");
     if let (Ok(()), Some(ids)) = (&result, &here.slurm)
         && tally.unfinished()
         && (control.stopped_by_time_limit() || (tally.out_of_time() && !control.stopping()))
     {
         requeue(&plan, ids, options.max_requeues);
     }
-    Ok(Ran { tally, result })
+    Ok(Ran { tally, result, summary })
+}
+
+/// What of a plan an element is to do.
+enum Share {
+    /// One job.
+    Job(Job),
+    /// Whatever job is next.
+    Pilot(Claims),
+}
+
+impl Share {
+    /// Refuses what is not there, or damaged, before anything is noted or begun.
+    fn of(options: &Options, plan: &Plan) -> Result<Self, Failure> {
+        let folder = plan.folder.display();
+        if options.pilot {
+            let mut arrays = plan.manifest.arrays.iter();
+            let array = arrays.find(|array| array.offset == options.offset && array.pilots.is_some());
+            let array = array.ok_or_else(|| {
+                Failure::Usage(format!(
+                    "plan `{folder}` has no array of pilots that begins at job {}; was the array submitted with this plan's \
+                     script?",
+                    options.offset
+                ))
+            })?;
+            if let Some(why) = claims::objection(&plan.folder)? {
+                return Err(Failure::Environment(format!(
+                    "{why}; `{} retry {folder} --set-slurm pilots=` plans an element for each job that is left",
+                    name()
+                )));
+            }
+            return Ok(Share::Pilot(Claims::open(plan, array, own())?));
+        }
+        let number = options.offset.saturating_add(options.index);
+        if number >= plan.jobs() {
+            return Err(Failure::Usage(format!(
+                "there is no job {number} in plan `{folder}`: it has {} (from 0); was the array submitted with this plan's \
+                 script?",
+                plan.jobs()
+            )));
+        }
+        Ok(Share::Job(plan.job(number)?))
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Share::Job(job) => format!("job {}: {}", job.number, counted(job.reps.len() as u64, "repetition")),
+            Share::Pilot(claims) => format!("a pilot of {}", counted(claims.len(), "job")),
+        }
+    }
+}
+
+/// Who this pilot is.
+fn own() -> Pilot {
+    let element = work::slurm_ids().as_ref().map(name_of).unwrap_or_default();
+    Pilot { host: hostname(), element }
+}
+
+/// Whether Slurm says that another pilot's element does not run. It is asked where a file system does not tell whether a lock
+/// reaches other machines, and only about jobs that seem to be left.
+fn is_over(pilot: &Pilot) -> bool {
+    let Ok(queue) = Client.queue(&[]) else { return false };
+    let name = |element: &Element| match element.index {
+        Some(index) => format!("{}_{index}", element.job),
+        None => element.job.to_string(),
+    };
+    !pilot.element.is_empty()
+        && !queue.iter().any(|element| element.state == ElementState::Running && name(element) == pilot.element)
+}
+
+/// Runs job after job.
+fn pilot(claims: &Claims, program: &Program, setting: Setting<'_>) -> (Tally, anyhow::Result<()>) {
+    // All jobs of an array are of one kind.
+    let first = match setting.plan.job(claims.first()) {
+        Ok(job) => job,
+        Err(error) => return (Tally::default(), Err(error.into())),
+    };
+    if python::of_scheduler(&first).is_none() {
+        return program.schedule(Jobs::in_turn(setting, Source::Shared { claims, is_over }));
+    }
+    let mut tally = Tally::default();
+    let result = hand_over(claims, &setting, &mut tally);
+    (tally, result)
+}
+
+/// Hands job after job to the program whose scheduler runs its repetitions.
+fn hand_over(claims: &Claims, setting: &Setting<'_>, tally: &mut Tally) -> anyhow::Result<()> {
+    while !setting.control.stopping()
+        && let Some(claim) = claims.take(&is_over)?
+    {
+        let job = setting.plan.job(claim.job())?;
+        let Some(record) = python::of_scheduler(&job) else { break };
+        log::info!("plan {}, job {}: taken", setting.plan.name(), job.number);
+        let (mut own, result) = python::schedule(record, setting.plan, &job, setting.options, setting.control);
+        own.total = job.reps.len();
+        if own.out_of_time() || own.out_of_room() {
+            claim.close();
+        }
+        if result.is_ok() && !own.unfinished() {
+            claim.done();
+        }
+        tally.merge(own);
+        result?;
+    }
+    Ok(())
 }
 
 /// The element's name, as Slurm's commands and the notes have it.

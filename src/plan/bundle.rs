@@ -41,13 +41,16 @@ pub struct PlannedArray {
 }
 
 /// Cuts the jobs into arrays: neighbouring experiments that ask the cluster for the same share one, as far as
-/// `max_array_size` elements go. `jobs` has the number of jobs of each experiment, in plan order.
+/// `max_array_size` elements go: pilots, or else jobs. `jobs` has the number of jobs of each experiment, in plan order.
 pub fn arrays(experiments: &[&ExperimentRecord], jobs: &[u64], max_array_size: u32) -> Vec<PlannedArray> {
     let mut arrays: Vec<PlannedArray> = Vec::new();
     let mut offset = 0;
     let mut previous: Option<&ExperimentRecord> = None;
     for (&experiment, &count) in experiments.iter().zip(jobs).filter(|(_, count)| **count > 0) {
-        let most = u64::from(experiment.slurm.max_array_size.unwrap_or(max_array_size).max(1));
+        let most = match experiment.slurm.pilots {
+            Some(_) => u64::MAX,
+            None => most_elements(&experiment.slurm, max_array_size).into(),
+        };
         let mut rest = count;
         if previous.is_some_and(|previous| previous.same_resources(experiment))
             && let Some(last) = arrays.last_mut()
@@ -68,6 +71,7 @@ pub fn arrays(experiments: &[&ExperimentRecord], jobs: &[u64], max_array_size: u
                     jobs,
                     code: experiment.code.clone(),
                     num_parallel_jobs: experiment.slurm.num_parallel_jobs,
+                    pilots: None,
                 },
                 slurm: experiment.slurm.clone(),
                 template: experiment.template.clone(),
@@ -81,8 +85,17 @@ pub fn arrays(experiments: &[&ExperimentRecord], jobs: &[u64], max_array_size: u
     let count = arrays.len();
     for (array, number) in arrays.iter_mut().zip(1..) {
         array.record.script = script_name(number, count);
+        // A pilot without a job would only wait for its turn to end.
+        let most =
+            most_elements(&array.slurm, max_array_size).min(u32::try_from(array.record.jobs).unwrap_or(u32::MAX));
+        array.record.pilots = array.slurm.pilots.map(|pilots| pilots.min(most));
     }
     arrays
+}
+
+/// The most elements an array may have.
+fn most_elements(slurm: &Slurm, max_array_size: u32) -> u32 {
+    slurm.max_array_size.unwrap_or(max_array_size).max(1)
 }
 
 /// `sbatch.sh`, or `sbatch_1.sh`, … with as many digits as the last one needs, so that they sort.
@@ -140,6 +153,22 @@ mod tests {
         let found = cut(&experiments, &[5, 4], 3);
         let found: Vec<_> = found.iter().map(|a| (a.record.offset, a.record.jobs, a.experiments.join("+"))).collect();
         assert_eq!(found, [(0, 3, "a".to_owned()), (3, 3, "a+b".to_owned()), (6, 3, "b".to_owned())]);
+    }
+
+    #[test]
+    fn pilots_need_no_second_array() {
+        let mut experiments = [named("a", "cpu"), named("b", "cpu"), named("c", "gpu")];
+        experiments.iter_mut().take(2).for_each(|e| e.slurm.pilots = Some(5));
+        experiments[2].slurm.pilots = Some(1);
+        let found = cut(&experiments, &[300, 40, 2], 3);
+        let found: Vec<_> =
+            found.iter().map(|a| (a.record.offset, a.record.jobs, a.record.pilots, a.record.elements())).collect();
+        assert_eq!(found, [(0, 340, Some(3), 3), (340, 2, Some(1), 1)]);
+        // What a program's own scheduler runs is handed to it; a command is not.
+        experiments[1].command = None;
+        assert_eq!(cut(&experiments, &[2, 2, 2], 100).len(), 3);
+        // No more pilots than jobs.
+        assert_eq!(cut(&experiments, &[2, 2, 2], 100)[0].record.elements(), 2);
     }
 
     #[test]

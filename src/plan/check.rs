@@ -135,6 +135,7 @@ fn repetition(root: &Path, run: Resolved<'_>, rep: u32) -> Result<(), Box<Diagno
     let config_file = dir.join(super::layout::rep::CONFIG_YAML);
     let config_text = config_file.to_string_lossy();
     let names = Names {
+        flag_style: experiment.flag_style.clone(),
         experiment: &experiment.name,
         run: &run.record.run,
         rep,
@@ -163,8 +164,21 @@ fn repetition(root: &Path, run: Resolved<'_>, rep: u32) -> Result<(), Box<Diagno
             result.map_err(|why| wrong(template, why))?;
         }
     }
-    texts(experiment)
-        .try_for_each(|template| render::plain(&template.text, &context).map(drop).map_err(|why| wrong(template, why)))
+    for template in texts(experiment) {
+        let text = render::plain(&template.text, &context).map_err(|why| wrong(template, why))?;
+        let is_workdir = experiment.workdir.as_ref() == Some(template);
+        if is_workdir && (text.starts_with('~') || text.contains("${env:")) {
+            return Err(Box::new(unexpanded(template, &text).because(format!("in run `{}`", run.record.run))));
+        }
+    }
+    Ok(())
+}
+
+/// What a template inserts is a parameter's value, which is not looked at: it would name a folder `~`.
+fn unexpanded(template: &Template, text: &str) -> Diagnostic {
+    let message = format!("`workdir` becomes `{text}`: what a template inserts is not expanded");
+    let help = "write `~` or `${env:NAME}` into `workdir` itself, as in `workdir: ~/{{ params.folder }}`";
+    Diagnostic::error(message).at(template.at).help(help)
 }
 
 /// The phases of an experiment's command.

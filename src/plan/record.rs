@@ -5,7 +5,7 @@
 //! `experiments.jsonl`, `params.jsonl` line for line with `runs.jsonl`.
 
 use super::layout;
-use crate::config::Slurm;
+use crate::config::{FlagStyle, Slurm};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -64,9 +64,9 @@ pub struct Counts {
 pub struct ArrayRecord {
     /// The script's file name inside the plan's folder.
     pub script: String,
-    /// The number of its first job: element `i` is job `offset + i`.
+    /// The number of its first job: element `i` is job `offset + i`, unless it is a pilot.
     pub offset: u64,
-    /// Its elements.
+    /// How many jobs it has.
     pub jobs: u64,
     /// The code snapshot its jobs run in; the plan's root where `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,9 +74,25 @@ pub struct ArrayRecord {
     /// At most so many of them run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_parallel_jobs: Option<u32>,
+    /// Its elements, where each takes job after job; one for each job where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pilots: Option<u32>,
 }
 
 impl ArrayRecord {
+    /// How many elements it has.
+    pub fn elements(&self) -> u64 {
+        self.pilots.map_or(self.jobs, u64::from)
+    }
+
+    /// The numbers of the jobs that one of its elements may run.
+    pub fn jobs_of(&self, element: u64) -> std::ops::Range<u64> {
+        match self.pilots {
+            Some(_) => self.all_jobs(),
+            None => self.offset.saturating_add(element)..self.offset.saturating_add(element).saturating_add(1),
+        }
+    }
+
     /// The numbers of its jobs.
     pub fn all_jobs(&self) -> std::ops::Range<u64> {
         self.offset..self.offset.saturating_add(self.jobs)
@@ -158,6 +174,9 @@ pub struct ExperimentRecord {
     pub workdir: Option<String>,
     /// Command prefix, templates.
     pub launcher: Vec<String>,
+    /// How the filter `flags` writes parameters.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub flag_style: FlagStyle,
     /// Seconds.
     pub timeout: Option<f64>,
     /// Automatic retries of a crash.
@@ -203,10 +222,17 @@ pub struct PythonRecord {
     /// Whether the program hands its repetitions out itself (a scheduler of its own).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scheduler: bool,
+    /// The SLURM document with Python's types, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<String>,
 }
 
 fn yes() -> bool {
     true
+}
+
+fn is_usual(style: &FlagStyle) -> bool {
+    *style == FlagStyle::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
@@ -241,7 +267,9 @@ impl ExperimentRecord {
     pub fn same_resources(&self, other: &Self) -> bool {
         let slots = |e: &Self| (e.reps_in_parallel, e.cpus_per_rep, e.gpus_per_rep, e.oversubscribe);
         let code = self.template == other.template && self.code == other.code;
-        self.slurm == other.slurm && code && slots(self) == slots(other)
+        // A pilot runs commands, or hands its jobs to a program whose scheduler runs them; never both.
+        let kind = self.slurm.pilots.is_none() || self.command.is_none() == other.command.is_none();
+        self.slurm == other.slurm && code && kind && slots(self) == slots(other)
     }
 }
 

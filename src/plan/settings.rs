@@ -60,6 +60,7 @@ pub fn record(experiment: &Experiment) -> ExperimentRecord {
         env: experiment.env.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
         workdir: experiment.workdir.as_ref().map(text),
         launcher: experiment.launcher.iter().map(text).collect(),
+        flag_style: experiment.flag_style.clone(),
         timeout: experiment.timeout,
         retries: experiment.retries,
         retry_delay: experiment.retry_delay,

@@ -144,9 +144,23 @@ impl Plan {
         let jobs = self.jobs_by_experiment();
         let records: Vec<_> = self.experiments.iter().map(|experiment| &experiment.record).collect();
         let unsaid = records.iter().zip(&jobs).filter(|(record, _)| record.slurm.max_array_size.is_none());
-        let unsaid = unsaid.map(|(_, jobs)| jobs).sum();
+        let elements = |(record, jobs): (_, &u64)| -> u64 {
+            let record: &&ExperimentRecord = record;
+            record.slurm.pilots.map_or(*jobs, |pilots| u64::from(pilots).min(*jobs))
+        };
+        let unsaid = unsaid.map(elements).sum();
         let most = if unsaid > 0 { max_array_size(unsaid) } else { u32::MAX };
         self.arrays = bundle::arrays(&records, &jobs, most);
+        for array in &self.arrays {
+            let (wanted, jobs) = (array.slurm.pilots.map_or(0, u64::from), array.record.jobs);
+            let elements = array.record.elements();
+            if array.record.pilots.is_some() && elements < wanted.min(jobs) {
+                self.notes.push(format!(
+                    "{wanted} pilots are asked for, and an array has at most {elements} elements here (`max_array_size`): submit \
+                     more to the plan with `--pilots`"
+                ));
+            }
+        }
     }
 
     /// With arrays that its jobs were cut into before.

@@ -17,8 +17,10 @@ pub fn summary(plan: &Plan) -> String {
 /// What is to do.
 pub fn to_do(plan: &Plan) -> String {
     let counts = plan.counts();
+    let pilots: u64 = plan.arrays.iter().filter_map(|array| array.record.pilots).map(u64::from).sum();
+    let pilots = if pilots > 0 { format!(", {}", counted(pilots, "pilot")) } else { String::new() };
     format!(
-        "{}, {}, {} to do in {} ({})",
+        "{}, {}, {} to do in {} ({}{pilots})",
         counted(counts.experiments, "experiment"),
         counted(counts.runs, "run"),
         counted(counts.repetitions, "repetition"),

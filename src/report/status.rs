@@ -38,6 +38,8 @@ pub struct Report {
     pub waiting: Vec<(String, u64)>,
     /// How many repetitions are left out because they are forgotten.
     pub forgotten: u64,
+    /// Why what is forgotten cannot be read.
+    pub unreadable_forgotten: Vec<String>,
     /// Plans that were never submitted, and how many repetitions that lie in no other are left out for that.
     pub unsubmitted: Vec<(String, u64)>,
     /// Which plans cannot be read, and why.

@@ -15,6 +15,7 @@ pub fn render(report: &Report) -> Value {
     object.insert("cluster_error".to_owned(), json!(report.cluster_error));
     object.insert("waiting".to_owned(), report.waiting.iter().map(|(why, n)| (why.clone(), json!(n))).collect());
     object.insert("forgotten".to_owned(), json!(report.forgotten));
+    object.insert("unreadable_forgotten".to_owned(), json!(report.unreadable_forgotten));
     object.insert(
         "unsubmitted".to_owned(),
         report.unsubmitted.iter().map(|(plan, n)| (plan.clone(), json!(n))).collect(),
@@ -137,6 +138,7 @@ mod tests {
             advice: Some(Vec::new()),
             waiting: vec![("Priority".to_owned(), 3)],
             forgotten: 2,
+            unreadable_forgotten: vec!["cannot read `y`".to_owned()],
             unsubmitted: vec![("out/plans/002".to_owned(), 4)],
             unreadable_plans: vec!["cannot read `plans/001`".to_owned()],
             unreadable: vec!["cannot read `x`".to_owned()],
@@ -145,7 +147,8 @@ mod tests {
         insta::assert_snapshot!(text.replace("],", "],\n").replace("},", "},\n"), @r#"
         {"plans":["out/plans/001"],
         "cluster_known":false,"cluster_error":"squeue: it burns","waiting":{"Priority":3},
-        "forgotten":2,"unsubmitted":{"out/plans/002":4},
+        "forgotten":2,"unreadable_forgotten":["cannot read `y`"],
+        "unsubmitted":{"out/plans/002":4},
         "unreadable_plans":["cannot read `plans/001`"],
         "unreadable":["cannot read `x`"],
         "total":{"total":0,"completed":0,"surrendered":0,"crashed":0,"timed_out":0,"interrupted":0,"running":0,"queued":0,"lost":0,"job_failed":0,"pending":0,"unreadable":0,"seconds":0.0,"cpu_seconds":0.0,"estimate":"unknown","estimate_seconds":null,"estimate_unknown":"nothing runs yet"},

@@ -43,6 +43,8 @@ pub struct ThisWorker<'a> {
     pub slurm: Option<&'a SlurmIds>,
     /// Its process.
     pub pid: u32,
+    /// Whether it is a pilot.
+    pub pilot: bool,
     /// How many workers may die while they run it; see [`deaths_allowed`].
     pub deaths_allowed: u32,
 }
@@ -62,8 +64,8 @@ pub fn deaths_allowed(retries: u32) -> u32 {
 ///
 /// - What is finished is left alone, with `-o` only what [`keeps`] says. Finished with other parameters than the plan's is
 ///   never taken for this one.
-/// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry. The
-///   worker it did so in may do as its scheduler likes.
+/// - What crashed or timed out is run again, except by the element it did so in: a requeue resumes, it does not retry. Pilots
+///   of a plan are as one element. The worker it did so in may do as its scheduler likes.
 /// - What killed its worker too often is given up.
 pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     let status = match found {
@@ -85,10 +87,13 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
             };
         }
         State::Crashed | State::TimedOut
-            if same_plan && same_element(status.slurm.as_ref(), own.slurm) && !same_worker(&status, own) =>
+            if same_plan
+                && (own.pilot || same_element(status.slurm.as_ref(), own.slurm))
+                && !same_worker(&status, own) =>
         {
             let why = status.error.map(|error| error.message).unwrap_or_default();
-            return Decision::Skip(status.state, Some(format!("{why} (before this element was requeued)")));
+            let when = if own.pilot { "run by another pilot of this plan" } else { "before this element was requeued" };
+            return Decision::Skip(status.state, Some(format!("{why} ({when})")));
         }
         _ => {}
     }
@@ -185,6 +190,7 @@ mod tests {
                 plan: "plans/002",
                 slurm: Some(slurm),
                 pid: 2,
+                pilot: false,
                 deaths_allowed: 3,
             }
         };
@@ -227,6 +233,15 @@ mod tests {
         for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {
             let own = ThisWorker { pid, ..own(false, slurm) };
             assert_eq!(word(decide(found(State::Crashed, "p", "plans/002"), &own)), expected, "{own:?}");
+        }
+        for (state, plan, pid, expected) in [
+            (State::Crashed, "plans/002", 2, "skip"),
+            (State::TimedOut, "plans/002", 2, "skip"),
+            (State::Crashed, "plans/001", 2, "start"),
+            (State::Interrupted, "plans/002", 2, "resume"),
+        ] {
+            let own = ThisWorker { pid, pilot: true, ..own(false, &other) };
+            assert_eq!(word(decide(found(state, "p", plan), &own)), expected, "{state:?} {plan}");
         }
         assert_eq!(word(decide(Found::Nothing, &own(false, &here))), "begin");
         assert_eq!(word(decide(Found::Unreadable(String::new()), &own(false, &here))), "refuse");

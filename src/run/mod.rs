@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod decide;
 pub mod effective_state;
 pub mod failure;
+mod flags;
 pub mod history;
 pub(crate) mod jinja;
 pub mod job_end;

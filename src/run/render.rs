@@ -3,11 +3,12 @@
 //! Owns what a template sees and how a value prints. Pure: rendering reads nothing but its arguments.
 //! Numbers, `True` and `None` print as Python prints them; lists and mappings as JSON.
 
+use crate::config::FlagStyle;
 use crate::run::jinja::{from_jinja, guarded, to_jinja};
-use crate::run::{quote, shell, size};
+use crate::run::{flags, quote, shell, size};
 use crate::value::{Map, Value};
-use minijinja::value::Object;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior};
+use minijinja::value::{Kwargs, Object};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 use std::sync::LazyLock;
 
 /// The names a template may use.
@@ -41,6 +42,8 @@ pub struct Names<'a> {
     pub cpus: u32,
     /// The slot's GPUs, as `CUDA_VISIBLE_DEVICES` would name them.
     pub gpus: &'a str,
+    /// How the filter `flags` writes parameters.
+    pub flag_style: FlagStyle,
 }
 
 impl Context {
@@ -59,6 +62,7 @@ impl Context {
             ("slot", V::from(names.slot)),
             ("cpus", V::from(names.cpus)),
             ("gpus", V::from(names.gpus)),
+            (FLAG_STYLE, V::from_object(Style(names.flag_style.clone()))),
         ]))
     }
 }
@@ -196,8 +200,12 @@ fn environment(for_shell: bool) -> Environment<'static> {
     env.set_debug(true);
     // A sweep's template that loops without end must not hang the planner.
     env.set_fuel(Some(1_000_000));
-    env.add_filter("flags", |value: minijinja::Value| flags(&value).map(minijinja::Value::from_object));
-    env.add_filter("overrides", |value: minijinja::Value| overrides(&value).map(minijinja::Value::from_object));
+    env.add_filter("flags", |state: &State<'_, '_>, value: minijinja::Value, arguments: Kwargs| {
+        flag_words(state, &value, &arguments)
+    });
+    env.add_filter("overrides", |value: minijinja::Value| {
+        Ok::<_, Error>(minijinja::Value::from_object(Words(flags::overrides(&mapping(&value, "overrides")?))))
+    });
     // minijinja's own is marked as safe, and would be inserted without quotes.
     env.add_filter("tojson", |value: minijinja::Value| from_jinja(&value).map(|value| value.to_json()));
     env.add_filter("raw", |value: minijinja::Value| -> Result<minijinja::Value, Error> {
@@ -242,44 +250,29 @@ fn print(value: &minijinja::Value) -> Result<String, Error> {
     })
 }
 
-/// `--key value …`: nested keys joined by dots, a list as several values, `null` left out.
-fn flags(value: &minijinja::Value) -> Result<Words, Error> {
-    let mut words = Vec::new();
-    leaves(&mapping(value, "flags")?, &mut Vec::new(), &mut |path, value| {
-        let text = |value: &Value| match value {
-            Value::List(_) | Value::Map(_) => value.to_json(),
-            scalar => scalar.python_str(),
-        };
-        match value {
-            Value::Null => {}
-            Value::List(items) => {
-                words.push(format!("--{}", path.join(".")));
-                words.extend(items.iter().map(text));
-            }
-            other => words.extend([format!("--{}", path.join(".")), text(other)]),
-        }
-    });
-    Ok(Words(words))
+/// The filter `flags`; its arguments win over the experiment's `flag_style`.
+fn flag_words(state: &State<'_, '_>, value: &minijinja::Value, arguments: &Kwargs) -> Result<minijinja::Value, Error> {
+    let of_experiment = state.lookup(FLAG_STYLE);
+    let mut style = of_experiment
+        .as_ref()
+        .and_then(|style| style.downcast_object_ref::<Style>())
+        .map_or_else(FlagStyle::default, |Style(style)| style.clone());
+    for name in arguments.args() {
+        let value = from_jinja(&arguments.peek::<minijinja::Value>(name)?)?;
+        style.set(name, &value).map_err(|(message, help)| invalid(format!("{message}; {help}")))?;
+    }
+    // Whether they are known was told above.
+    let words = flags::flags(&mapping(value, "flags")?, &style).map_err(invalid)?;
+    Ok(minijinja::Value::from_object(Words(words)))
 }
 
-/// `key=value …` as Hydra and `OmegaConf` read it: nested keys joined by dots, values as JSON, text bare where it can be.
-fn overrides(value: &minijinja::Value) -> Result<Words, Error> {
-    let mut words = Vec::new();
-    leaves(&mapping(value, "overrides")?, &mut Vec::new(), &mut |path, value| {
-        let text = match value {
-            Value::String(text)
-                if text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '_'))
-                    && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
-                    && !matches!(text.to_ascii_lowercase().as_str(), "null" | "true" | "false" | "nan" | "inf") =>
-            {
-                text.clone()
-            }
-            other => other.to_json(),
-        };
-        words.push(format!("{}={text}", path.join(".")));
-    });
-    Ok(Words(words))
-}
+/// By what name the filter finds the experiment's style; no template can use it.
+const FLAG_STYLE: &str = "flag style";
+
+#[derive(Debug)]
+struct Style(FlagStyle);
+
+impl Object for Style {}
 
 fn mapping(value: &minijinja::Value, filter: &str) -> Result<Map, Error> {
     match from_jinja(value)? {
@@ -288,20 +281,10 @@ fn mapping(value: &minijinja::Value, filter: &str) -> Result<Map, Error> {
     }
 }
 
-fn leaves<'a>(map: &'a Map, path: &mut Vec<&'a str>, visit: &mut impl FnMut(&[&str], &Value)) {
-    for (key, value) in map {
-        path.push(key);
-        match value {
-            Value::Map(inner) if !inner.is_empty() => leaves(inner, path, visit),
-            leaf => visit(path, leaf),
-        }
-        path.pop();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// More than 128 bits.
     const BIG: &str = "-123456789012345678901234567890123456789012345678901234567890";
@@ -341,6 +324,11 @@ mod tests {
             ),
             ("a {{ params.net | tojson }} \"{{ params.net.act | tojson }}\"", r#"a '{"act":"a b","n":3}' "\"a b\"""#),
             ("a {{ params.net | overrides }}", r#"a 'act="a b"' 'n=3'"#),
+            (
+                "a {{ {'a_b': true, 'c': [1, 'x y'], 'd': false} | flags(bools='switch', lists='repeat', dashes=true) }}",
+                "a --a-b --c 1 --c 'x y'",
+            ),
+            ("a {{ {'a': \"it's\"} | flags(equals=true) }}", "a \"--a=it's\""),
             ("a {{ '$HOME' | raw }} {{ '$HOME' }}", "a $HOME '$HOME'"),
             ("{% for d in params.dims %}x {{ d }};{% endfor %}", "x 1;x 'x y';"),
             ("cd {{ rep_dir }}\n", "cd '/r d'\n"),
@@ -372,5 +360,84 @@ mod tests {
             assert!(error.is_err() || !cfg!(debug_assertions), "{template}");
         }
         assert_eq!(check("{% for p in params %}{{ p }}{{ loop.index }}{% endfor %}{{ range(3) }}"), Ok(()));
+    }
+
+    #[test]
+    fn the_style_of_the_experiment_holds_where_the_filter_says_nothing() {
+        let params = Value::from_json(r#"{"a_b": true, "c": [1, 2]}"#).unwrap();
+        let mut flag_style = FlagStyle { dashes: true, ..FlagStyle::default() };
+        flag_style.set("bools", &Value::from("switch")).unwrap();
+        let context = Context::new(&params, &Names { flag_style, ..Names::default() });
+        for (template, expected) in [
+            ("{{ params | flags }}", "--a-b --c 1 2"),
+            ("{{ params | flags(dashes=false, lists='comma') }}", "--a_b --c '1,2'"),
+            ("{% for _ in [1] %}{{ params | flags }}{% endfor %}", "--a-b --c 1 2"),
+        ] {
+            assert_eq!(shell(template, &context).unwrap(), expected);
+        }
+        let mut words = Arguments::default();
+        words.push("{{ params | flags(equals=true, lists='repeat') }}", &context).unwrap();
+        assert_eq!(words.into_words(), ["--a-b", "--c=1", "--c=2"]);
+        for (template, expected) in [
+            ("{{ params | flags(bool='switch') }}", "template: `flags` have no option `bool`; did you mean `bools`?"),
+            (
+                "{{ params | flags(bools='on') }}",
+                "template: `bools` of `flags` is `on`, which it cannot be; write one of `value`, `lower`, `switch` and `pair`",
+            ),
+            ("{{ rep | flags }}", "template: `flags` takes a mapping, such as `params`"),
+        ] {
+            assert_eq!(shell(template, &context).unwrap_err(), expected);
+        }
+        assert!(check("{{ flag_style }}").is_err());
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let text = "[a-z '\"$`\\\\\n;&|<>(){}#~*?=!-]{0,6}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i32>().prop_map(|int| Value::Int(int.into())),
+            text.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 3, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
+                prop::collection::vec((text, inner), 0..3).prop_map(|pairs| Value::Map(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn a_shell_reads_the_words_that_flags_made(
+            pairs in prop::collection::vec(("[a-z_ '\"$;-]{0,4}", any_value()), 0..5),
+            bools in prop::sample::select(&["value", "lower", "switch", "pair"][..]),
+            lists in prop::sample::select(&["values", "repeat", "comma"][..]),
+            nested in prop::sample::select(&[".", "-", "_", "'"][..]),
+            (dashes, equals) in any::<(bool, bool)>(),
+        ) {
+            let mut flag_style = FlagStyle { dashes, equals, ..FlagStyle::default() };
+            for (name, word) in [("bools", bools), ("lists", lists), ("nested", nested)] {
+                flag_style.set(name, &Value::from(word)).unwrap();
+            }
+            let params = Value::Map(pairs.into_iter().collect());
+            let context = Context::new(&params, &Names { flag_style, ..Names::default() });
+            let mut words = Arguments::default();
+            let text = shell("printf '%s\\0' {{ params | flags }}", &context);
+            if let Err(why) = words.push("{{ params | flags }}", &context) {
+                prop_assert_eq!(text.unwrap_err(), why);
+                return Ok(());
+            }
+            let output = std::process::Command::new("/bin/sh").args(["-c", &text.unwrap()]).output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            let mut said: Vec<_> = said.split_terminator('\0').collect();
+            let words = words.into_words();
+            // Without a word printf prints an empty one.
+            if words.is_empty() && said == [""] {
+                said.clear();
+            }
+            prop_assert_eq!(said, words);
+        }
     }
 }

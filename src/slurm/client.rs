@@ -149,7 +149,10 @@ fn elements(out: &str) -> Vec<Element> {
 fn submit_arguments(script: &Path, options: &SubmitOptions) -> Vec<String> {
     let hold = options.hold.then(|| "--hold".to_owned());
     let dependency = options.dependency.as_ref().map(|dependency| format!("--dependency={dependency}"));
-    hold.into_iter().chain(dependency).chain([script.to_string_lossy().into_owned()]).collect()
+    let array = options.array.as_ref().map(|array| format!("--array={array}"));
+    let more = options.more.iter().cloned();
+    let own = hold.into_iter().chain(dependency).chain(array);
+    own.chain(more).chain([script.to_string_lossy().into_owned()]).collect()
 }
 
 /// How many of these arguments one command line holds: Linux takes 128 KiB an argument, and at least 2 MiB in all.

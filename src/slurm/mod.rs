@@ -43,6 +43,10 @@ pub struct SubmitOptions {
     pub comment: Option<String>,
     /// `--dependency=…`.
     pub dependency: Option<String>,
+    /// `--array=…`.
+    pub array: Option<String>,
+    /// Options of the user's own, as sbatch takes them.
+    pub more: Vec<String>,
 }
 
 /// Why the cluster did not do what was asked.

@@ -53,6 +53,16 @@ pub fn append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a regular file to read it and to write parts of it, created where it is missing.
+pub fn update(path: &Path) -> io::Result<File> {
+    regular(rustix::fs::CWD, path, OFlags::RDWR | OFlags::CREATE)
+}
+
+/// The same where it exists.
+pub fn update_if_there(path: &Path) -> io::Result<File> {
+    regular(rustix::fs::CWD, path, OFlags::RDWR)
+}
+
 /// Opens a regular file to write it anew; what it held is gone.
 pub fn create(path: &Path) -> io::Result<File> {
     let file = regular(rustix::fs::CWD, path, OFlags::WRONLY | OFlags::CREATE)?;
@@ -62,7 +72,17 @@ pub fn create(path: &Path) -> io::Result<File> {
 
 /// Opens a regular file that only carries a lock, created where it is missing. Network file systems want it open for writing.
 pub fn lockable(path: &Path) -> io::Result<File> {
-    match regular(rustix::fs::CWD, path, OFlags::WRONLY | OFlags::CREATE) {
+    open_to_lock(path, OFlags::CREATE)
+}
+
+/// The same where it exists.
+#[allow(dead_code, reason = "see `lock_probe`")]
+pub fn lockable_if_there(path: &Path) -> io::Result<File> {
+    open_to_lock(path, OFlags::empty())
+}
+
+fn open_to_lock(path: &Path, more: OFlags) -> io::Result<File> {
+    match regular(rustix::fs::CWD, path, OFlags::WRONLY | more) {
         // A lock needs no right to write, where another user made the file.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => open(path).map_err(|_| error),
         result => result,

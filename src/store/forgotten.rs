@@ -1,8 +1,10 @@
 //! `forgotten.json` in a folder of plans: runs that nobody wants any more. One writer: `cw2 forget`, in its [`Turn`].
 //!
-//! A run is forgotten in the plans there were. Planned once more, it is wanted again.
+//! A run is forgotten in the plans there were. Planned once more, it is wanted again. The file proves itself: a changed name would
+//! silently bring a run back.
 
 use super::atomic::{self, Durable};
+use super::seal::{is_sealed, is_whole, seal};
 use super::submissions::Turn;
 use super::{Result, StoreError, files};
 use crate::plan::layout;
@@ -11,7 +13,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The version of the format this program writes. It reads all from 1 to this one.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The first version whose files prove themselves.
+const SEALED: u32 = 2;
 
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,11 +50,13 @@ impl Forgotten {
     pub fn read(plans: &Path) -> Result<Self> {
         let path = plans.join(layout::FORGOTTEN);
         let Some(bytes) = files::read_if_there(&path, files::cap::NONE)? else { return Ok(Forgotten::default()) };
-        let content: Content =
-            serde_json::from_slice(&bytes).map_err(|error| StoreError::corrupt(&path, error.to_string()))?;
+        let content: Content = serde_json::from_slice(&bytes).map_err(|error| damaged(&path, error))?;
         if content.format > FORMAT {
             let what = format!("it has format {}, written by a newer cw2", content.format);
             return Err(StoreError::corrupt(&path, what));
+        }
+        if (content.format >= SEALED || is_sealed(&bytes)) && !is_whole(&bytes) {
+            return Err(damaged(&path, "it is not what was written"));
         }
         Ok(Forgotten::of(content.forgotten))
     }
@@ -105,11 +112,18 @@ impl Forgotten {
             return files::remove_if_there(&path);
         }
         let content = Content { format: FORMAT, forgotten: self.entries.clone() };
-        let mut bytes = serde_json::to_vec(&content)
+        let text = serde_json::to_string_pretty(&content)
             .map_err(|error| StoreError::new("write", &path, std::io::Error::other(error)))?;
-        bytes.push(b'\n');
-        atomic::replace(&path, &bytes, Durable::Yes)
+        atomic::replace(&path, seal(&format!("{text}\n")).as_bytes(), Durable::Yes)
     }
+}
+
+/// A file that is not as it was written.
+fn damaged(path: &Path, what: impl std::fmt::Display) -> StoreError {
+    let text = format!(
+        "{what}; it was changed or damaged since `forget` wrote it: remove it, and everything counts until it is forgotten anew"
+    );
+    StoreError::corrupt(path, text)
 }
 
 #[cfg(test)]
@@ -139,6 +153,18 @@ mod tests {
         let turn = Turn::take(dir.path(), || {}).unwrap();
         forgotten.save(&turn).unwrap();
         assert_eq!(Forgotten::read(&turn.plans).unwrap(), forgotten);
+        let path = turn.plans.join(layout::FORGOTTEN);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, damaged).unwrap();
+            assert!(Forgotten::read(&turn.plans).is_err(), "byte {at}");
+        }
+        // As the first version wrote it.
+        let first = r#"{"format": 1, "forgotten": [{"experiment": "e", "run": "a", "reps": [2], "through": 3}]}"#;
+        std::fs::write(&path, first).unwrap();
+        assert!(Forgotten::read(&turn.plans).unwrap().has(3, "e", "a", 2));
         forgotten.remember(|_, _| true);
         forgotten.save(&turn).unwrap();
         assert!(!turn.plans.join(layout::FORGOTTEN).exists());

@@ -39,6 +39,17 @@ impl<'a> JobLogs<'a> {
 }
 
 impl JobLogs<'_> {
+    /// Whether the folder that an array's logs are for is there.
+    pub fn have_folder(&mut self, array: usize) -> bool {
+        let root = self.plan.root.clone();
+        self.patterns(array).first().is_none_or(|pattern| {
+            let path = root.join(pattern);
+            let folder = path.parent().unwrap_or(&root).to_string_lossy().replace("%%", "%");
+            // One that has the job's number in its name cannot be looked for without it.
+            folder.contains(['%', '*']) || Path::new(&folder).is_dir()
+        })
+    }
+
     fn patterns(&mut self, array: usize) -> &[String] {
         let plan = self.plan;
         self.patterns.entry(array).or_insert_with(|| {

@@ -6,8 +6,11 @@
 
 pub mod atomic;
 pub mod begun_again;
+pub mod claims;
 pub mod committer;
 mod error;
+#[allow(dead_code, reason = "`doctor` builds on it")]
+pub mod file_system;
 pub mod files;
 pub mod finished;
 pub mod forgotten;
@@ -20,6 +23,8 @@ pub mod history;
 pub mod indexed;
 pub mod job_log;
 mod lines;
+#[allow(dead_code, reason = "`doctor` builds on it")]
+pub mod lock_probe;
 mod locks;
 pub mod log;
 mod made;

@@ -15,7 +15,9 @@ use super::seal::{is_whole, seal};
 use super::{Result, StoreError};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, plan as names};
-use crate::plan::record::{CodeMode, CodeRecord, ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord};
+use crate::plan::record::{
+    ArrayRecord, CodeMode, CodeRecord, ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord,
+};
 use crate::plan::{self, PlannedExperiment, PlannedRun, Reps};
 use crate::value::Value;
 use serde::de::DeserializeOwned;
@@ -153,11 +155,14 @@ impl Plan {
         experiment.overwrites_before.as_deref().or(self.manifest.overwrite.then_some(self.name()))
     }
 
+    /// The array that a job lies in, with its number.
+    pub fn array_of(&self, job: u64) -> Option<(usize, &ArrayRecord)> {
+        self.manifest.arrays.iter().enumerate().find(|(_, array)| array.all_jobs().contains(&job))
+    }
+
     /// Where the processes of a job start: its code snapshot, or the root.
     pub fn start_dir(&self, job: u64) -> PathBuf {
-        let mut arrays = self.manifest.arrays.iter();
-        let array = arrays.find(|array| job.checked_sub(array.offset).is_some_and(|index| index < array.jobs));
-        match array.and_then(|array| array.code.as_ref()) {
+        match self.array_of(job).and_then(|(_, array)| array.code.as_ref()) {
             Some(CodeRecord { mode: CodeMode::Copy, place, .. }) => self.root.join(place),
             Some(CodeRecord { mode: CodeMode::PerJob, place, .. }) => layout::job_copy(&self.root.join(place), job),
             Some(CodeRecord { mode: CodeMode::Archive, .. }) | None => self.root.clone(),

@@ -4,6 +4,8 @@ use crate::experiment::hex;
 use sha2::{Digest as _, Sha256};
 
 const BEFORE: &str = "{\n  \"sha256\": \"";
+/// The key of the seal.
+const HASH: &[u8] = b"\"sha256\":";
 const AFTER: &str = "\",\n";
 /// The text of an object begins so.
 const OPEN: &str = "{\n";
@@ -12,6 +14,11 @@ const OPEN: &str = "{\n";
 pub(super) fn seal(text: &str) -> String {
     let rest = text.strip_prefix(OPEN).unwrap_or(text);
     format!("{BEFORE}{}{AFTER}{rest}", hash(rest))
+}
+
+/// Whether a text was sealed once, whatever became of it.
+pub(super) fn is_sealed(text: &[u8]) -> bool {
+    text.windows(HASH.len()).any(|part| part == HASH)
 }
 
 /// Whether a text is as it was sealed.

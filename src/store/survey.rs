@@ -17,10 +17,11 @@ use crate::run::decide::counts_as_finished;
 use crate::run::effective_state::{Cluster, EffectiveState, Worker, effective};
 use crate::run::status::{Found, SlurmIds, State, Status};
 use crate::slurm::{Element, ElementState};
-use planned::{Planned, PlannedRep, Whole, livelier};
+use planned::{Places, Planned, PlannedRep, Whole};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +41,8 @@ pub struct Survey {
     pub unreadable_plans: Vec<String>,
     /// How many repetitions are left out because they are forgotten.
     pub forgotten: u64,
+    /// Why what is forgotten cannot be read: a sentence for each folder of plans. All of it counts.
+    pub unreadable_forgotten: Vec<String>,
     /// How many are left out because they lie in no plan that was ever submitted or run, by the place of the last one they lie in.
     pub unsubmitted: Vec<(usize, u64)>,
     /// Why the status files that cannot be read cannot: a sentence each, in the order of their paths.
@@ -82,6 +85,12 @@ impl Survey {
     /// The record of a run's experiment.
     pub fn experiment_of(&self, plan: usize, run: &RunRecord) -> Option<&ExperimentRecord> {
         Some(&self.values.get(plan)?.experiments.get(run.experiment as usize)?.record)
+    }
+
+    /// Whether it is a job of pilots: nobody knows which of them will take it.
+    pub fn is_shared(&self, seen: &Seen) -> bool {
+        let array = self.plans.get(seen.plan).and_then(|plan| plan.array_of(seen.job));
+        array.is_some_and(|(_, array)| array.pilots.is_some())
     }
 
     /// Whether any of the plans was ever submitted or run.
@@ -228,6 +237,7 @@ fn arrange(
         begun: Vec::new(),
         unreadable_plans: sources.unreadable,
         forgotten: 0,
+        unreadable_forgotten: Vec::new(),
         unsubmitted: Vec::new(),
         unreadable: Vec::new(),
     };
@@ -260,7 +270,8 @@ fn arrange(
     let left_out = Mutex::new(HashSet::new());
     for index in order {
         let plan = survey.plans.get(index);
-        let forgotten = forgotten.as_mut().zip(plan).map(|(known, plan)| known.of(plan, &mut survey.unreadable_plans));
+        let forgotten =
+            forgotten.as_mut().zip(plan).map(|(known, plan)| known.of(plan, &mut survey.unreadable_forgotten));
         if let (Some(plan), Some(value), Some(elements)) = (plan, survey.values.get(index), elements.get(index)) {
             let number = number_of(plan).unwrap_or(0);
             let remembered = |experiment: &ExperimentRecord, run: &RunRecord, rep| {
@@ -316,7 +327,7 @@ impl ForgottenPlans {
         let folder = plan.folder.parent().unwrap_or(&plan.folder);
         let read = || {
             Arc::new(Forgotten::read(folder).unwrap_or_else(|error| {
-                unreadable.push(format!("what is forgotten is not known: {error}"));
+                unreadable.push(format!("what is forgotten is not known, so all of it counts: {error}"));
                 Forgotten::default()
             }))
         };
@@ -391,7 +402,15 @@ impl Looker<'_> {
         if ids.and_then(|ids| self.by_id.as_ref()?.get(&id_of(ids))) == Some(&ElementState::Queued) {
             return Cluster::Says(None);
         }
-        Cluster::Says(place.element.and_then(|place| queue.get(place)).map(|element| element.state))
+        let state = place.element.and_then(|place| queue.get(place)).map(|element| element.state);
+        let plan = self.survey.plans.get(place.plan);
+        let shared = plan.filter(|plan| plan.array_of(place.job).is_some_and(|(_, array)| array.pilots.is_some()));
+        match (shared, failed, state) {
+            // The pilots of a plan leave alone what failed under it, and whoever is free takes what failed before.
+            (Some(plan), Some(status), _) if status.plan == plan.name() => Cluster::Says(None),
+            (Some(_), Some(_), Some(ElementState::Running)) => Cluster::Says(Some(ElementState::Queued)),
+            _ => Cluster::Says(state),
+        }
     }
 
     fn worker(&self, status: &Status, here: impl Fn() -> Worker) -> Worker {
@@ -417,14 +436,14 @@ fn by_id(queue: &[Element]) -> HashMap<(u64, Option<u64>), ElementState> {
 }
 
 /// An element of a plan's arrays that the cluster knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanElement {
     /// Its array's job id.
     pub id: u64,
     /// Its number in the array.
     pub index: u64,
-    /// The job of the plan that it is.
-    pub job: u64,
+    /// The jobs of the plan that it may run: a pilot those of its array, any other one its own.
+    pub jobs: Range<u64>,
     /// What the cluster says of it.
     pub state: ElementState,
     /// Its place in the queue that was given.
@@ -458,12 +477,13 @@ pub fn elements(plan: &Plan, queue: &[Element]) -> Result<Vec<PlanElement>> {
         };
         let Some(array) = array.and_then(|number| arrays.get(number)) else { continue };
         match element.index {
-            Some(index) if index < array.jobs => {
+            // More pilots may be added to an array than it was planned with.
+            Some(index) if index < array.jobs || array.pilots.is_some() => {
                 listed.insert((element.job, index));
                 found.push(PlanElement {
                     id: element.job,
                     index,
-                    job: array.offset.saturating_add(index),
+                    jobs: array.jobs_of(index),
                     state: element.state,
                     place,
                 });
@@ -474,27 +494,19 @@ pub fn elements(plan: &Plan, queue: &[Element]) -> Result<Vec<PlanElement>> {
     }
     // An array whose waiting elements squeue does not list one by one: all that are listed nowhere else.
     for (place, element, array) in unlisted {
-        for index in (0..array.jobs).filter(|index| !listed.contains(&(element.job, *index))) {
-            found.push(PlanElement {
-                id: element.job,
-                index,
-                job: array.offset.saturating_add(index),
-                state: element.state,
-                place,
-            });
+        for index in (0..array.elements()).filter(|index| !listed.contains(&(element.job, *index))) {
+            found.push(PlanElement { id: element.job, index, jobs: array.jobs_of(index), state: element.state, place });
         }
     }
     Ok(found)
 }
 
-/// A plan's elements by its job: their places in the queue. None where the cluster could not be asked.
-fn by_job(plan: &Plan, queue: Option<&[Element]>) -> Result<HashMap<u64, usize>> {
-    let mut places: HashMap<u64, usize> = HashMap::new();
+/// A plan's elements by its jobs. None where the cluster could not be asked.
+fn by_job(plan: &Plan, queue: Option<&[Element]>) -> Result<Places> {
+    let mut places = Places::default();
     let Some(queue) = queue.filter(|queue| !queue.is_empty()) else { return Ok(places) };
     for element in elements(plan, queue)? {
-        // Submitted twice: what is under way counts.
-        let known = places.entry(element.job).or_insert(element.place);
-        *known = livelier(queue, Some(*known), Some(element.place)).unwrap_or(*known);
+        places.add(&element, queue);
     }
     Ok(places)
 }

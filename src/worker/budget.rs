@@ -1,6 +1,8 @@
 //! The time that is left of the allocation, and whether another repetition fits into it.
 
 use super::lock;
+use crate::plan::record::ExperimentRecord;
+use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -20,38 +22,35 @@ impl TimeLimit {
     }
 }
 
-/// Decides whether another repetition can end in time.
-pub(super) struct Budget<'a> {
-    limit: &'a TimeLimit,
+/// Decides whether another repetition can end in time, for all jobs of a worker.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: TimeLimit,
     started: Instant,
     end: OnceLock<Option<Instant>>,
-    expected: Option<Duration>,
-    /// Durations of the repetitions that finished in this job: their sum and number.
-    learnt: Mutex<(Duration, u32)>,
+    /// Durations of the repetitions that finished here, by their experiment: their sum and number.
+    learnt: Mutex<HashMap<String, (Duration, u32)>>,
 }
 
-impl<'a> Budget<'a> {
-    /// `rep_time` is the expected duration in seconds, where the configuration says.
-    pub(super) fn new(limit: &'a TimeLimit, rep_time: Option<f64>) -> Self {
-        let expected = rep_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Budget { limit, started: Instant::now(), end: OnceLock::new(), expected, learnt: Mutex::default() }
+impl Budget {
+    pub(super) fn new(limit: TimeLimit) -> Self {
+        Budget { limit, started: Instant::now(), end: OnceLock::new(), learnt: Mutex::default() }
     }
 
     /// Notes how long a finished repetition took.
-    pub(super) fn learn(&self, duration: Duration) {
+    pub(super) fn learn(&self, experiment: &ExperimentRecord, duration: Duration) {
         let mut learnt = lock(&self.learnt);
-        learnt.0 += duration;
-        learnt.1 += 1;
+        let (sum, count) = learnt.entry(experiment.name.clone()).or_default();
+        *sum += duration;
+        *count += 1;
     }
 
     /// Whether a repetition that starts now is expected to end before the warning. One that is longer than the whole
     /// allocation is started all the same: it goes on from its checkpoint after the requeue.
-    pub(super) fn allows_another(&self) -> bool {
-        let mean = || {
-            let (sum, count) = *lock(&self.learnt);
-            (count > 0).then(|| sum / count)
-        };
-        let Some(expected) = self.expected.or_else(mean) else { return true };
+    pub(super) fn allows_another(&self, experiment: &ExperimentRecord) -> bool {
+        let configured = experiment.rep_time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let mean = || lock(&self.learnt).get(&experiment.name).map(|(sum, count)| *sum / (*count).max(1));
+        let Some(expected) = configured.or_else(mean) else { return true };
         let end =
             self.end.get_or_init(|| Instant::now().checked_add(self.limit.ask?()?.saturating_sub(self.limit.warning)));
         let Some(end) = *end else { return true };
@@ -63,6 +62,7 @@ impl<'a> Budget<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::testing::experiment;
 
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -74,10 +74,16 @@ mod tests {
     }
 
     /// A job that has run for 600 s, of 900 s until the warning.
-    fn budget(limit: &TimeLimit, rep_time: Option<f64>) -> Budget<'_> {
-        let mut budget = Budget::new(limit, rep_time);
+    fn budget(limit: TimeLimit) -> Budget {
+        let mut budget = Budget::new(limit);
         budget.started = Instant::now().checked_sub(seconds(600)).unwrap();
         budget
+    }
+
+    fn named(name: &str, rep_time: Option<f64>) -> ExperimentRecord {
+        let mut experiment = experiment(name, "{}", vec![]);
+        experiment.rep_time = rep_time;
+        crate::plan::record(&experiment)
     }
 
     #[test]
@@ -91,28 +97,28 @@ mod tests {
             (Some(910.0), true),
             (Some(f64::INFINITY), true),
         ] {
-            assert_eq!(budget(&limit(), rep_time).allows_another(), allowed, "{rep_time:?}");
+            assert_eq!(budget(limit()).allows_another(&named("e", rep_time)), allowed, "{rep_time:?}");
         }
     }
 
     #[test]
     fn durations_are_learnt_where_none_is_given() {
-        let limit = limit();
-        let learning = budget(&limit, None);
-        learning.learn(seconds(500));
-        assert!(!learning.allows_another());
-        learning.learn(seconds(50));
-        assert!(learning.allows_another(), "the mean is 275 s");
-        let given = budget(&limit, Some(10.0));
-        given.learn(seconds(500));
-        assert!(given.allows_another());
+        let (learning, own) = (budget(limit()), named("e", None));
+        learning.learn(&own, seconds(500));
+        assert!(!learning.allows_another(&own));
+        assert!(learning.allows_another(&named("other", None)));
+        learning.learn(&own, seconds(50));
+        assert!(learning.allows_another(&own), "the mean is 275 s");
+        let given = named("given", Some(10.0));
+        learning.learn(&given, seconds(500));
+        assert!(learning.allows_another(&given));
     }
 
     #[test]
     fn without_a_limit_everything_fits() {
         for ask in [None, Some((|| None) as fn() -> Option<Duration>)] {
             let limit = TimeLimit { warning: seconds(100), ask };
-            assert!(budget(&limit, Some(1e6)).allows_another());
+            assert!(budget(limit).allows_another(&named("e", Some(1e6))));
         }
     }
 

@@ -47,8 +47,7 @@ impl<'a> ByHand<'a> {
 
     /// Runs it as a worker would.
     pub(crate) fn run(&self) -> End {
-        let limit = TimeLimit::default();
-        let budget = Budget::new(&limit, None);
+        let budget = Budget::new(TimeLimit::default());
         let _occupied = self.slot.occupy();
         let (end, last) = self.life(&budget).live();
         let end = last.map_or_else(|| end.clone(), |last| last.commit_now(end.clone()));
@@ -68,8 +67,7 @@ impl<'a> ByHand<'a> {
         command: bool,
         write: bool,
     ) -> anyhow::Result<Surroundings> {
-        let limit = TimeLimit::default();
-        let budget = Budget::new(&limit, None);
+        let budget = Budget::new(TimeLimit::default());
         let life = self.life(&budget);
         if write {
             let Claim::Owned(owned) = rep::claim(&self.rep.dir)? else { anyhow::bail!("another worker runs it") };
@@ -91,7 +89,7 @@ impl<'a> ByHand<'a> {
         drop(self.slot.occupy());
     }
 
-    fn life<'b>(&'b self, budget: &'b Budget<'b>) -> Life<'b> {
+    fn life<'b>(&'b self, budget: &'b Budget) -> Life<'b> {
         let Setting { plan, options, control, ref observer, factory, warm } = self.setting;
         let (observer, index) = (&**observer, self.index);
         Life {

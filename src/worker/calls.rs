@@ -33,6 +33,7 @@ impl<'a> Calls<'a> {
         let experiment = life.experiment();
         let config_file = life.rep.dir.join(names::CONFIG_YAML);
         let names = Names {
+            flag_style: experiment.flag_style.clone(),
             experiment: &experiment.name,
             run: &life.rep.run.record.run,
             rep: life.rep.number,

@@ -22,7 +22,7 @@ pub(super) struct Life<'a> {
     pub options: &'a Options,
     pub control: &'a Control,
     pub observer: &'a dyn Observer,
-    pub budget: &'a Budget<'a>,
+    pub budget: &'a Budget,
     /// Makes what a repetition without `command` runs.
     pub factory: Option<&'a Factory>,
     /// Warm processes.

@@ -48,6 +48,8 @@ struct State {
     stops: Vec<Signal>,
     /// How many of them came before the latest [`Control`].
     old: usize,
+    /// So many more are no other order: this worker's shell handed them on.
+    repeated: usize,
 }
 
 /// The worker's view of the signals it got.
@@ -57,6 +59,10 @@ pub struct Control {
     /// So many signals that said stop were meant for what ran before.
     old: usize,
 }
+
+/// A shell that waits for this worker, as scripts with `sh_lines_after` do, hands on what it is told: what all processes of a job or
+/// a terminal are told comes twice then, and only a third signal is another one for sure.
+const SHELL: &str = "CW2_SHELL";
 
 #[derive(Debug)]
 struct Shared {
@@ -144,7 +150,7 @@ impl Control {
         let stops = state.stops.get(self.old..).unwrap_or_default();
         let urgency = match stops.len() {
             0 => Urgency::None,
-            1 => Urgency::Stop,
+            more if more <= 1 + state.repeated => Urgency::Stop,
             _ => Urgency::Kill,
         };
         (urgency, stops.last().copied())
@@ -202,7 +208,7 @@ impl Shared {
             handled,
             taken,
             starts: RwLock::default(),
-            state: Mutex::default(),
+            state: Mutex::new(State { repeated: repeated(), ..State::default() }),
             changed: Condvar::new(),
         });
         let listener = Arc::clone(&shared);
@@ -245,10 +251,16 @@ impl State {
             return;
         }
         self.stops.push(signal);
-        if self.stops.len() == self.old + 1 {
-            log::warn!("{}: stopping what runs, starting nothing new (send it again to kill)", signal.as_str());
-        } else {
-            log::warn!("{} again: killing what runs", signal.as_str());
+        match self.stops.len() - self.old {
+            1 => log::warn!("{}: stopping what runs, starting nothing new (send it again to kill)", signal.as_str()),
+            more if more <= 1 + self.repeated => log::debug!("{} handed on by the shell", signal.as_str()),
+            _ => log::warn!("{} again: killing what runs", signal.as_str()),
         }
     }
+}
+
+/// How many signals beyond the first may be that one, handed on by this process's own shell.
+fn repeated() -> usize {
+    let shell = std::env::var(SHELL).ok().and_then(|pid| pid.parse().ok());
+    usize::from(shell == Some(nix::unistd::getppid().as_raw()))
 }

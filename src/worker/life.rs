@@ -78,6 +78,7 @@ impl Life<'_> {
             plan: self.plan.name(),
             slurm: self.options.slurm.as_ref(),
             pid: std::process::id(),
+            pilot: self.options.pilot,
             deaths_allowed: deaths_allowed(self.experiment().retries),
         };
         decide(found, &own)
@@ -101,7 +102,7 @@ impl Life<'_> {
         match self.decide(self.patiently(|| rep::look(&self.rep.dir))?) {
             Decision::Skip(state, why) => return left_alone(End::Skipped(state, why)),
             Decision::Refuse(why) => return left_alone(End::Refused(why)),
-            Decision::Start { .. } if !self.budget.allows_another() => return left_alone(End::NoTime),
+            Decision::Start { .. } if !self.budget.allows_another(self.experiment()) => return left_alone(End::NoTime),
             Decision::Start { .. } | Decision::GiveUp { .. } => {}
         }
         let owned = match self.patiently(|| own(&self.rep.dir, self.options))? {
@@ -185,7 +186,7 @@ impl Life<'_> {
             status.stopped_by = stop.map(|(why, _)| why);
             Self::settle(&owned, &mut status);
             if status.state.is_finished() {
-                self.budget.learn(started.elapsed());
+                self.budget.learn(self.experiment(), started.elapsed());
             }
             // Before the next one starts, which may fill the disk; only the syncs are left to wait for.
             let staged = match owned.stage_status(&status) {

@@ -42,11 +42,12 @@ pub use overseer::oversee;
 pub(crate) use queue::Queue;
 pub use tally::{End, Tally};
 pub use warm::WarmHost;
-pub(crate) use work::Setting;
 pub use work::{Job, Jobs, Lane, Task};
+pub(crate) use work::{Setting, Source};
 
 use crate::run::status::SlurmIds;
 use crate::store::plan::Rep;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -65,6 +66,10 @@ pub struct Options {
     pub time_limit: TimeLimit,
     /// How often the job may still requeue itself at its time limit; `None` where it never does.
     pub requeues_left: Option<u32>,
+    /// After so many that crashed or timed out no other one is started.
+    pub fail_fast: Option<NonZeroUsize>,
+    /// It takes job after job of a plan, as others do.
+    pub pilot: bool,
     /// What repetitions print goes to this process's standard output and standard error, and they read its input.
     pub terminal: bool,
     /// This machine.

@@ -25,6 +25,17 @@ pub enum End {
     NoRoom(String),
 }
 
+impl End {
+    /// Whether nobody is to look at it again under this plan.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            End::Ran(state, _) => !matches!(state, State::Interrupted | State::Running),
+            End::Skipped(..) | End::Refused(_) => true,
+            End::Busy(_) | End::NoTime | End::Stopped | End::NoRoom(_) => false,
+        }
+    }
+}
+
 /// The sum over all jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
@@ -39,6 +50,8 @@ pub struct Tally {
     failed: Vec<FailedRep>,
     refused: usize,
     no_room: usize,
+    /// A pilot stopped, and jobs are left for others.
+    pub more_left: bool,
 }
 
 /// A repetition that failed.
@@ -55,6 +68,21 @@ pub struct FailedRep {
 }
 
 impl Tally {
+    /// Adds those of another job.
+    pub fn merge(&mut self, other: Tally) {
+        self.total += other.total;
+        self.completed += other.completed;
+        self.surrendered += other.surrendered;
+        self.skipped += other.skipped;
+        self.interrupted += other.interrupted;
+        self.busy += other.busy;
+        self.no_time += other.no_time;
+        self.failed.extend(other.failed);
+        self.refused += other.refused;
+        self.no_room += other.no_room;
+        self.more_left |= other.more_left;
+    }
+
     /// Counts one.
     pub fn add(&mut self, rep: &Rep, end: End) {
         match end {
@@ -82,7 +110,7 @@ impl Tally {
 
     /// Whether some repetitions have to be run again because the worker was stopped or others are at them.
     pub fn unfinished(&self) -> bool {
-        self.interrupted + self.untouched() + self.busy + self.no_time + self.no_room > 0
+        self.more_left || self.interrupted + self.untouched() + self.busy + self.no_time + self.no_room > 0
     }
 
     /// Whether the time limit left something to do that a requeue would take up.
@@ -127,6 +155,10 @@ impl Tally {
             }
         }
         let noun = if self.total == 1 { "repetition" } else { "repetitions" };
-        format!("{} {noun}: {}", self.total, parts.join(", "))
+        if parts.is_empty() {
+            parts.push("nothing was left to do".to_owned());
+        }
+        let more = if self.more_left { "; other jobs of the plan are left" } else { "" };
+        format!("{} {noun}: {}{more}", self.total, parts.join(", "))
     }
 }

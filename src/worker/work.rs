@@ -10,6 +10,7 @@ use super::{Allowed, Control, End, Observer, Options, Tally, WarmHost, lock};
 use crate::api::Factory;
 use crate::run::decide;
 use crate::run::status::{Found, State};
+use crate::store::claims::{Claim, Claims, Pilot};
 use crate::store::committer::Committer;
 use crate::store::plan::{self, Plan, Rep};
 use crate::store::rep;
@@ -49,13 +50,59 @@ pub(crate) struct Setting<'a> {
 /// ```
 pub struct Jobs<'a> {
     setting: Setting<'a>,
-    numbers: Range<u64>,
-    next: AtomicU64,
+    source: Source<'a>,
+    budget: Budget,
     lanes: Vec<Lane>,
     committer: Committer,
     tally: Arc<Mutex<Tally>>,
     /// How many [`Task::execute`] are under way.
     executing: AtomicUsize,
+    /// How many repetitions crashed or timed out.
+    failures: AtomicUsize,
+}
+
+/// Where the jobs come from.
+pub(crate) enum Source<'a> {
+    /// This worker has them all.
+    Own {
+        /// The next one.
+        next: AtomicU64,
+        /// Their numbers.
+        all: Range<u64>,
+    },
+    /// It is a pilot: it takes one after another of those that others take from too.
+    Shared {
+        /// What they take from.
+        claims: &'a Claims,
+        /// Whether another pilot ended; see [`Claims::take`].
+        is_over: fn(&Pilot) -> bool,
+    },
+}
+
+impl From<Range<u64>> for Source<'_> {
+    fn from(all: Range<u64>) -> Self {
+        Source::Own { next: AtomicU64::new(all.start), all }
+    }
+}
+
+impl Source<'_> {
+    /// The number of the next job, with what makes it this worker's alone.
+    fn next(&self) -> crate::store::Result<Option<(u64, Option<Claim>)>> {
+        match self {
+            Source::Own { next, all } => {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                Ok((number < all.end).then_some((number, None)))
+            }
+            Source::Shared { claims, is_over } => Ok(claims.take(is_over)?.map(|claim| (claim.job(), Some(claim)))),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Source::Own { all, .. } => all.end.saturating_sub(all.start),
+            Source::Shared { claims, .. } => claims.len(),
+        }
+    }
 }
 
 /// What one of the jobs that run at a time may use: a share of this machine's CPUs and GPUs.
@@ -66,15 +113,16 @@ pub struct Lane {
 
 impl<'a> Jobs<'a> {
     /// All that is allowed goes to one job at a time.
-    pub(crate) fn in_turn(setting: Setting<'a>, numbers: Range<u64>) -> Self {
+    pub(crate) fn in_turn(setting: Setting<'a>, source: impl Into<Source<'a>>) -> Self {
         let lanes = vec![Lane { options: setting.options.clone() }];
-        let next = AtomicU64::new(numbers.start);
-        let (committer, tally, executing) = (Committer::default(), Arc::default(), AtomicUsize::new(0));
-        Jobs { setting, numbers, next, lanes, committer, tally, executing }
+        let (source, budget) = (source.into(), Budget::new(setting.options.time_limit.clone()));
+        let (committer, tally) = (Committer::default(), Arc::default());
+        let (executing, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Jobs { setting, source, budget, lanes, committer, tally, executing, failures }
     }
 
     /// So many at a time, each with its share of the CPUs and GPUs, and no more slots than that.
-    pub(crate) fn side_by_side(setting: Setting<'a>, numbers: Range<u64>, jobs: usize) -> Self {
+    pub(crate) fn side_by_side(setting: Setting<'a>, source: impl Into<Source<'a>>, jobs: usize) -> Self {
         let cpus = &setting.options.allowed.cpus;
         let bound = setting.options.allowed.bound;
         let jobs = jobs.max(1);
@@ -85,12 +133,12 @@ impl<'a> Jobs<'a> {
             let gpus = setting.options.gpus.of_lane(lane, jobs);
             Lane { options: Options { allowed, gpus, max_slots: Some(share), ..setting.options.clone() } }
         };
-        Jobs { lanes: (0..jobs).map(lane).collect(), ..Jobs::in_turn(setting, numbers) }
+        Jobs { lanes: (0..jobs).map(lane).collect(), ..Jobs::in_turn(setting, source) }
     }
 
-    /// How many there are.
+    /// How many there are; of those that pilots share, whoever gets them.
     pub fn len(&self) -> u64 {
-        self.numbers.end.saturating_sub(self.numbers.start)
+        self.source.len()
     }
 
     /// Whether there is none.
@@ -101,27 +149,30 @@ impl<'a> Jobs<'a> {
     /// The next job, read from the plan; `None` when all were given out, or nothing new may start.
     ///
     /// # Errors
-    /// Where the plan cannot be read.
+    /// Where the plan cannot be read, or a pilot cannot note what it takes.
     pub fn next(&self) -> anyhow::Result<Option<Job<'_>>> {
         if self.stopping() {
             return Ok(None);
         }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        if number >= self.numbers.end {
-            return Ok(None);
-        }
+        let Some((number, claim)) = self.source.next()? else { return Ok(None) };
         let job = self.setting.plan.job(number)?;
-        let rep_time = job.reps.first().and_then(|rep| rep.run.experiment.record.rep_time);
-        let budget = Budget::new(&self.setting.options.time_limit, rep_time);
+        if claim.is_some() {
+            log::info!("plan {}, job {number}: taken", self.setting.plan.name());
+        }
         let ends = Mutex::new(vec![Known::default(); job.reps.len()]);
         let observer = Arc::clone(&self.setting.observer);
-        let bundle = Arc::new(Bundle { job, ends, observer, tally: Arc::clone(&self.tally) });
-        Ok(Some(Job { jobs: self, bundle, budget }))
+        let bundle = Arc::new(Bundle { job, claim, ends, observer, tally: Arc::clone(&self.tally) });
+        Ok(Some(Job { jobs: self, bundle }))
     }
 
-    /// Whether nothing new may start: the worker was told to stop.
+    /// Whether nothing new may start: the worker was told to stop, or too many repetitions failed.
     pub fn stopping(&self) -> bool {
-        self.setting.control.stopping()
+        self.setting.control.stopping() || self.failed_enough()
+    }
+
+    /// Whether so many failed that no other one is to be started (`run --fail-fast`).
+    fn failed_enough(&self) -> bool {
+        self.setting.options.fail_fast.is_some_and(|most| self.failures.load(Ordering::SeqCst) >= most.get())
     }
 
     /// The shares of this machine, one for each job that may run at a time (`run --jobs`); at least one.
@@ -167,12 +218,13 @@ impl<'a> Jobs<'a> {
 pub struct Job<'a> {
     jobs: &'a Jobs<'a>,
     bundle: Arc<Bundle>,
-    budget: Budget<'a>,
 }
 
 /// What outlives a job until its last repetition is on the disk.
 struct Bundle {
     job: plan::Job,
+    /// What makes it this pilot's alone.
+    claim: Option<Claim>,
     ends: Mutex<Vec<Known>>,
     observer: Arc<dyn Observer>,
     tally: Arc<Mutex<Tally>>,
@@ -193,6 +245,10 @@ impl Bundle {
         if let Some(rep) = self.job.reps.get(index) {
             self.observer.ended(rep, &end);
         }
+        if let (Some(claim), End::NoTime | End::NoRoom(_)) = (&self.claim, &end) {
+            // It would go through all that is left, and start none of it.
+            claim.close();
+        }
         if let Some(known) = lock(&self.ends).get_mut(index) {
             // Executed again, it was found finished: how it ended then is what counts.
             if matches!(end, End::Ran(..)) || !matches!(known.end, Some(End::Ran(..))) {
@@ -206,10 +262,17 @@ impl Drop for Bundle {
     /// Each repetition is counted once, however often it was executed.
     fn drop(&mut self) {
         let mut tally = lock(&self.tally);
+        tally.total += self.job.reps.len();
+        let mut all_over = true;
         for (rep, known) in self.job.reps.iter().zip(lock(&self.ends).drain(..)) {
+            all_over &= known.end.as_ref().is_some_and(End::is_over);
             if let Some(end) = known.end {
                 tally.add(rep, end);
             }
+        }
+        drop(tally);
+        if let (Some(claim), true) = (self.claim.take(), all_over) {
+            claim.done();
         }
     }
 }
@@ -240,7 +303,7 @@ impl Job<'_> {
         self.bundle.job.reps.is_empty()
     }
 
-    /// Whether nothing new may start: the worker was told to stop.
+    /// Whether nothing new may start: the worker was told to stop, or too many repetitions failed.
     pub fn stopping(&self) -> bool {
         self.jobs.stopping()
     }
@@ -334,9 +397,9 @@ impl Task<'_> {
     /// repetition counts as crashed, whatever was said here.
     pub fn execute(&self, slot: &Slot) -> End {
         let _occupied = slot.occupy();
-        let Job { jobs, bundle, budget } = self.job;
+        let Job { jobs, bundle } = self.job;
         let Setting { plan, options, control, ref observer, factory, warm } = jobs.setting;
-        if control.stopping() {
+        if jobs.stopping() {
             return End::Stopped;
         }
         let again =
@@ -352,7 +415,7 @@ impl Task<'_> {
             options,
             control,
             observer: &**observer,
-            budget,
+            budget: &jobs.budget,
             factory,
             warm,
             index: self.index,
@@ -360,6 +423,9 @@ impl Task<'_> {
         jobs.executing.fetch_add(1, Ordering::SeqCst);
         let (end, last) = life.live();
         jobs.executing.fetch_sub(1, Ordering::SeqCst);
+        if matches!(end, End::Ran(State::Crashed | State::TimedOut, _)) {
+            jobs.failures.fetch_add(1, Ordering::SeqCst);
+        }
         match last {
             None => bundle.note(self.index, end.clone()),
             Some(last) => {

@@ -79,6 +79,31 @@ fn what_is_meant_must_be_said_and_must_not_run() {
 }
 
 #[test]
+fn a_changed_name_among_what_is_forgotten_is_told() {
+    let scene = Scene::with(CONFIG);
+    scene.cw2("run config.yml").expect(1);
+    scene.cw2("forget out -r e__a2").expect(0);
+    assert_eq!(total(&scene), (2, 2, 0));
+    let text = scene.read("out/plans/forgotten.json");
+    scene.write("out/plans/forgotten.json", text.replace("e__a2", "e__a1"));
+    let told = "warning: what is forgotten is not known, so all of it counts: cannot use `[HERE]/out/plans/forgotten.json`: it is \
+                not what was written; it was changed or damaged since `forget` wrote it: remove it, and everything counts until it \
+                is forgotten anew\n";
+    let status = scene.cw2("status out").expect(0);
+    assert!(status.err().starts_with(told), "{}", status.stderr);
+    assert_eq!(total(&scene), (4, 2, 2));
+    let json = scene.cw2("status out --json").expect(0).json_lines().remove(0);
+    assert_eq!(json["unreadable_forgotten"].as_array().map(Vec::len), Some(1), "{json}");
+    assert_eq!(json["unreadable_plans"], serde_json::json!([]));
+    // Nothing is added to what nobody can read.
+    scene.cw2("forget out -r e__a2").expect(3).says(["forgotten.json", "remove it"]).silent();
+    scene.cw2("forget out --undo").expect(3).says(["forgotten.json", "remove it"]).silent();
+    std::fs::remove_file(scene.path("out/plans/forgotten.json")).expect("it is there");
+    scene.cw2("forget out -r e__a2").expect(0);
+    assert_eq!(total(&scene), (2, 2, 0));
+}
+
+#[test]
 fn a_plan_that_nothing_came_of_counts_for_nothing() {
     let scene = Scene::with(CONFIG);
     scene.cw2("run config.yml").expect(1);

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod after;
 mod attempts;
 mod browser;
 mod cancel;
 mod commands;
+mod console;
 mod corpus;
 mod damage;
 mod docs;
@@ -25,6 +27,8 @@ mod listing;
 mod logs;
 mod metrics;
 mod native;
+mod pilots;
+mod places;
 mod plan;
 mod programs;
 mod project;
@@ -32,6 +36,8 @@ mod python;
 mod report;
 mod results;
 mod retry;
+mod run;
+mod shells;
 mod slurm;
 mod snapshot;
 mod snapshot_tree;

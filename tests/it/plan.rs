@@ -18,7 +18,7 @@ fn as_slurm(script: &Path, index: u32) -> Outcome {
 
 /// Whether bash can read a script; and shellcheck has nothing to say, where it is installed.
 #[track_caller]
-fn assert_sound(script: &Path) {
+pub(crate) fn assert_sound(script: &Path) {
     let folder = script.parent().expect("a folder");
     let read = Call::new("bash", folder).args(["-n".as_ref(), script.as_os_str()]).run();
     assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""), "{}", script.display());

@@ -1,6 +1,6 @@
 //! `cw2 results`: what repetitions measured, as tables.
 
-use crate::docs::without_times;
+use crate::console::without_times;
 use crate::support::{Call, Outcome, Scene, SmallDisk};
 use serde_json::{Value, json};
 use std::fs;

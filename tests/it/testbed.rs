@@ -67,6 +67,13 @@ impl Testbed {
         &self.slurm_conf
     }
 
+    /// Slurm's year and month: 22.05.8 is (22, 5).
+    pub(crate) fn version(&self) -> (u32, u32) {
+        let words = self.run("sinfo", &["--version"]);
+        let mut numbers = words.split([' ', '.']).filter_map(|word| word.trim().parse().ok());
+        (numbers.next().expect("a year"), numbers.next().expect("a month"))
+    }
+
     /// A command that talks to the bed, and inherits nothing from a job that the tests may run in.
     pub(crate) fn cmd(&self, program: &str) -> Command {
         let mut command = Command::new(program);

@@ -25,7 +25,31 @@ impl Source for Files {
 /// Loads `c.yml` out of these files.
 fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Config, Report), Report> {
     let files = all.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect();
-    load(&Files(files), Path::new("c.yml"), request)
+    let loaded = load(&Files(files), Path::new("c.yml"), request);
+    if request.set.is_empty() && request.experiments.is_empty() {
+        keep_for_schema(all, loaded.as_ref().err());
+    }
+    loaded
+}
+
+/// Keeps what a test read in the folder that `CW2_TEST_CONFIGS` names, with what is wrong with it: the tests of the Python
+/// package have a validator, and look whether the schema says the same.
+fn keep_for_schema(files: &[(&str, &str)], wrong: Option<&Report>) {
+    let Some(folder) = std::env::var_os("CW2_TEST_CONFIGS") else { return };
+    let documents = |text: &str| super::yaml::parse(text, 0, &mut traps::Traps::default()).ok();
+    let Some(all) = files.iter().map(|(_, text)| documents(text)).collect::<Option<Vec<_>>>() else { return };
+    let documents: Vec<_> = all.iter().flatten().map(|node| node.to_value().to_json()).collect();
+    let text: Vec<_> = files.iter().map(|(_, text)| *text).collect();
+    let object = format!(
+        "{{\"text\": {}, \"error\": {}, \"documents\": [{}]}}",
+        serde_json::json!(text),
+        serde_json::json!(wrong.map(|report| report.render(false))),
+        documents.join(", ")
+    );
+    let name = object
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    std::fs::write(Path::new(&folder).join(format!("{name:016x}.json")), object).unwrap();
 }
 
 fn request() -> Request {

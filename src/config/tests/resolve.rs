@@ -209,10 +209,10 @@ fn slurm_is_chosen_by_the_host() {
     );
     let at = |hostname: &str| one(&text, &Request { hostname: hostname.to_owned(), ..request() }).slurm;
     assert_eq!(at("Node17.example").options.text("partition"), Some("special"));
-    assert_eq!(at("Node17.example").options.text("time"), None);
+    assert_eq!(at("Node17.example").options.text("time"), Some("1:30:00"));
     assert_eq!(at("laptop").options.text("partition"), Some("any"));
     assert_eq!(at("laptop").options.text("time"), Some("1:30:00"));
-    assert_eq!(at("another").options.text("partition"), None);
+    assert_eq!(at("another").options.text("partition"), Some("any"));
 }
 
 #[test]
@@ -281,8 +281,81 @@ fn settings_for_other_hosts_only() {
 6 | name: SLURM_node1
   |       ^^^^^^^^^^^
   |
-  = help: name one of them after this host, or add a document `SLURM` for all others";
+  = help: name one of them after this host, add a document `SLURM` for all others, or choose one with `--cluster`";
     assert_eq!(errors(&text, &elsewhere), format!("error: {rendered}"));
     let looking = Request { for_slurm: false, ..elsewhere };
     assert_eq!(warnings(&text, &looking), format!("warning: {rendered}"));
+}
+
+#[test]
+fn a_cluster_is_chosen_by_its_name() {
+    let text = format!("{GOOD}---\nname: SLURM_node1\npartition: a\n---\nname: SLURM_horeka\npartition: b\n");
+    let on = |cluster: &str| Request { cluster: Some(cluster.to_owned()), ..request() };
+    assert_eq!(one(&text, &on("HoreKa")).slurm.options.text("partition"), Some("b"));
+    assert_eq!(
+        errors(&text, &on("horka")),
+        "error: no SLURM document describes the cluster `horka`
+ |
+ = help: did you mean `horeka`? the documents describe `node1` and `horeka`"
+    );
+    // A part of a name is none.
+    assert!(errors(&text, &on("node")).contains("describes the cluster `node`"));
+    let none = errors(GOOD, &on("x"));
+    assert!(none.contains("a document named `SLURM_x` would describe it"), "{none}");
+}
+
+#[test]
+fn slurm_comes_from_a_common_file() {
+    let own = format!(
+        "{GOOD}---\nname: SLURM\nimport_path: ../clusters.yml\ntime: 90\nsbatch_args: {{qos: high}}\n---\nname: SLURM_zz\naccount: mine\n"
+    );
+    let common = "name: SLURM\nimport_path: site.yml\ntime: 10\npartition: any\nsbatch_args: {gres: gpu:1}\n---\n\
+                  name: SLURM_node17\npartition: fast\n---\nname: SLURM_zz\npartition: x\n";
+    let files = [("c.yml", own.as_str()), ("../clusters.yml", common), ("../site.yml", "name: slurm\naccount: site\n")];
+    let with = |cluster: Option<&str>| {
+        let request = Request { cluster: cluster.map(str::to_owned), ..request() };
+        let (config, _) = load_files(&files, &request).unwrap();
+        let options = &config.experiments[0].slurm.options;
+        let names = ["time", "partition", "account", "qos", "gres"];
+        assert_eq!(config.files.len(), 3);
+        names.map(|name| options.text(name).map(str::to_owned))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let expected = |partition, account| [some("1:30:00"), some(partition), some(account), some("high"), some("gpu:1")];
+    assert_eq!(with(None), expected("fast", "site"));
+    assert_eq!(with(Some("zz")), expected("x", "mine"));
+}
+
+#[test]
+fn what_is_wrong_with_an_import_of_slurm() {
+    let text = format!("{GOOD}---\nname: SLURM\nimport_path: b.yml\n");
+    let with = |b: &str| import_errors(&[("c.yml", &text), ("b.yml", b)], &request());
+    assert_eq!(
+        with("name: SLURM\nimport_path: ./c.yml\n"),
+        "error: the imports of SLURM form a cycle: c.yml → b.yml → c.yml
+ --> b.yml:2:14
+  |
+2 | import_path: ./c.yml
+  |              ^^^^^^^
+  |
+  = help: remove one of the imports"
+    );
+    assert_eq!(
+        with("name: SLURM_zz\n---\nname: SLURM_zy\n"),
+        "error: no SLURM document in `b.yml` matches this host, `node17.example`: there are only `SLURM_zz` and `SLURM_zy`
+ --> c.yml:7:14
+  |
+7 | import_path: b.yml
+  |              ^^^^^
+  |
+  = help: add a document `SLURM` there for all others, or choose one with `--cluster`"
+    );
+    assert!(with("name: DEFAULT\n").starts_with("error: there is no SLURM document in `b.yml`\n --> c.yml:7:14"));
+    assert!(with("name: SLURM\ntime: [\n").contains("imported by c.yml:SLURM"));
+    let missing = import_errors(&[("c.yml", &text)], &request());
+    assert!(missing.starts_with("error: cannot read `b.yml`: no such file\n --> c.yml:7:14"), "{missing}");
+    let list = text.replace("b.yml", "[b.yml]");
+    assert!(errors(&list, &request()).contains("`import_path` must be text, found a list"));
+    let own = errors(&format!("{GOOD}slurm: {{import_path: b.yml}}\n"), &request());
+    assert!(own.starts_with("error: `import_path` has no effect in an experiment's `slurm`"), "{own}");
 }

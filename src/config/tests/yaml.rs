@@ -141,7 +141,7 @@ fn unknown_tag() {
 1 | name: !!python/object [1]
   |       ^^^^^^^^^^^^^^^^^
   |
-  = help: use one of `!!str`, `!!int`, `!!float`, `!!bool`, `!!null`, `!!seq` and `!!map`, or no tag"
+  = help: use one of `!!str`, `!!int`, `!!float`, `!!bool`, `!!null`, `!!seq`, `!!map` and `!!python/tuple`, or no tag"
     );
 }
 

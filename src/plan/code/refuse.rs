@@ -44,6 +44,15 @@ impl SnapshotError {
         )
     }
 
+    /// A copy for each job, where nobody knows which job an element runs.
+    pub fn of_pilots() -> Self {
+        SnapshotError(
+            "a copy of the code for each job (`--multicopy`) and `pilots` do not go together: a pilot starts in one place, and runs \
+             many jobs; leave out one of them"
+                .to_owned(),
+        )
+    }
+
     /// Two sources for one destination.
     pub(super) fn shared(place: &Path, first: &Path, second: &Path) -> Self {
         SnapshotError(format!(

@@ -1,6 +1,6 @@
 //! What a user's template may have forgotten, each of which would only show when the jobs fail, or never.
 
-use super::{Script, ScriptError, UserTemplate, limit, shell};
+use super::{Script, ScriptError, UserTemplate, after, limit, shell};
 
 /// Looks at a rendered script as Slurm and the shell will.
 pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: &str) -> Result<(), ScriptError> {
@@ -15,6 +15,16 @@ pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: 
         return fail(
             "the script never starts the worker; write `{{ worker }}` on a line of its own, at the end".to_owned(),
         );
+    }
+    if after::definition(script)?.is_some_and(|lines| !rendered.contains(&lines)) {
+        return fail(
+            "nothing says what `sh_lines_after` are; write `{{ setup }}` (or `%%sh_lines%%`) above the worker"
+                .to_owned(),
+        );
+    }
+    let shell = rendered.lines().next().unwrap_or_default();
+    if after::definition(script)?.is_some() && !shell.contains("bash") {
+        return fail(format!("`sh_lines_after` need bash, and the first line is `{shell}`; write `#!/bin/bash`"));
     }
     // What Slurm reads: the lines above the first command. Where there are several arrays, the last one counts.
     let header = || rendered.lines().take_while(|line| !is_command(line));
@@ -35,11 +45,11 @@ pub(super) fn check(script: &Script<'_>, template: &UserTemplate<'_>, rendered: 
                 .to_owned(),
         });
     };
-    let last = script.array.record.jobs.saturating_sub(1);
+    let last = script.array.record.elements().saturating_sub(1);
     let (range, _) = array.split_once('%').unwrap_or((array, ""));
     if range != format!("0-{last}") && !(last == 0 && range == "0") {
         return fail(format!(
-            "`#SBATCH` asks for the array `{array}`, but the jobs are 0-{last}; write `#SBATCH --array={{{{ array }}}}`"
+            "`#SBATCH` asks for the array `{array}`, but the elements are 0-{last}; write `#SBATCH --array={{{{ array }}}}`"
         ));
     }
     let Some(seconds) = limit::warning(script.slurm()) else { return Ok(()) };

@@ -119,6 +119,15 @@ fn users(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     Ok(directives)
 }
 
+/// Why an option, by its long name or its letter, is not the user's to give besides a script.
+pub fn unfit_option(name: &str) -> Option<String> {
+    match long_name(name) {
+        Ok("comment") => Some("cw2 marks its jobs by their comment".to_owned()),
+        Err(ScriptError::Key { problem, .. }) => Some(problem),
+        _ => None,
+    }
+}
+
 /// The long name of an option that a user may set.
 fn long_name(key: &str) -> Result<&str, ScriptError> {
     let refuse = |problem: &str| ScriptError::Key { key: key.to_owned(), problem: problem.to_owned() };
@@ -156,7 +165,7 @@ fn control(key: &str) -> ScriptError {
 
 /// The value of `--array`.
 pub(super) fn array_spec(array: &PlannedArray) -> String {
-    let last = array.record.jobs.saturating_sub(1);
+    let last = array.record.elements().saturating_sub(1);
     match array.slurm.num_parallel_jobs {
         Some(most) if most > 0 => format!("0-{last}%{most}"),
         _ => format!("0-{last}"),

@@ -9,8 +9,8 @@
 //! | name | what |
 //! |---|---|
 //! | `sbatch` | all `#SBATCH` lines, as one text |
-//! | `setup` | the lines before the worker: into the job's own copy of the code, `venv`, `sh_lines`, `PYTHONPATH`; empty where there are none |
-//! | `worker` | the last lines: they start the worker in place of the shell |
+//! | `setup` | the lines before the worker: what `sh_lines_after` are, into the job's own copy of the code, `venv`, `sh_lines`, `PYTHONPATH`; empty where there are none |
+//! | `worker` | the last lines: they start the worker, in place of the shell where there are no `sh_lines_after` |
 //! | `array` | the value of `--array`, `0-9%4` |
 //! | `offset`, `jobs`, `last_index` | the number of the first job, of the jobs, of the last element |
 //! | `experiments`, `title` | the names of the experiments; a line that says what the script is |
@@ -21,6 +21,7 @@
 //! default template is known, the command that holds `%%python_script%%` becomes the worker's, and an `#SBATCH` line whose
 //! value is not given is left out.
 
+mod after;
 mod check;
 mod directives;
 pub(super) mod limit;
@@ -29,11 +30,13 @@ mod shell;
 mod snapshot;
 pub mod written;
 
-pub use directives::{quote_sbatch, unfit};
+pub use after::{STARTS, WAITING};
+pub use directives::{quote_sbatch, unfit, unfit_option};
 
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
 use super::layout;
+use super::record::ArrayRecord;
 use crate::config::{Slurm, option};
 use crate::experiment::component;
 use crate::run::jinja::{guarded, to_jinja};
@@ -63,6 +66,8 @@ pub struct Script<'a> {
     pub own_args: &'a [String],
     /// The configuration file as the user named it, for the user's template.
     pub config: &'a str,
+    /// Its lines go before a call on this machine.
+    pub by_hand: bool,
 }
 
 /// A code snapshot, for a script.
@@ -244,7 +249,7 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinj
         array => directives::array_spec(array),
         offset => array.record.offset,
         jobs => array.record.jobs,
-        last_index => array.record.jobs.saturating_sub(1),
+        last_index => array.record.elements().saturating_sub(1),
         experiments => array.experiments.iter().map(String::as_str).collect::<Jinja>(),
         plan => text(script.plan)?,
         workdir => text(script.start())?,
@@ -286,7 +291,12 @@ fn title(script: &Script<'_>) -> String {
     let record = &script.array.record;
     let last = (record.offset + record.jobs).saturating_sub(1);
     let experiments: Vec<_> = script.array.experiments.iter().map(|name| component(name)).collect();
-    format!("cw2: jobs {} to {last} of the plan, for {}", record.offset, component(&experiments.join("+")))
+    let pilots = match record.pilots {
+        None => String::new(),
+        Some(1) => ", by a pilot".to_owned(),
+        Some(pilots) => format!(", by {pilots} pilots"),
+    };
+    format!("cw2: jobs {} to {last} of the plan{pilots}, for {}", record.offset, component(&experiments.join("+")))
 }
 
 /// The keys of the SLURM document for a template.
@@ -307,7 +317,9 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
     let known = [
         ("job_name", Jinja::from(script.job_name())),
         ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
+        ("pilots", Jinja::from(slurm.pilots)),
         ("venv", Jinja::from(slurm.venv.clone())),
+        ("sh_lines_after", slurm.sh_lines_after.iter().map(String::as_str).collect()),
         ("sh_lines", slurm.sh_lines.iter().map(String::as_str).collect()),
         ("scheduler", Jinja::from(slurm.scheduler.clone())),
         ("max_array_size", Jinja::from(slurm.max_array_size)),
@@ -318,6 +330,37 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
     ];
     keys.extend(known.map(|(key, value)| (key.to_owned(), value)));
     keys
+}
+
+/// What goes before a call on this machine, without Slurm, that is to run as a job would: `venv` and `sh_lines`, then the call `"$@"`,
+/// then `sh_lines_after`. `None` where nothing does.
+///
+/// # Errors
+/// A value that no shell can hold.
+pub fn before_a_call(slurm: &Slurm, workdir: &Path) -> Result<Option<String>, ScriptError> {
+    let record =
+        ArrayRecord { script: String::new(), offset: 0, jobs: 1, code: None, num_parallel_jobs: None, pilots: None };
+    let array = PlannedArray { record, slurm: slurm.clone(), template: None, experiments: Vec::new() };
+    let nowhere = Path::new("");
+    let script = Script {
+        array: &array,
+        plan: nowhere,
+        workdir,
+        code: None,
+        binary: nowhere,
+        own_args: &[],
+        config: "",
+        by_hand: true,
+    };
+    let setup = shell::setup(&script)?;
+    if setup.is_empty() {
+        return Ok(None);
+    }
+    let call = match after::definition(&script)? {
+        Some(_) => after::around("\"$@\""),
+        None => "export CW2_PREPARED=$$\nexec \"$@\"".to_owned(),
+    };
+    Ok(Some(format!("{setup}\n{call}\n")))
 }
 
 /// A path as text that fits on one line.

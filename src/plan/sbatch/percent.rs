@@ -4,7 +4,7 @@
 //! `#SBATCH` line that holds it.
 
 use super::directives::{escape_quoted, inside_quotes, quote_sbatch};
-use super::{Script, ScriptError, UserTemplate, directives, limit, shell, snapshot};
+use super::{Script, ScriptError, UserTemplate, after, directives, limit, shell, snapshot};
 use crate::run::quote;
 use minijinja::value::Value as Jinja;
 use minijinja::{Environment, Error, ErrorKind, context};
@@ -139,7 +139,7 @@ fn push_text(out: &mut String, text: &str) {
 /// What rewritten templates see besides the names of the others.
 pub(super) fn context(script: &Script<'_>) -> Result<Jinja, ScriptError> {
     // The original too goes into a job's own copy in its `sh_lines`.
-    let lines = snapshot::enter(script)?.into_iter().chain(shell::user_lines(script));
+    let lines = after::definition(script)?.into_iter().chain(snapshot::enter(script)?).chain(shell::user_lines(script));
     Ok(context! {
         log_pattern => directives::log_pattern(script)?,
         sbatch_args => directives::remaining_lines(script)?.join("\n"),

@@ -3,12 +3,14 @@
 //! No `set -eu`: conda's scripts break under it. What cw2 itself writes checks for failure on its own, and a trap looks at
 //! the user's own lines, which are left as written: one by one they may be no commands at all.
 
-use super::{ENVIRONMENT_FAILURE, Script, ScriptError, limit, looks_expandable, quote_path, snapshot, text};
+use super::{ENVIRONMENT_FAILURE, Script, ScriptError, after, limit, looks_expandable, quote_path, snapshot, text};
 use crate::run::quote;
 
 /// The lines before the worker; empty where there are none.
 pub(super) fn setup(script: &Script<'_>) -> Result<String, ScriptError> {
-    let mut lines: Vec<String> = snapshot::enter(script)?.into_iter().chain(environment(script)?).collect();
+    // First: it is for every end from there on.
+    let mut lines: Vec<String> = after::definition(script)?.into_iter().chain(snapshot::enter(script)?).collect();
+    lines.extend(environment(script)?);
     lines.extend(user_lines(script));
     // Last: whatever the lines before it do, the copy comes before its source.
     lines.extend(snapshot::python_path(script)?);
@@ -24,17 +26,22 @@ pub(super) fn user_lines(script: &Script<'_>) -> Option<String> {
     // No backslash at their end may take away the line below.
     let lines = lines.join("\n");
     let end = if lines.ends_with('\\') { "\n" } else { "" };
-    Some(format!("{}\n{lines}{end}\ntrap - ERR", guard()))
+    Some(format!("{}\n{lines}{end}\ntrap - ERR", guard(script)))
 }
 
 /// Ends the script where a command of the lines below fails. What such a command does inside is its own business: a shell's
 /// functions do not inherit the trap, and in files it sources the trap does nothing.
-fn guard() -> String {
+fn guard(script: &Script<'_>) -> String {
+    let advice = if script.by_hand {
+        "nothing is started; write \\`|| true\\` behind a command that may fail, or leave them out with \\`--no-setup\\`"
+    } else {
+        "the worker is not started; write \\`|| true\\` behind a command that may fail"
+    };
     // A shell that knows no such trap says so, and must not go on without it.
     format!(
         "trap 'case ${{#BASH_SOURCE[@]}} in [01])\n    \
          echo \"cw2: \\`sh_lines\\` end with exit status $?: $BASH_COMMAND\" >&2\n    \
-         echo \"cw2: the worker is not started; write \\`|| true\\` behind a command that may fail\" >&2\n    \
+         echo \"cw2: {advice}\" >&2\n    \
          exit {ENVIRONMENT_FAILURE}\nesac' ERR || exit {ENVIRONMENT_FAILURE}"
     )
 }
@@ -73,7 +80,9 @@ pub(super) fn environment(script: &Script<'_>) -> Result<Option<String>, ScriptE
     } else {
         format!("source activate {}", word(venv)?)
     };
-    let message = format!("cw2: the environment {venv} cannot be activated; the worker is not started");
+    let advice =
+        if script.by_hand { "nothing is started; `--no-setup` leaves it out" } else { "the worker is not started" };
+    let message = format!("cw2: the environment {venv} cannot be activated; {advice}");
     let message = quote::word(&message).map_err(|_| unfit())?;
     Ok(Some(format!(
         "# shellcheck disable=SC1091{}\n{activate} || {{\n    echo {message} >&2\n    exit {ENVIRONMENT_FAILURE}\n}}",
@@ -93,7 +102,7 @@ fn leading_variable(path: &str) -> Option<(&str, &str)> {
     (plain && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).then_some((name, rest))
 }
 
-/// The last lines. `exec`, because a shell that waits for a child holds back the signals Slurm sends it.
+/// The last lines. `exec`, unless something is to run after it: a shell that waits for a child holds back the signals Slurm sends it.
 pub(super) fn worker(script: &Script<'_>) -> Result<String, ScriptError> {
     let mut lines = String::new();
     if script.slurm().options.get("cpus-per-task").is_some() {
@@ -113,12 +122,16 @@ pub(super) fn worker(script: &Script<'_>) -> Result<String, ScriptError> {
         lines.push_str("# shellcheck disable=SC2016\n");
     }
     let offset = script.array.record.offset;
-    let mut words = vec![format!(
-        "exec {binary}{own_args} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\""
-    )];
+    let mut words =
+        vec![format!("{binary}{own_args} worker --plan {plan} --offset {offset} --index \"$SLURM_ARRAY_TASK_ID\"")];
+    words.extend(script.array.record.pilots.map(|_| "--pilot".to_owned()));
     words.extend(Some(limit::arguments(script.slurm())).filter(|arguments| !arguments.is_empty()));
-    lines.push_str(&words.join(" "));
-    Ok(lines)
+    let command = words.join(" ");
+    let start = match after::definition(script)? {
+        Some(_) => after::around(&command),
+        None => format!("exec {command}"),
+    };
+    Ok(lines + &start)
 }
 
 /// The quotes that are open at the end of this beginning of a shell line.

@@ -16,6 +16,7 @@ fn array(slurm: Slurm) -> PlannedArray {
             jobs: 24,
             code: None,
             num_parallel_jobs: None,
+            pilots: None,
         },
         slurm,
         template: None,
@@ -72,6 +73,7 @@ impl Case {
             binary: Path::new(self.binary),
             own_args: &self.own_args,
             config: "mnist.yml",
+            by_hand: false,
         };
         render(&script, template.map(|text| UserTemplate { path: Path::new("own.sh"), text }).as_ref())
     }
@@ -85,6 +87,26 @@ fn without_a_slurm_document_any_cluster_accepts_the_script() {
 #[test]
 fn every_key_has_its_line() {
     insta::assert_snapshot!("full", Case::new(full()).render(None).unwrap());
+}
+
+/// Lines that would end their quotes, their function or their script, if they could.
+fn hostile_lines() -> Vec<String> {
+    ["rm -rf \"$SCRATCH\" 'it'\\''s'", "}; #", "EOF", "\\"].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn what_runs_after_the_worker_is_a_word_of_the_script() {
+    let case = Case::new(Slurm { sh_lines_after: hostile_lines(), ..full() });
+    insta::assert_snapshot!("after", case.render(None).unwrap());
+    insta::assert_snapshot!("after_original", case.render(Some(ORIGINAL)).unwrap());
+    let error = case.render(Some("#!/bin/bash\n{{ sbatch }}\n{{ worker }}\n")).unwrap_err().to_string();
+    assert!(error.starts_with("own.sh: nothing says what `sh_lines_after` are; write `{{ setup }}`"), "{error}");
+    let error = case.render(Some("#!/bin/sh\n{{ sbatch }}\n{{ setup }}\n{{ worker }}\n")).unwrap_err().to_string();
+    assert!(error.contains("need bash, and the first line is `#!/bin/sh`"), "{error}");
+    let blank = Slurm { sh_lines_after: vec![" ".to_owned()], ..Slurm::default() };
+    assert_eq!(Case::new(blank).render(None).unwrap(), Case::new(Slurm::default()).render(None).unwrap());
+    let null = Slurm { sh_lines_after: vec!["\0".to_owned()], ..Slurm::default() };
+    assert!(Case::new(null).render(None).unwrap_err().to_string().contains("null byte"));
 }
 
 #[test]
@@ -207,11 +229,11 @@ fn a_template_that_cannot_work_is_refused() {
         ),
         (
             "#!/bin/bash\n{{ sbatch }}\n#SBATCH --array=0-77\n{{ worker }}\n",
-            "own.sh: `#SBATCH` asks for the array `0-77`, but the jobs are 0-23; write `#SBATCH --array={{ array }}`",
+            "own.sh: `#SBATCH` asks for the array `0-77`, but the elements are 0-23; write `#SBATCH --array={{ array }}`",
         ),
         (
             "#!/bin/bash\n#SBATCH --array=0-77\n{{ worker }}\n",
-            "own.sh: `#SBATCH` asks for the array `0-77`, but the jobs are 0-23; write `#SBATCH --array={{ array }}`",
+            "own.sh: `#SBATCH` asks for the array `0-77`, but the elements are 0-23; write `#SBATCH --array={{ array }}`",
         ),
         (
             "#!/bin/bash\n{{ worker }}\n",

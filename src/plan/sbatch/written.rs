@@ -156,19 +156,34 @@ pub fn element_of(pattern: &str, name: &str) -> Option<(u64, u64)> {
     Some((job?, index?))
 }
 
-/// The interpreter of a script, and the lines that prepare its worker; `None` where no line starts one.
-pub fn preparation(script: &str) -> Option<(Vec<String>, String)> {
+/// How a script prepares its worker, and what it does afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preparation {
+    /// The program that reads the script, and its argument.
+    pub interpreter: Vec<String>,
+    /// The lines before the worker.
+    pub before: String,
+    /// Those behind it, where the shell waits for it.
+    pub after: Option<String>,
+}
+
+/// How a script prepares its worker; `None` where no line starts one.
+pub fn preparation(script: &str) -> Option<Preparation> {
     let lines: Vec<&str> = script.lines().collect();
-    let worker =
-        lines.iter().rposition(|line| line.trim_start().starts_with("exec ") && line.contains(" worker --plan "))?;
+    let waits = |line: &str| line.trim_end().ends_with(super::STARTS);
+    let starts = |line: &&str| line.trim_start().starts_with("exec ") || waits(line);
+    let worker = lines.iter().rposition(|line| starts(line) && line.contains(" worker --plan "))?;
     let first = lines.first()?.strip_prefix("#!")?;
     // As the kernel reads it: the program, and all the rest as one argument.
     let (program, argument) = first.trim().split_once(char::is_whitespace).unwrap_or((first.trim(), ""));
     let interpreter =
         [program, argument.trim()].into_iter().filter(|word| !word.is_empty()).map(str::to_owned).collect();
     let of_slurm = |line: &&&str| !line.starts_with("export SRUN_CPUS_PER_TASK=") && !line.starts_with("#!");
-    let lines = lines.iter().take(worker).filter(of_slurm).filter(|line| !line.starts_with("#SBATCH"));
-    Some((interpreter, lines.copied().collect::<Vec<_>>().join("\n")))
+    let own = lines.iter().take(worker).filter(of_slurm).filter(|line| !line.starts_with("#SBATCH"));
+    let before = own.copied().collect::<Vec<_>>().join("\n");
+    let rest = lines.split_at_checked(worker + 1).map(|(_, rest)| rest.join("\n"));
+    let after = rest.filter(|_| lines.get(worker).is_some_and(|line| waits(line)));
+    Some(Preparation { interpreter, before, after })
 }
 
 /// Whether lines of a script hold any command.
@@ -214,10 +229,15 @@ exec /bin/cw2 worker --plan /p --offset 0 --index \"$SLURM_ARRAY_TASK_ID\"
 
     #[test]
     fn a_script_tells_how_its_worker_is_prepared() {
-        let (interpreter, lines) = preparation(SCRIPT).unwrap();
+        let Preparation { interpreter, before, after } = preparation(SCRIPT).unwrap();
         assert_eq!(interpreter, ["/bin/bash", "-l"]);
-        assert_eq!(lines, "# cw2: jobs 0 to 2.\n\nmodule load x");
-        assert!(has_commands(&lines) && !has_commands("# a\n\n  # b"));
+        assert_eq!((before.as_str(), after), ("# cw2: jobs 0 to 2.\n\nmodule load x", None));
+        let waiting = SCRIPT
+            .replace("exec /bin", "/bin")
+            .replace("TASK_ID\"\n", "TASK_ID\" <&\"$cw2_in\" >&\"$cw2_out\" {cw2_in}<&- {cw2_out}>&- &\nwait\n");
+        let expected = Some("wait\n#SBATCH --time=5".to_owned());
+        assert_eq!(preparation(&waiting), Some(Preparation { interpreter, before: before.clone(), after: expected }));
+        assert!(has_commands(&before) && !has_commands("# a\n\n  # b"));
         assert_eq!(preparation("#!/bin/sh\necho\n"), None);
     }
 }

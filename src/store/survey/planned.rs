@@ -1,11 +1,12 @@
 //! Which repetitions some plans have together, and in whose element each lies.
 
-use super::Wanted;
+use super::{PlanElement, Wanted};
 use crate::plan;
 use crate::slurm::{Element, ElementState};
 use crate::store::plan::Plan;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Where a repetition is planned, and its element's place in the queue.
@@ -24,7 +25,43 @@ pub(super) struct PlannedRep {
 pub(super) struct Whole<'a> {
     pub plan: &'a Plan,
     pub value: &'a plan::Plan,
-    pub elements: &'a HashMap<u64, usize>,
+    pub elements: &'a Places,
+}
+
+/// The elements of a plan, by its jobs: their places in the queue.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Of those that are one job each.
+    own: HashMap<u64, usize>,
+    /// Of pilots: the liveliest for each array.
+    shared: Vec<(Range<u64>, usize)>,
+}
+
+impl Places {
+    /// Adds an element. Submitted twice, what is under way counts.
+    pub(super) fn add(&mut self, element: &PlanElement, queue: &[Element]) {
+        let Range { start, end } = element.jobs;
+        let known = if end - start == 1 {
+            self.own.entry(start).or_insert(element.place)
+        } else {
+            let at = self.shared.iter().position(|(jobs, _)| *jobs == element.jobs).unwrap_or_else(|| {
+                self.shared.push((element.jobs.clone(), element.place));
+                self.shared.len() - 1
+            });
+            let Some((_, known)) = self.shared.get_mut(at) else { return };
+            known
+        };
+        *known = livelier(queue, Some(*known), Some(element.place)).unwrap_or(*known);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.shared.is_empty()
+    }
+
+    fn of(&self, job: u64) -> Option<usize> {
+        let shared = || self.shared.iter().find(|(jobs, _)| jobs.contains(&job)).map(|(_, place)| *place);
+        self.own.get(&job).copied().or_else(shared)
+    }
 }
 
 /// Every wanted repetition once, where the first plan that was added has it.
@@ -53,7 +90,7 @@ impl Planned {
         wanted: &Wanted<'_>,
     ) {
         for (job, record) in (0..).zip(whole.value.jobs()) {
-            let element = whole.elements.get(&job).copied();
+            let element = whole.elements.of(job);
             for (line, first, count) in record.reps {
                 let Some(run) = whole.value.runs.get(line as usize).map(|run| &run.record) else { continue };
                 let Some(experiment) = whole.value.experiments.get(run.experiment as usize) else { continue };

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{SOON, last_states};
 use crate::project::{counts, eventually};
-use crate::support::{Outcome, Scene};
+use crate::support::{Outcome, Scene, is_root};
 use crate::testbed::{Testbed, testbed};
 
 /// Calls cw2 as a user of the bed does.
@@ -165,7 +165,7 @@ fn slurm_testbed(args: &[&str]) {
 #[test]
 fn what_a_failed_node_lost_is_retried() {
     // Where there is no bed at all, none of one's own can be had either. Without accounting: no `sacct` is needed.
-    if testbed().is_none() {
+    if testbed().is_none() || !is_root("starting a bed needs root") {
         return;
     }
     let own = OwnBed::up(&["--no-accounting"]);

@@ -1,5 +1,6 @@
 //! What only a real Slurm can show.
 
+mod after;
 mod again;
 mod arrays;
 mod ends;
@@ -7,6 +8,7 @@ mod exec;
 mod job_ends;
 mod keys;
 mod limits;
+mod pilots;
 mod python;
 mod shares;
 mod snapshot;
