@@ -65,8 +65,16 @@ pub fn configuration(text: &str) -> Result<Planned, String> {
     let folder = root.join("out").join("plans/001");
     let scripts = plan.arrays.iter().map(|array| {
         let binary = Path::new("/usr/bin/cw2");
-        let script =
-            Script { array, plan: &folder, workdir: root, code: None, binary, own_args: &[], config: "config.yml", by_hand: false };
+        let script = Script {
+            array,
+            plan: &folder,
+            workdir: root,
+            code: None,
+            binary,
+            own_args: &[],
+            config: "config.yml",
+            by_hand: false,
+        };
         sbatch::render(&script, None).map_err(|error| error.to_string())
     });
     let scripts = scripts.collect::<Result<_, _>>()?;

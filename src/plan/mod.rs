@@ -14,6 +14,7 @@ pub mod check;
 pub mod code;
 pub mod layout;
 pub mod record;
+mod repeated;
 pub mod retry;
 pub mod runs;
 pub mod sbatch;

@@ -36,7 +36,9 @@ pub(super) fn serialize<S: Serializer>(arrays: &[ArrayRecord], serializer: S) ->
     let mut all: Vec<(usize, Repeated<&ArrayRecord>)> = Vec::new();
     for (place, array) in arrays.iter().enumerate() {
         match all.last_mut() {
-            Some((start, Repeated { first, times })) if *array == next(first, *start, *times, arrays.len()) => *times += 1,
+            Some((start, Repeated { first, times })) if *array == next(first, *start, *times, arrays.len()) => {
+                *times += 1
+            }
             _ => all.push((place, Repeated { first: array, times: 1 })),
         }
     }
@@ -69,7 +71,7 @@ mod tests {
     struct Head(#[serde(with = "super")] Vec<ArrayRecord>);
 
     fn array(script: &str, offset: u64, jobs: u64) -> ArrayRecord {
-        ArrayRecord { script: script.to_owned(), offset, jobs, code: None, num_parallel_jobs: None }
+        ArrayRecord { script: script.to_owned(), offset, jobs, code: None, num_parallel_jobs: None, pilots: None }
     }
 
     #[test]
