@@ -93,6 +93,7 @@ mod cli;
 mod cluster_work;
 mod config;
 mod experiment;
+mod jinja;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod fuzzed;

@@ -27,6 +27,9 @@ pub(super) struct ForgetArgs {
     /// Say what would be forgotten, and forget nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Print one JSON object instead: runs and repetitions
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn forget(args: &ForgetArgs, quiet: bool) -> Result<Exit, Failure> {
@@ -39,8 +42,12 @@ pub(super) fn forget(args: &ForgetArgs, quiet: bool) -> Result<Exit, Failure> {
     };
     let outcome = forget::forget(&options, &mut |notice| tell(&notice, quiet))?;
     let mut out = std::io::stdout().lock();
-    for run in &outcome.runs {
-        writeln!(out, "{run}")?;
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "runs": outcome.runs, "repetitions": outcome.repetitions }))?;
+    } else {
+        for run in &outcome.runs {
+            writeln!(out, "{run}")?;
+        }
     }
     out.flush()?;
     if !quiet {

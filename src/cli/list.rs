@@ -17,11 +17,23 @@ pub(super) struct ListArgs {
     /// Print one JSON object per repetition, one per line
     #[arg(long)]
     json: bool,
+    /// Only repetitions that are finished, with the parameters that they have here
+    #[arg(long)]
+    finished: bool,
+    /// Only repetitions that are not
+    #[arg(long, conflicts_with = "finished")]
+    unfinished: bool,
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
-    let plan = list::list(&args.select.reading(&args.source), &mut |notice| tell(&notice, false))?;
-    let repetitions = list::repetitions(&plan, &args.select.experiments);
+    let listing = list::list(&args.select.reading(&args.source), &mut |notice| tell(&notice, false))?;
+    let finished = (args.finished || args.unfinished).then(|| list::finished(&listing));
+    let wanted = |listed: &Listed<'_>| {
+        let finished =
+            finished.as_ref().map(|all| all.get(listed.line as usize).is_some_and(|reps| reps.contains(listed.rep)));
+        finished.is_none_or(|finished| finished == args.finished)
+    };
+    let repetitions = list::repetitions(&listing.plan, &args.select.experiments).filter(wanted);
     let mut out = BufWriter::new(std::io::stdout().lock());
     if args.json {
         json(&mut out, repetitions)?;

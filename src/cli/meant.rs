@@ -14,6 +14,7 @@ const MEANT: &[(&[&str], &str)] = &[
     (&["sbatch", "launch", "enqueue", "send"], "submit"),
     (&["start", "local", "execute", "go"], "run"),
     (&["compile", "prepare", "generate", "create", "freeze", "expand", "check", "validate"], "plan"),
+    (&["cluster", "diagnose", "info", "sinfo", "partitions", "limits"], "doctor"),
     (&["queue", "squeue", "ps", "progress", "watch", "state", "stat", "sacct", "monitor"], "status"),
     (&["log", "tail", "cat", "output", "err", "errors"], "logs"),
     (&["table", "export", "metrics", "result", "csv", "collect", "gather"], "results"),
@@ -21,6 +22,8 @@ const MEANT: &[(&[&str], &str)] = &[
     (&["rm", "remove", "delete", "drop", "clean", "prune"], "forget"),
     (&["config", "resolve", "inspect", "describe", "cfg"], "show"),
     (&["debug", "sh", "shell", "attach", "reproduce"], "exec"),
+    (&["clusters", "cluster", "sinfo", "info", "diagnose"], "doctor"),
+    (&["new", "starter", "template", "scaffold"], "init"),
     (&["completion", "complete", "autocomplete"], "completions"),
 ];
 

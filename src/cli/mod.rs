@@ -13,10 +13,13 @@ macro_rules! tell {
 mod cancel;
 mod choose;
 mod completions;
+mod doctor;
 mod echo;
 mod exec;
 mod failure;
+mod finish;
 mod forget;
+mod init;
 mod list;
 mod logger;
 mod logs;
@@ -102,8 +105,13 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Stop counting runs that are no longer wanted, in `status` and `retry`
     Forget(forget::ForgetArgs),
+    /// Say what is known of the cluster here, and whether locks work where results go
+    #[command(visible_alias = "clusters")]
+    Doctor(doctor::DoctorArgs),
     /// End the repetition that calls it early, as a success
     Surrender(surrender::SurrenderArgs),
+    /// Write a configuration and a program to start from, or a configuration for a program
+    Init(init::InitArgs),
     /// Print a JSON Schema of configurations, for editors
     #[command(after_help = schema::AFTER_HELP)]
     Schema,
@@ -112,6 +120,9 @@ enum Command {
     /// Write the manual pages
     #[command(hide = true)]
     Man(man::ManArgs),
+    /// What the job calls that waits for all of a plan
+    #[command(hide = true)]
+    Finish(finish::FinishArgs),
     /// What the Python package calls
     #[command(hide = true)]
     Python(python::PythonArgs),
@@ -266,10 +277,13 @@ pub(crate) fn call(args: impl IntoIterator<Item = std::ffi::OsString>, program: 
         Command::Retry(args) => retry::retry(&args, program, cli.verbosity.quiet),
         Command::Cancel(args) => cancel::cancel(&args, cli.verbosity.quiet),
         Command::Forget(args) => forget::forget(&args, cli.verbosity.quiet),
+        Command::Doctor(args) => doctor::doctor(&args, program, cli.verbosity.quiet),
         Command::Surrender(args) => surrender::surrender(&args),
+        Command::Init(args) => init::init(&args, cli.verbosity.quiet),
         Command::Schema => schema::schema(),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => man::man(&args),
+        Command::Finish(args) => finish::finish(&args),
         Command::Python(args) => python::python(args, cli.verbosity.quiet),
     };
     match result {

@@ -9,12 +9,15 @@ use std::io::Write as _;
 /// The scripts' paths; of a dry run, the scripts.
 pub(super) fn scripts(frozen: &Frozen) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    for (number, (script, text)) in frozen.scripts.iter().enumerate() {
+    // What calls `on_finish` is no array: `sbatch` alone would start it at once.
+    let finish = frozen.finish.iter().filter(|_| frozen.folder.is_none());
+    let several = frozen.scripts.len() + usize::from(frozen.finish.is_some()) > 1;
+    for (number, (script, text)) in frozen.scripts.iter().chain(finish).enumerate() {
         if let Some(folder) = &frozen.folder {
             writeln!(out, "{}", folder.join(script).display())?;
             continue;
         }
-        if frozen.scripts.len() > 1 {
+        if several {
             let gap = if number > 0 { "\n" } else { "" };
             writeln!(out, "{gap}# ---- {script} ----")?;
         }
@@ -36,5 +39,10 @@ pub(super) fn next(frozen: &Frozen, dry_run: bool, program: &str) {
         [_] => tell!("submit it with `{program} submit {folder}`"),
         // `sbatch` takes one script; it would take the others for that one's arguments.
         [_, _, ..] => tell!("submit each of them on its own, or all with `{program} submit {folder}`"),
+    }
+    if frozen.finish.is_some() {
+        tell!(
+            "`on_finish` is called where `{program} submit` submits it: `sbatch` does not know when all of it has ended"
+        );
     }
 }

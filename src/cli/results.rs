@@ -38,6 +38,9 @@ pub(super) struct ResultsArgs {
     /// Only runs whose parameters this is true of, as `width > 16 and opt == "sgd"`
     #[arg(long = "where", value_name = "EXPRESSION")]
     condition: Option<String>,
+    /// Read metrics as this configuration's `metrics` and `objective` say now [default: as they were when a repetition ran]
+    #[arg(long, value_name = "CONFIG")]
+    config: Option<PathBuf>,
     /// The last value of a metric [default: of every metric]
     #[arg(long, value_name = "METRIC", value_delimiter = ',')]
     last: Vec<String>,
@@ -87,6 +90,9 @@ pub(super) struct ResultsArgs {
     /// How the table is written [default: by the end of FILE, else table]
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// The same as `--format jsonl`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// Decimals of the metrics [default: two digits of the deviation]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=16))]
     digits: Option<u8>,
@@ -134,6 +140,7 @@ impl ResultsArgs {
             sources: self.sources.clone(),
             reps: self.reps.selection(),
             condition: self.condition.clone(),
+            config: self.config.clone(),
             values,
             maximize: self.maximize(),
         })
@@ -176,7 +183,7 @@ impl ResultsArgs {
 
     /// What the file's name says, where nothing else does.
     fn format(&self) -> Result<Format, Failure> {
-        if let Some(format) = self.format {
+        if let Some(format) = self.format.or(self.json.then_some(Format::Jsonl)) {
             return Ok(format);
         }
         let Some(path) = &self.output else { return Ok(Format::Table) };

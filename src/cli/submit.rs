@@ -98,6 +98,7 @@ fn refuse_frozen(args: &SubmitArgs) -> Result<(), Failure> {
     let flags = [
         ("--experiments", !select.experiments.is_empty()),
         ("--set", !select.set.is_empty()),
+        ("--cluster", select.cluster.is_some()),
         ("--strict", select.strict),
         ("--debug", select.debug),
         ("--debugall", select.debugall),

@@ -80,11 +80,6 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// Whether a file that is not part of the configuration (a template) can be read.
-    pub(super) fn exists(&self, path: &Path) -> bool {
-        self.source.read(path).is_ok()
-    }
-
     pub(super) fn documents(&self, file: u32) -> Option<&Documents> {
         let (_, documents) = self.loaded.values().find(|(number, _)| *number == file)?;
         documents.as_ref()

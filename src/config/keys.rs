@@ -82,8 +82,43 @@ pub const KEYS: &[Key] = &[
         "each value alone; any key that starts with `ablative`",
     )
     .of_original(),
+    exp(
+        "random",
+        "mapping with `samples`, perhaps `seed`, and distributions at its leaves",
+        "none",
+        "points drawn from `uniform`, `log_uniform`, `int_uniform`, `normal`, `log_normal` or `choice`; any key that starts with `random`",
+    ),
+    exp(
+        "cases",
+        "list of mappings with `params` and sweeps",
+        "none",
+        "all combinations of the first case, all of the second, …; any key that starts with `cases`",
+    ),
     exp("ablative_base", "true or false", "false", "also run the unchanged parameters before the ablations"),
-    exp("exclude", "mapping or list of mappings", "none", "runs whose parameters match one of these are dropped"),
+    exp(
+        "exclude",
+        "mapping, expression, or list of these",
+        "none",
+        "runs whose parameters match one of these are dropped, as `{opt: sgd}` or `lr > 0.1 and width >= 64`",
+    ),
+    exp(
+        "derive",
+        "mapping with templates at its leaves",
+        "empty",
+        "parameters that are computed from the others, as in `hidden: '{{ params.width * 2 }}'`; no part of names",
+    ),
+    exp(
+        "defaults",
+        "mapping",
+        "empty",
+        "parameters that were added later, at the values the program had anyway: runs that have these keep their names and stay finished",
+    ),
+    exp(
+        "seed",
+        "`rep`",
+        "a seed of its own for each repetition",
+        "`rep`: the same seeds in every run, by the number of the repetition; anything else is a key of your own",
+    ),
     exp("import_path", "text", "this file", "the file of the parent experiment, relative to the file it is written in")
         .of_original(),
     exp("import_exp", "text", "DEFAULT", "the parent experiment's name").of_original(),
@@ -188,6 +223,12 @@ pub const KEYS: &[Key] = &[
         "none",
         "lines of bash after the worker has ended, however it did; `CW2_EXIT_CODE` is its exit code, which stays the job's",
     ),
+    slurm(
+        "on_finish",
+        "text or list of texts",
+        "none",
+        "a command (through `/bin/sh -c`) that is called once when all of the plan has ended, by a job that `cw2 submit` adds, and by `cw2 run`",
+    ),
     slurm("venv", "text", "none", "the virtual or conda environment to activate").of_original(),
     slurm("slurm_log", "text", "the plan's folder", "the folder of Slurm's own logs").of_original(),
     slurm("path_to_template", "text", "the built-in template", "your own sbatch template").of_original(),
@@ -218,7 +259,11 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The prefixes of sweep keys.
-pub(super) const SWEEPS: [&str; 3] = ["grid", "list", "ablative"];
+pub(super) const SWEEPS: [&str; 5] = ["grid", "list", "ablative", "random", "cases"];
+
+/// Keys that mean something only with a certain value. Others of these names are the user's own, so that a name that is nearly
+/// one of these means nothing either.
+const BY_VALUE: [&str; 5] = ["random", "cases", "derive", "defaults", "seed"];
 
 /// What a key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +293,24 @@ pub(super) fn classify(key: &str, scope: Scope) -> Known {
     if key.starts_with('_') || (scope == Scope::Experiment && key == "log_path") {
         return Known::Internal;
     }
-    near_miss(key, names()).map_or(Known::Foreign, Known::NearMiss)
+    near_miss(key, names().filter(|name| !by_value(name))).map_or(Known::Foreign, Known::NearMiss)
+}
+
+/// Whether a key means something only with a certain value: then it is this one, in keys that may have more behind it.
+pub(super) fn by_value(key: &str) -> bool {
+    BY_VALUE.contains(&key)
+}
+
+/// The key with a meaning by its value that a key is, or begins with where it is a sweep.
+pub(super) fn of_value(key: &str) -> Option<&'static str> {
+    BY_VALUE.into_iter().find(|name| *name == key || (SWEEPS.contains(name) && key.starts_with(name)))
+}
+
+/// The sweep, or the key with a meaning by its value, that a key was probably meant to be or to begin with.
+pub(super) fn nearly(key: &str) -> Option<&'static str> {
+    let names = || SWEEPS.into_iter().chain(BY_VALUE);
+    let word = key.split(|c: char| c == '_' || c == '-' || c.is_ascii_digit()).next().unwrap_or(key);
+    closest(key, names(), true).or_else(|| closest(word, SWEEPS, true))
 }
 
 /// Whether an experiment cannot do without a key.
@@ -257,7 +319,7 @@ pub(super) fn is_required(key: &str) -> bool {
 }
 
 /// The name that a misspelt one was probably meant to be, where only these names are allowed.
-pub(super) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     closest(word, names, false)
 }
 
@@ -337,7 +399,8 @@ mod tests {
         ] {
             assert_eq!(experiment(key), Known::NearMiss(meant), "{key}");
         }
-        for key in ["game", "seed", "end", "lr", "device", "partition", "wandb", "dist", "", "é"] {
+        for key in ["game", "seeds", "speed", "default", "end", "lr", "device", "partition", "wandb", "dist", "", "é"]
+        {
             assert_eq!(experiment(key), Known::Foreign, "{key}");
         }
         for key in ["grid", "grid_net", "gridx", "list--2", "ablative", "listen"] {

@@ -35,8 +35,7 @@ pub fn load(source: &dyn Source, path: &Path, request: &Request) -> Result<(Conf
         }
         let slurm = loader.cluster(file, request);
         let mut report = std::mem::take(&mut loader.report);
-        let shared =
-            Shared { request, slurm: slurm.as_ref(), set: &assignments, readable: &|path| loader.exists(path) };
+        let shared = Shared { request, slurm: slurm.as_ref(), set: &assignments, source };
         for (named, node) in merged {
             experiments.extend(experiment(&shared, &named, node, &mut report));
         }

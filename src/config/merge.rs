@@ -4,19 +4,45 @@
 //! experiment documents are. It must not follow imports (that is [`super::import`]).
 
 use super::error::{Diagnostic, Report};
+use super::keys::{Known, Scope, classify};
 use super::node::{At, Node, NodeKind, brief};
+use super::{random, values};
 use indexmap::IndexMap;
 
-/// Lays a mapping over another: mappings recursively, everything else replaced. Keys of the base keep their place.
+/// Lays a document over another: mappings recursively, everything else replaced. Keys of the base keep their place.
 pub(super) fn merge(base: Node, over: Node) -> Node {
     merge_all(vec![base, over]).unwrap_or_else(|| Node::empty_map(At::default()))
 }
 
 /// The same for any number of them, the lowest first; `None` for none. Where the topmost is a mapping, whatever lies below it
 /// and is none is as if it were not there.
-pub(super) fn merge_all(mut layers: Vec<Node>) -> Option<Node> {
+pub(super) fn merge_all(layers: Vec<Node>) -> Option<Node> {
+    lay(layers, Place::Document)
+}
+
+/// Lays a value over another, in the same way.
+pub(super) fn merge_values(base: Node, over: Node) -> Node {
+    lay(vec![base, over], Place::Value).unwrap_or_else(|| Node::empty_map(At::default()))
+}
+
+/// What a mapping is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Document,
+    Sweep,
+    Value,
+}
+
+fn lay(mut layers: Vec<Node>, place: Place) -> Option<Node> {
     let top = layers.pop()?;
     if top.as_map().is_none() || layers.is_empty() {
+        return Some(top);
+    }
+    // One rule for a parameter's values replaces another.
+    if place == Place::Sweep
+        && is_rule(&top)
+        && layers.last().is_some_and(|below| is_rule(below) && !same_key(below, &top))
+    {
         return Some(top);
     }
     let at = top.at;
@@ -30,8 +56,25 @@ pub(super) fn merge_all(mut layers: Vec<Node>) -> Option<Node> {
             nodes.push(node);
         }
     }
-    let entries = all.into_iter().filter_map(|(key, (at, nodes))| Some((key, (at, merge_all(nodes)?))));
+    let entries = all.into_iter().filter_map(|(key, (at, nodes))| {
+        let inner = match place {
+            Place::Document if classify(&key, Scope::Experiment) == Known::Sweep => Place::Sweep,
+            Place::Document => Place::Value,
+            inside => inside,
+        };
+        let node = lay(nodes, inner)?;
+        Some((key, (at, node)))
+    });
     Some(Node { kind: NodeKind::Map(entries.collect()), at })
+}
+
+/// Whether a mapping says a parameter's values by a rule, or draws them from a distribution.
+fn is_rule(node: &Node) -> bool {
+    values::rule(node).is_some() || random::distribution(node).is_some()
+}
+
+fn same_key(a: &Node, b: &Node) -> bool {
+    a.as_map().zip(b.as_map()).is_some_and(|(a, b)| a.keys().eq(b.keys()))
 }
 
 /// A document with the name it bears.

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod command;
+mod derive;
 mod duration;
 mod error;
 mod expand;
@@ -20,6 +21,7 @@ mod node;
 pub mod option;
 mod positions;
 mod python;
+mod random;
 mod reader;
 mod scalar;
 #[cfg(feature = "cli")]
@@ -31,14 +33,17 @@ mod stored;
 mod sweep;
 mod traps;
 mod typed;
+mod values;
 mod yaml;
 
 pub use duration::{SlurmTime, slurm_time};
+pub mod scale;
 pub use error::{Diagnostic, Report, no_experiment};
 pub use expand::Surroundings;
 pub use flag_style::{Bools, FlagStyle, Lists};
 #[cfg(test)]
 pub use keys::KEYS;
+pub(crate) use keys::nearest;
 pub use keys::reference_markdown;
 pub use load::load;
 #[cfg(test)]
@@ -57,12 +62,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Where the configuration's files come from.
 pub trait Source {
     /// The bytes of a file.
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+
+    /// The files and folders in `folder` that match a pattern, in the order of their names. An error where there are more than
+    /// `most`.
+    fn glob(&self, folder: &Path, pattern: &str, most: usize) -> std::io::Result<Vec<Match>>;
+}
+
+/// What matches a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// Relative to the working directory, where it lies below that.
+    pub path: PathBuf,
+    /// Relative to the folder that was looked in.
+    pub inner: PathBuf,
 }
 
 /// What the command line asks of a configuration.
@@ -117,6 +135,7 @@ pub struct SourceFile {
 
 /// An experiment with every key decided.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key")]
 pub struct Experiment {
     /// Its unique name.
     pub name: String,
@@ -164,8 +183,15 @@ pub struct Experiment {
     pub params: Node,
     /// The combinations, in document order.
     pub sweeps: Vec<Sweep>,
-    /// Partial parameter mappings whose runs are dropped.
-    pub exclude: Vec<Value>,
+    /// Which runs are dropped.
+    pub exclude: Vec<Exclude>,
+    /// Parameters that are computed from the others, in document order.
+    pub derive: Vec<Derive>,
+    /// Parameters that were added later, with the values that the program had anyway: names and what is finished do not tell
+    /// whether they are there. A mapping, empty for none; `params` holds them already.
+    pub defaults: Value,
+    /// `seed: rep`: seeds come of the repetitions' numbers alone.
+    pub paired_seeds: bool,
     /// Keys that are not cw2's own: kept and handed to the experiment.
     pub extra: Map,
     /// The same keys, and cw2's own, with where each came from; for `show`.
@@ -189,7 +215,36 @@ impl Experiment {
     }
 }
 
-/// One `grid…`, `list…` or `ablative…` key.
+/// What drops a run.
+#[derive(Debug, Clone)]
+pub struct Exclude {
+    /// Where it stands.
+    pub at: At,
+    /// Which runs are meant.
+    pub pattern: Pattern,
+}
+
+/// Which runs are meant.
+#[derive(Debug, Clone)]
+pub enum Pattern {
+    /// Those with these parameters, nested mappings partially.
+    Values(Value),
+    /// Those for which this expression of minijinja's is true.
+    Expression(String),
+}
+
+/// A parameter that is computed from the others.
+#[derive(Debug, Clone)]
+pub struct Derive {
+    /// Its keys, from `params` down.
+    pub path: Vec<String>,
+    /// What computes it: every text in it is a template.
+    pub value: Value,
+    /// Where that stands.
+    pub at: At,
+}
+
+/// One `grid…`, `list…`, `ablative…`, `random…` or `cases…` key.
 #[derive(Debug, Clone)]
 pub struct Sweep {
     /// The key as written.
@@ -198,8 +253,18 @@ pub struct Sweep {
     pub at: At,
     /// How its axes combine.
     pub kind: SweepKind,
-    /// Its axes, in document order.
+    /// Its axes, in document order; none for cases.
     pub axes: Vec<Axis>,
+    /// The sweeps of each of its cases; empty for all other kinds.
+    pub cases: Vec<Vec<Sweep>>,
+}
+
+impl Sweep {
+    /// Every axis, those of its cases included, with the sweep it belongs to.
+    pub fn each_axis(&self) -> Vec<(&Sweep, &Axis)> {
+        let own = self.axes.iter().map(|axis| (self, axis));
+        own.chain(self.cases.iter().flatten().flat_map(Sweep::each_axis)).collect()
+    }
 }
 
 /// How the axes of a sweep combine.
@@ -214,6 +279,10 @@ pub enum SweepKind {
         /// `ablative_base: true`.
         base: bool,
     },
+    /// The points that were drawn: the first values of all, the second values of all, …
+    Random,
+    /// All combinations of the first case, all of the second, …
+    Cases,
 }
 
 /// The values one parameter takes in a sweep.
@@ -223,6 +292,21 @@ pub struct Axis {
     pub path: Vec<String>,
     /// At least one value.
     pub values: Vec<Node>,
+    /// How they are told in names.
+    pub naming: Naming,
+}
+
+/// How values are told in the names of runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Naming {
+    /// As they are.
+    Whole,
+    /// Numbers with three significant digits; who draws them tells equal ones apart.
+    Short,
+    /// Numbers with three significant digits, where that tells all of them apart.
+    ShortApart,
+    /// By these texts, one for each value.
+    Labels(Vec<String>),
 }
 
 /// A text with its position, to be rendered by minijinja for each repetition.
@@ -274,6 +358,9 @@ pub struct Slurm {
     /// Shell lines after the worker has ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sh_lines_after: Vec<String>,
+    /// What is called once when all of the plan has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_finish: Option<String>,
     /// A virtual or conda environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venv: Option<String>,

@@ -48,7 +48,11 @@ impl Typed {
                 base.insert(key.to_owned(), Value::Int(1));
             }
         }
-        let values = experiment.sweeps.iter().flat_map(|sweep| &sweep.axes).flat_map(|axis| &axis.values);
+        if !experiment.derive.is_empty() {
+            base.shift_remove("derive");
+        }
+        let axes = experiment.sweeps.iter().flat_map(|sweep| sweep.each_axis());
+        let values = axes.flat_map(|(_, axis)| &axis.values);
         let special = values.filter_map(|node| {
             let typed = texts.typed(node);
             (typed != node.to_value()).then_some((node.at, typed))

@@ -7,7 +7,7 @@ use super::Template;
 use super::error::{Diagnostic, Report};
 use super::keys::{self, Known, Scope};
 use super::node::{At, Node, NodeKind, brief};
-use super::scalar;
+use super::{derive, scalar, sweep};
 use crate::value::Value;
 use indexmap::IndexMap;
 
@@ -79,7 +79,17 @@ impl<'a> Reader<'a> {
     pub(super) fn foreign(&mut self, scope: Scope, strict: bool) -> Vec<(&'a str, &'a Node)> {
         let mut foreign = Vec::new();
         for (key, at, node) in self.entries() {
-            match keys::classify(key, scope) {
+            let known = match keys::of_value(key).filter(|_| scope == Scope::Experiment) {
+                Some(_) if !means_something(key, node) => Known::Foreign,
+                _ => keys::classify(key, scope),
+            };
+            match known {
+                Known::Foreign if scope == Scope::Experiment => {
+                    foreign.push((key, node));
+                    if let Some(diagnostic) = own_mapping(key, at, node, strict) {
+                        self.report.push(diagnostic);
+                    }
+                }
                 Known::Key | Known::Sweep | Known::Internal => {}
                 Known::Foreign => foreign.push((key, node)),
                 Known::NearMiss(meant) => {
@@ -103,6 +113,37 @@ impl<'a> Reader<'a> {
         let between = text.and_then(|text| text.get(a.start.min(b.start) as usize..a.start.max(b.start) as usize));
         between.is_some_and(|between| !between.lines().any(separates))
     }
+}
+
+/// Whether a key that is known by its value has such a one.
+fn means_something(key: &str, node: &Node) -> bool {
+    match keys::of_value(key) {
+        Some("derive") => derive::is_meant(node),
+        Some("defaults") => node.as_map().is_some(),
+        Some("seed") => derive::is_paired(node),
+        _ => sweep::kind(key, node, false).is_some(),
+    }
+}
+
+/// What to tell of a key of the user's own that holds a mapping: it may be meant for one of cw2's. `wandb` is what loggers read.
+fn own_mapping(key: &str, at: At, node: &Node, strict: bool) -> Option<Diagnostic> {
+    let near = keys::nearly(key).filter(|near| {
+        // What it would be under that name.
+        let lists = sweep::looks_like_sweep(node) && *near != "cases" && *near != "derive";
+        means_something(near, node) && keys::of_value(near).is_some() || lists && keys::of_value(near).is_none()
+    });
+    if let Some(near) = near.filter(|near| *near != "defaults" || key == "default") {
+        return Some(misspelt(key, near, at, Scope::Experiment, strict));
+    }
+    if node.as_map().is_none_or(IndexMap::is_empty) || key == "wandb" {
+        return None;
+    }
+    let message = format!("`{}` is not a key of cw2: it is kept and passed on unchanged", brief(key));
+    let help =
+        "parameters belong in `params`, and values to combine in `grid`, `list`, `ablative`, `random` or `cases`";
+    let diagnostic =
+        if sweep::looks_like_sweep(node) { Diagnostic::warning(message) } else { Diagnostic::note(message) };
+    Some(diagnostic.at(at).help(help))
 }
 
 /// Whether a line separates two documents.

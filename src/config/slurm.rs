@@ -29,6 +29,7 @@ pub(super) fn slurm(reader: &mut Reader<'_>, strict: bool, readable: &dyn Fn(&Pa
         pilots: count(reader, "pilots"),
         sh_lines: sh_lines(reader),
         sh_lines_after: lines(reader, "sh_lines_after"),
+        on_finish: Some(lines(reader, "on_finish").join("\n")).filter(|text| !text.trim().is_empty()),
         venv: line(reader, "venv"),
         slurm_log: line(reader, "slurm_log"),
         path_to_template: template(reader, readable),

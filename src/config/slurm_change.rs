@@ -122,6 +122,7 @@ impl SlurmChange {
                 "pilots" => slurm.pilots = new.pilots,
                 "sh_lines" => slurm.sh_lines.clone_from(&new.sh_lines),
                 "sh_lines_after" => slurm.sh_lines_after.clone_from(&new.sh_lines_after),
+                "on_finish" => slurm.on_finish.clone_from(&new.on_finish),
                 "venv" => slurm.venv.clone_from(&new.venv),
                 "slurm_log" => slurm.slurm_log.clone_from(&new.slurm_log),
                 "path_to_template" => slurm.path_to_template.clone_from(&new.path_to_template),

@@ -5,13 +5,14 @@
 
 use super::error::{Diagnostic, Report};
 use super::keys::Scope;
-use super::merge::{Named, merge};
+use super::merge::{Named, merge, merge_values};
 use super::node::{At, Node, NodeKind, brief};
 use super::reader::Reader;
 use super::set::Assignment;
-use super::{Experiment, Request, Slurm, Sweep, command, import, metrics, slurm, sweep};
+use super::values::Files;
+use super::{Experiment, Request, Slurm, Source, Sweep, command, derive, import, metrics, slurm, sweep};
 use super::{expand, fields, flag_style};
-use crate::value::Map;
+use crate::value::{Map, Value};
 use std::path::Path;
 
 /// What all experiments of a configuration share.
@@ -21,8 +22,8 @@ pub(super) struct Shared<'a> {
     pub(super) slurm: Option<&'a Node>,
     /// The command line's assignments, already applied.
     pub(super) set: &'a [Assignment],
-    /// Whether a file is there.
-    pub(super) readable: &'a dyn Fn(&Path) -> bool,
+    /// Where the files come from.
+    pub(super) source: &'a dyn Source,
 }
 
 /// Reads an experiment; `None` where something is wrong, which the report tells.
@@ -31,6 +32,7 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
     let errors = report.error_count();
     let mut origin = origin;
     let archived = take_archived(&mut origin);
+    let defaults = add_defaults(&mut origin);
     expand::experiment(&mut origin, &request.surroundings, report);
     let map = origin.as_map()?.clone();
     // What is missing is missing in the document itself, whatever it was merged over.
@@ -60,9 +62,17 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
     let retry_delay = reader.read("retry_delay", fields::seconds);
     let ablative_base = reader.read("ablative_base", fields::switch).unwrap_or_default();
     let params = params(&mut reader, named.node.at);
-    let sweeps = sweep::sweeps(&mut reader, ablative_base);
+    let of = sweep::Sweeps {
+        base: ablative_base,
+        params: &params,
+        files: Files { source: shared.source, around: &request.surroundings },
+    };
+    let sweeps = of.all(&mut reader);
     sweep::check_paths(&mut reader, &params, &sweeps);
     check_set(&mut reader, shared.set, &sweeps);
+    let derive = derive::derive(&mut reader, &params);
+    check_derive(&mut reader, &derive, &sweeps);
+    check_literal(&mut reader, &params, &sweeps);
     // They are read again from where they are kept with the results: here it counts that they can be.
     let _ = (reader.read("metrics", metrics::sources), reader.read("objective", metrics::objective));
     let mut experiment = Experiment {
@@ -93,6 +103,9 @@ pub(super) fn experiment(shared: &Shared<'_>, named: &Named, origin: Node, repor
         params,
         sweeps,
         exclude: reader.node("exclude").map(|node| sweep::exclude(&mut reader, node)).unwrap_or_default(),
+        derive,
+        defaults,
+        paired_seeds: reader.node("seed").is_some_and(derive::is_paired),
         extra: foreign.into_iter().map(|(key, node)| (key.to_owned(), node.to_value())).collect::<Map>(),
         origin,
         slurm: Slurm::default(),
@@ -120,6 +133,47 @@ fn take_archived(origin: &mut Node) -> Vec<(String, Node)> {
     let NodeKind::Map(map) = &mut origin.kind else { return Vec::new() };
     let taken = import::ARCHIVED.into_iter().filter_map(|key| Some((key.to_owned(), map.shift_remove(key)?.1)));
     taken.collect()
+}
+
+/// Lays `params` over `defaults`: what is added later is there from the start.
+fn add_defaults(origin: &mut Node) -> Value {
+    let none = Value::Map(Map::new());
+    let Some(defaults) = origin.get("defaults").filter(|node| node.as_map().is_some()).cloned() else { return none };
+    let value = defaults.to_value();
+    if let NodeKind::Map(map) = &mut origin.kind {
+        let at = map.get("params").map_or(defaults.at, |(at, _)| *at);
+        let params = map.get("params").map(|(_, node)| node.clone()).filter(|node| !node.is_null());
+        let merged = match params {
+            Some(params) => merge_values(defaults, params),
+            None => defaults,
+        };
+        map.insert("params".to_owned(), (at, merged));
+    }
+    value
+}
+
+/// A computed parameter that a sweep sets.
+fn check_derive(reader: &mut Reader<'_>, derive: &[super::Derive], sweeps: &[Sweep]) {
+    let axes: Vec<_> = sweeps.iter().flat_map(Sweep::each_axis).collect();
+    for derived in derive {
+        let clash = |axis: &super::Axis| axis.path.starts_with(&derived.path) || derived.path.starts_with(&axis.path);
+        let Some((sweep, swept)) = axes.iter().find(|(_, axis)| clash(axis)) else { continue };
+        let (name, key) = (sweep::dotted(&swept.path), brief(&sweep.key));
+        let message = format!("`derive` computes `{}`, and `{key}` sweeps `{name}`", sweep::dotted(&derived.path));
+        let at = swept.values.first().map_or(sweep.at, |value| value.at);
+        let diagnostic = Diagnostic::error(message).at(derived.at).also(at, "swept here");
+        reader.report.push(diagnostic.help("compute a parameter of another name, or remove one of the two"));
+    }
+}
+
+/// Templates in parameters, where nothing renders them.
+fn check_literal(reader: &mut Reader<'_>, params: &Node, sweeps: &[Sweep]) {
+    let axes: Vec<_> = sweeps.iter().flat_map(Sweep::each_axis).collect();
+    let swept = axes.iter().flat_map(|(sweep, axis)| {
+        let name = format!("{}.{}", sweep.key, axis.path.join("."));
+        axis.values.iter().map(move |value| (name.clone(), value))
+    });
+    derive::check_literal(reader, std::iter::once(("params".to_owned(), params)).chain(swept));
 }
 
 /// Why a name cannot be one: it names a folder beside the plans.
@@ -166,7 +220,10 @@ fn check_set(reader: &mut Reader<'_>, set: &[Assignment], sweeps: &[Sweep]) {
             continue;
         }
         let axis = |sweep: &Sweep| {
-            sweep.axes.iter().find(|axis| axis.path.starts_with(param) || param.starts_with(&axis.path)).cloned()
+            let axes = sweep.each_axis().into_iter();
+            axes.map(|(_, axis)| axis)
+                .find(|axis| axis.path.starts_with(param) || param.starts_with(&axis.path))
+                .cloned()
         };
         let Some((sweep, axis)) = sweeps.iter().find_map(|sweep| Some((sweep, axis(sweep)?))) else { continue };
         let name = brief(&axis.path.join("."));
@@ -207,7 +264,8 @@ fn slurm_for(experiment: &mut Experiment, shared: &Shared<'_>, own: Option<&Node
     experiment.slurm_origin = merged;
     let NodeKind::Map(map) = &experiment.slurm_origin.kind else { return };
     let mut reader = Reader::new(map, report);
-    experiment.slurm = slurm::slurm(&mut reader, shared.request.strict, shared.readable);
+    experiment.slurm =
+        slurm::slurm(&mut reader, shared.request.strict, &|path: &Path| shared.source.read(path).is_ok());
     let cpus = reader.read("cpus_per_rep", fields::count::<1>);
     let gpus = reader.read("gpus_per_rep", fields::gpus);
     experiment.cpus_per_rep = experiment.cpus_per_rep.or(cpus);

@@ -3,9 +3,12 @@
 //! All sweep keys nest in document order, the first one turning slowest. A run is computed from its number alone, so
 //! iterating needs no state but a counter.
 
+use super::computed::Computed;
 use super::name;
-use crate::config::{At, Diagnostic, Experiment, Sweep, SweepKind};
+use crate::config::{At, Axis, Derive, Diagnostic, Experiment, Naming, Sweep, SweepKind};
 use crate::value::{Map, Value};
+use std::collections::HashSet;
+use std::fmt::Write as _;
 
 /// The most runs, and the most repetitions, an experiment or a plan may have.
 pub const LIMIT: u64 = 100_000_000;
@@ -16,9 +19,12 @@ pub struct Expansion<'e> {
     experiment: &'e Experiment,
     base: Value,
     levels: Vec<Level<'e>>,
+    computed: Computed<'e>,
     /// What stands between the experiment's name and the first part: `__`, but only once in a name.
     separator: &'static str,
     candidates: usize,
+    /// All that is swept was added later: a run with nothing but defaults has the place it had before.
+    all_added_later: bool,
 }
 
 /// A sweep key with everything that does not depend on the run computed once.
@@ -26,6 +32,8 @@ pub struct Expansion<'e> {
 struct Level<'e> {
     sweep: &'e Sweep,
     axes: Vec<Vec<Choice>>,
+    /// The levels of each case.
+    cases: Vec<Vec<Level<'e>>>,
     combinations: usize,
 }
 
@@ -38,6 +46,8 @@ struct Choice {
     part: String,
     /// The same, safe for a file name.
     clean: String,
+    /// It is the default of a parameter that was added later: names do not tell it.
+    silent: bool,
 }
 
 /// One combination of an experiment's parameters.
@@ -49,6 +59,8 @@ pub struct Run<'e> {
     pub params: Value,
     /// What the sweeps set, in the order they set it.
     pub assignments: Vec<Assignment<'e>>,
+    /// What was computed, in the order of `derive`.
+    pub derived: Vec<(&'e Derive, Value)>,
 }
 
 /// A value that a sweep gave a parameter.
@@ -69,7 +81,7 @@ impl<'e> Expansion<'e> {
     ///
     /// # Errors
     ///
-    /// More than [`LIMIT`] runs or repetitions.
+    /// More than [`LIMIT`] runs or repetitions, or a template or expression that is wrong.
     pub fn new(experiment: &'e Experiment) -> Result<Self, Box<Diagnostic>> {
         let base = match experiment.params.to_value() {
             map @ Value::Map(_) => map,
@@ -77,8 +89,13 @@ impl<'e> Expansion<'e> {
         };
         let candidates = count(experiment)?;
         let separator = if experiment.name.contains("__") { "_" } else { "__" };
-        let levels = experiment.sweeps.iter().map(Level::new).collect();
-        Ok(Expansion { experiment, base, levels, separator, candidates })
+        let defaults = &experiment.defaults;
+        let levels = experiment.sweeps.iter().map(|sweep| Level::new(sweep, defaults)).collect();
+        let mut axes = experiment.sweeps.iter().flat_map(Sweep::each_axis);
+        let some_default = matches!(defaults, Value::Map(map) if !map.is_empty());
+        let all_added_later = some_default && axes.all(|(_, axis)| defaults.get_path(&axis.path).is_some());
+        let computed = Computed::new(experiment)?;
+        Ok(Expansion { experiment, base, levels, computed, separator, candidates, all_added_later })
     }
 
     /// How many runs there are before `exclude`, at most [`LIMIT`].
@@ -87,12 +104,18 @@ impl<'e> Expansion<'e> {
     }
 
     /// The runs, one at a time; those that match `exclude` are left out.
-    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+    ///
+    /// # Errors
+    ///
+    /// For each run those of [`Expansion::run`].
+    pub fn runs(&self) -> impl Iterator<Item = Result<Run<'_>, Box<Diagnostic>>> {
         let most = if self.experiment.first_run_only { 1 } else { usize::MAX };
-        (0..self.candidates)
-            .map(|number| self.compute(number))
-            .filter(|run| !self.experiment.exclude.iter().any(|pattern| run.params.matches(pattern)))
-            .take(most)
+        (0..self.candidates).filter_map(|number| self.run(number, |_| {})).take(most)
+    }
+
+    /// Whether one of its runs may lie where it would without any sweep.
+    pub fn has_plain_run(&self) -> bool {
+        self.all_added_later
     }
 
     /// How many runs there are before `exclude`.
@@ -100,35 +123,52 @@ impl<'e> Expansion<'e> {
         self.candidates
     }
 
-    /// One of them by its number, whatever `exclude` says.
-    pub fn candidate(&self, number: usize) -> Option<Run<'_>> {
-        (number < self.candidates).then(|| self.compute(number))
+    /// One of them by its number; `None` where there is none, or `exclude` drops it: `matched` is told by which patterns.
+    ///
+    /// # Errors
+    ///
+    /// What `derive` cannot compute, or `exclude` cannot tell.
+    pub fn run(&self, number: usize, mut matched: impl FnMut(usize)) -> Option<Result<Run<'_>, Box<Diagnostic>>> {
+        if number >= self.candidates {
+            return None;
+        }
+        let mut run = self.compute(number);
+        let derived = self.computed.derive(&mut run.params);
+        match (derived, self.computed.excludes(&run.params, &mut matched)) {
+            (_, Ok(true)) => None,
+            (Err(error), _) | (Ok(_), Err(error)) => Some(Err(Box::new(error.because(self.told(&run))))),
+            (Ok(derived), Ok(false)) => {
+                run.derived = derived;
+                Some(Ok(run))
+            }
+        }
+    }
+
+    /// A run in words, for a message.
+    fn told(&self, run: &Run<'_>) -> String {
+        match &run.name {
+            Some(name) => format!("in run `{name}`"),
+            None => format!("in experiment `{}`", self.experiment.name),
+        }
     }
 
     fn compute(&self, number: usize) -> Run<'_> {
         let mut chosen = Vec::new();
-        // The first level turns slowest: peel positions off from the last one.
-        let mut positions = vec![0; self.levels.len()];
-        let mut rest = number;
-        for (level, position) in self.levels.iter().zip(&mut positions).rev() {
-            (rest, *position) = (rest / level.combinations, rest % level.combinations);
-        }
-        for (level, position) in self.levels.iter().zip(positions) {
-            level.choose(position, &mut chosen);
-        }
+        choose(&self.levels, number, &mut chosen);
         let mut params = self.base.clone();
         for (assignment, _) in &chosen {
             assign(&mut params, assignment.path, assignment.value);
         }
-        let name = (!self.levels.is_empty()).then(|| self.name(&chosen));
+        let plain = self.all_added_later && chosen.iter().all(|(_, choice)| choice.silent);
+        let name = (!self.levels.is_empty() && !plain).then(|| self.name(&chosen));
         let assignments = chosen.into_iter().map(|(assignment, _)| assignment).collect();
-        Run { name, params, assignments }
+        Run { name, params, assignments, derived: Vec::new() }
     }
 
     fn name(&self, chosen: &[(Assignment<'_>, &Choice)]) -> String {
         let join = |start: String, part: fn(&Choice) -> &str| {
             let mut name = start;
-            for (i, (_, choice)) in chosen.iter().enumerate() {
+            for (i, (_, choice)) in chosen.iter().filter(|(_, choice)| !choice.silent).enumerate() {
                 name.push_str(if i == 0 { self.separator } else { "_" });
                 name.push_str(part(choice));
             }
@@ -139,19 +179,42 @@ impl<'e> Expansion<'e> {
     }
 }
 
+/// Adds what combination `number` of some levels sets. The first one turns slowest: positions are peeled off from the last.
+fn choose<'s>(levels: &'s [Level<'_>], number: usize, chosen: &mut Vec<(Assignment<'s>, &'s Choice)>) {
+    let mut positions = vec![0; levels.len()];
+    let mut rest = number;
+    for (level, position) in levels.iter().zip(&mut positions).rev() {
+        (rest, *position) = (rest / level.combinations.max(1), rest % level.combinations.max(1));
+    }
+    for (level, position) in levels.iter().zip(positions) {
+        level.choose(position, chosen);
+    }
+}
+
 impl<'e> Level<'e> {
-    fn new(sweep: &'e Sweep) -> Self {
+    fn new(sweep: &'e Sweep, defaults: &Value) -> Self {
         let axes = sweep.axes.iter().map(|axis| {
-            let choices = axis.values.iter().map(|node| {
+            let default = defaults.get_path(&axis.path);
+            let labels = labels(axis);
+            let choices = axis.values.iter().enumerate().map(|(index, node)| {
                 let value = node.to_value();
-                let part = name::part(&axis.path, &value);
-                Choice { value, at: node.at, clean: name::clean(&part), part }
+                let part = match labels.as_ref().and_then(|labels| labels.get(index)) {
+                    Some(label) => name::part(&axis.path, label),
+                    None => name::part(&axis.path, &value),
+                };
+                let silent = default.is_some_and(|default| value.same(default));
+                Choice { value, at: node.at, clean: name::clean(&part), part, silent }
             });
             choices.collect()
         });
+        let mut axes: Vec<Vec<Choice>> = axes.collect();
+        if sweep.kind == SweepKind::Random {
+            tell_points_apart(&mut axes);
+        }
+        let cases = sweep.cases.iter().map(|case| case.iter().map(|sweep| Level::new(sweep, defaults)).collect());
         // Checked by `count` before any level is made.
         let combinations = usize::try_from(combinations(sweep)).unwrap_or(usize::MAX);
-        Level { sweep, axes: axes.collect(), combinations }
+        Level { sweep, axes, cases: cases.collect(), combinations }
     }
 
     /// Adds what combination `position` sets.
@@ -170,7 +233,9 @@ impl<'e> Level<'e> {
                 }
                 chosen[start..].reverse();
             }
-            SweepKind::List => chosen.extend((0..self.axes.len()).filter_map(|axis| pick(axis, position))),
+            SweepKind::List | SweepKind::Random => {
+                chosen.extend((0..self.axes.len()).filter_map(|axis| pick(axis, position)));
+            }
             SweepKind::Ablative { base } => {
                 if base {
                     match position.checked_sub(1) {
@@ -186,6 +251,50 @@ impl<'e> Level<'e> {
                     position -= choices.len();
                 }
             }
+            SweepKind::Cases => {
+                for case in &self.cases {
+                    let combinations = case.iter().map(|level| level.combinations).product();
+                    if position < combinations {
+                        choose(case, position, chosen);
+                        return;
+                    }
+                    position -= combinations;
+                }
+            }
+        }
+    }
+}
+
+/// What stands for the values of an axis in names, where that is not the values themselves.
+fn labels(axis: &Axis) -> Option<Vec<Value>> {
+    match &axis.naming {
+        Naming::Whole => None,
+        Naming::Labels(labels) => Some(labels.iter().map(|label| Value::from(label.as_str())).collect()),
+        Naming::Short => Some(axis.values.iter().map(|node| name::short(&node.to_value())).collect()),
+        Naming::ShortApart => {
+            let values: Vec<_> = axis.values.iter().map(crate::config::Node::to_value).collect();
+            let short: Vec<_> = values.iter().map(name::short).collect();
+            let different: HashSet<_> = short.iter().map(Value::python_str).collect();
+            (different.len() == values.len()).then_some(short)
+        }
+    }
+}
+
+/// Gives a point the number of its sample where an earlier one has the same name. What comes later changes no name.
+fn tell_points_apart(axes: &mut [Vec<Choice>]) {
+    let mut seen = HashSet::new();
+    for point in 0..axes.first().map_or(0, Vec::len) {
+        let told = |axes: &[Vec<Choice>]| {
+            let parts = axes.iter().filter_map(|axis| axis.get(point)).filter(|choice| !choice.silent);
+            parts.map(|choice| choice.clean.as_str()).collect::<Vec<_>>().join("_")
+        };
+        let last = axes.iter().rposition(|axis| axis.get(point).is_some_and(|choice| !choice.silent));
+        while !seen.insert(told(axes)) {
+            let Some(choice) = last.and_then(|last| axes.get_mut(last)?.get_mut(point)) else { break };
+            for text in [&mut choice.part, &mut choice.clean] {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "-{point}");
+            }
         }
     }
 }
@@ -195,8 +304,12 @@ fn combinations(sweep: &Sweep) -> u128 {
     let lengths = sweep.axes.iter().map(|axis| axis.values.len() as u128);
     match sweep.kind {
         SweepKind::Grid => lengths.fold(1, u128::saturating_mul),
-        SweepKind::List => lengths.min().unwrap_or(0),
+        SweepKind::List | SweepKind::Random => lengths.min().unwrap_or(0),
         SweepKind::Ablative { base } => lengths.sum::<u128>() + u128::from(base),
+        SweepKind::Cases => {
+            let of_case = |case: &Vec<Sweep>| case.iter().map(combinations).fold(1, u128::saturating_mul);
+            sweep.cases.iter().map(of_case).fold(0, u128::saturating_add)
+        }
     }
 }
 
@@ -227,7 +340,7 @@ fn count(experiment: &Experiment) -> Result<usize, Box<Diagnostic>> {
 }
 
 /// Sets `params.<path>`, creating mappings on the way; an existing key keeps its place.
-fn assign(params: &mut Value, path: &[String], value: &Value) {
+pub(super) fn assign(params: &mut Value, path: &[String], value: &Value) {
     let Some((key, rest)) = path.split_first() else {
         *params = value.clone();
         return;
@@ -248,17 +361,17 @@ fn assign(params: &mut Value, path: &[String], value: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::testing::{experiment, sweep, value};
+    use crate::experiment::testing::{exclude, experiment, sweep};
     use proptest::prelude::*;
 
     fn names(experiment: &Experiment) -> Vec<String> {
         let expansion = Expansion::new(experiment).unwrap();
-        expansion.runs().map(|run| run.name.unwrap()).collect()
+        expansion.runs().map(|run| run.unwrap().name.unwrap()).collect()
     }
 
     fn params(experiment: &Experiment) -> Vec<String> {
         let expansion = Expansion::new(experiment).unwrap();
-        expansion.runs().map(|run| run.params.to_json()).collect()
+        expansion.runs().map(|run| run.unwrap().params.to_json()).collect()
     }
 
     #[test]
@@ -300,7 +413,7 @@ mod tests {
     fn without_a_sweep_there_is_one_unnamed_run() {
         let e = experiment("e", r#"{"a": 1}"#, vec![]);
         let expansion = Expansion::new(&e).unwrap();
-        let runs: Vec<_> = expansion.runs().collect();
+        let runs: Vec<_> = expansion.runs().map(Result::unwrap).collect();
         assert_eq!(runs.len(), 1);
         assert_eq!(runs[0].name, None);
     }
@@ -308,9 +421,9 @@ mod tests {
     #[test]
     fn excluded_runs_leave_no_gap() {
         let mut e = experiment("e", "{}", vec![sweep("grid", r#"{"a": [1, 2], "n": {"b": [1.0, 2]}}"#)]);
-        e.exclude = vec![value(r#"{"a": 1, "n": {"b": 1}}"#), value(r#"{"a": 2, "n": {"b": 2}}"#)];
+        e.exclude = vec![exclude(r#"{"a": 1, "n": {"b": 1}}"#), exclude(r#"{"a": 2, "n": {"b": 2}}"#)];
         let expansion = Expansion::new(&e).unwrap();
-        let runs: Vec<_> = expansion.runs().map(|run| run.name.unwrap()).collect();
+        let runs: Vec<_> = expansion.runs().map(|run| run.unwrap().name.unwrap()).collect();
         assert_eq!(runs, ["e__a1_n.b2", "e__a2_n.b1.0"]);
         e.first_run_only = true;
         assert_eq!(names(&e), ["e__a1_n.b2"]);
@@ -320,7 +433,7 @@ mod tests {
     fn assignments_say_what_set_what() {
         let e = experiment("e", "{}", vec![sweep("grid", r#"{"a": [1], "n": {"b": [2]}}"#)]);
         let expansion = Expansion::new(&e).unwrap();
-        let run = expansion.runs().next().unwrap();
+        let run = expansion.runs().next().unwrap().unwrap();
         let set: Vec<_> = run.assignments.iter().map(|a| (a.path.join("."), a.value.to_json())).collect();
         assert_eq!(set, [("a".to_owned(), "1".to_owned()), ("n.b".to_owned(), "2".to_owned())]);
         assert_eq!(run.assignments[0].sweep.key, "grid");
@@ -359,7 +472,7 @@ mod tests {
             }).collect();
             let e = experiment("e", "{}", sweeps);
             let expansion = Expansion::new(&e).unwrap();
-            let mut seen: Vec<_> = expansion.runs().map(|run| run.params.to_json()).collect();
+            let mut seen: Vec<_> = expansion.runs().map(|run| run.unwrap().params.to_json()).collect();
             prop_assert_eq!(seen.len() as u64, expansion.len());
             seen.sort();
             seen.dedup();

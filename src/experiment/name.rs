@@ -28,6 +28,14 @@ pub fn part(path: &[String], value: &Value) -> String {
         .collect()
 }
 
+/// What stands for a value in a short name: a number with three significant digits; anything else as it is.
+pub(super) fn short(value: &Value) -> Value {
+    match value {
+        Value::Float(float) => Value::Float(format!("{float:.2e}").parse().unwrap_or(*float)),
+        other => other.clone(),
+    }
+}
+
 /// `agent.network.learning_rate` → `age.net.lr`. A dot inside a key counts like one between keys, as in the original.
 fn shorten(dotted: &str) -> String {
     let (parents, leaf) = dotted.rsplit_once('.').unwrap_or(("", dotted));
@@ -105,8 +113,16 @@ pub(crate) fn params_sha256(params: &Value) -> String {
 /// It is the first four bytes, big-endian, of the SHA-256 of `<experiment>/<run>/rep_<two digits>`. In a shell: `printf %s 'exp/exp__lr0.1/rep_00' | sha256sum | cut -c 1-8` gives it in hexadecimal. Four
 /// bytes, because `numpy` wants a seed below 2³².
 pub fn seed(experiment: &str, run: &str, rep: u32) -> u32 {
-    let digest = Sha256::digest(format!("{experiment}/{run}/rep_{rep:02}").as_bytes());
-    digest.iter().take(4).fold(0, |seed, byte| seed << 8 | u32::from(*byte))
+    first_bytes(&format!("{experiment}/{run}/rep_{rep:02}"))
+}
+
+/// The random seed of a repetition where all runs have the same ones (`seed: rep`): the same of `rep_<two digits>`.
+pub fn paired_seed(rep: u32) -> u32 {
+    first_bytes(&format!("rep_{rep:02}"))
+}
+
+fn first_bytes(text: &str) -> u32 {
+    Sha256::digest(text.as_bytes()).iter().take(4).fold(0, |seed, byte| seed << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Experiments written by hand, for the tests of this layer and of [`crate::plan`].
 
 use crate::config::{
-    Argv, At, Axis, Command, Experiment, FlagStyle, Node, NodeKind, Slurm, Sweep, SweepKind, Template,
+    Argv, At, Axis, Command, Exclude, Experiment, FlagStyle, Naming, Node, NodeKind, Pattern, Slurm, Sweep, SweepKind,
+    Template,
 };
 use crate::value::{Map, Value};
 
@@ -31,7 +32,7 @@ pub(crate) fn sweep(key: &str, json: &str) -> Sweep {
     };
     let mut axes = Vec::new();
     collect_axes(&value(json), &mut Vec::new(), &mut axes);
-    Sweep { key: key.to_owned(), at: At::default(), kind, axes }
+    Sweep { key: key.to_owned(), at: At::default(), kind, axes, cases: Vec::new() }
 }
 
 fn collect_axes(value: &Value, path: &mut Vec<String>, axes: &mut Vec<Axis>) {
@@ -39,11 +40,18 @@ fn collect_axes(value: &Value, path: &mut Vec<String>, axes: &mut Vec<Axis>) {
     for (key, value) in map {
         path.push(key.clone());
         match value {
-            Value::List(items) => axes.push(Axis { path: path.clone(), values: items.iter().map(node).collect() }),
+            Value::List(items) => {
+                axes.push(Axis { path: path.clone(), values: items.iter().map(node).collect(), naming: Naming::Whole });
+            }
             other => collect_axes(other, path, axes),
         }
         path.pop();
     }
+}
+
+/// What drops the runs with these parameters.
+pub(crate) fn exclude(json: &str) -> Exclude {
+    Exclude { at: At::default(), pattern: Pattern::Values(value(json)) }
 }
 
 /// An experiment with one repetition of `true`.
@@ -74,6 +82,9 @@ pub(crate) fn experiment(name: &str, params: &str, sweeps: Vec<Sweep>) -> Experi
         params: node(&value(params)),
         sweeps,
         exclude: Vec::new(),
+        derive: Vec::new(),
+        defaults: Value::Map(Map::new()),
+        paired_seeds: false,
         extra: Map::new(),
         origin: node(&Value::Map(Map::new())),
         slurm: Slurm::default(),

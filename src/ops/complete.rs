@@ -33,7 +33,7 @@ pub fn runs(words: &[PathBuf]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for config in configs {
         let plan = list::list(&reading(config), &mut |_| {});
-        names.extend(plan.into_iter().flat_map(|plan| plan.runs).map(|run| run.record.run).take(MOST));
+        names.extend(plan.into_iter().flat_map(|listing| listing.plan.runs).map(|run| run.record.run).take(MOST));
     }
     for plan in plans {
         let records = (0..).map_while(|number| plan.run_record(number).ok());

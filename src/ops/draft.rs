@@ -1,6 +1,7 @@
 //! A plan on its way to disk: what `plan`, `run` and `retry` share.
 
 use super::failure::Failure;
+use super::finish;
 use super::snapshot::{self, Code};
 use crate::plan::bundle::PlannedArray;
 use crate::plan::record::{Counts, FORMAT, Manifest};
@@ -20,6 +21,8 @@ pub struct Frozen {
     pub folder: Option<PathBuf>,
     /// Its scripts: name and text.
     pub scripts: Vec<(String, String)>,
+    /// The script that calls `on_finish`: name and text.
+    pub finish: Option<(String, String)>,
     /// What was done with the code.
     pub notes: Vec<String>,
 }
@@ -75,10 +78,11 @@ impl Draft {
         if mode == Mode::DryRun {
             let notes = self.code.take(&mut arrays, None)?.keep();
             let name = layout::plan_name(store::plan::next_number(&self.plans, self.above)?);
-            return Ok(Frozen { folder: None, scripts: self.scripts(&arrays, &name)?, notes });
+            let finish = self.finish(&arrays, &name)?;
+            return Ok(Frozen { folder: None, scripts: self.scripts(&arrays, &name)?, finish, notes });
         }
         if arrays.is_empty() {
-            return Ok(Frozen { folder: None, scripts: Vec::new(), notes: Vec::new() });
+            return Ok(Frozen { folder: None, scripts: Vec::new(), finish: None, notes: Vec::new() });
         }
         let mut writer = PlanWriter::create(&self.plans)?;
         if let (true, Some(why)) = (pilots, claims::objection(&self.plans)?) {
@@ -101,11 +105,15 @@ impl Draft {
         }
         writer.number_above(self.above);
         let counts = (plan.counts(), plan.jobs_per_line(), plan.has_python());
-        let head = |name: &str| Ok((self.manifest(counts, &arrays, name), self.scripts(&arrays, name)?));
+        let head = |name: &str| {
+            let scripts = self.scripts(&arrays, name)?.into_iter().chain(self.finish(&arrays, name)?);
+            Ok((self.manifest(counts, &arrays, name), scripts.collect()))
+        };
         let folder = writer.finish::<Failure>(head)?;
         let notes = taken.keep();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Frozen { folder: Some(folder), scripts: self.scripts(&arrays, &name)?, notes })
+        let finish = self.finish(&arrays, &name)?;
+        Ok(Frozen { folder: Some(folder), scripts: self.scripts(&arrays, &name)?, finish, notes })
     }
 
     /// The head of a plan with this name.
@@ -133,11 +141,30 @@ impl Draft {
         }
     }
 
+    /// The script that calls `on_finish` in a plan with this name.
+    fn finish(&self, arrays: &[PlannedArray], name: &str) -> Result<Option<(String, String)>, Failure> {
+        let commands = finish::commands(arrays);
+        let Some(array) = arrays.first().filter(|_| !commands.is_empty()) else { return Ok(None) };
+        let folder = self.plans.join(name);
+        let script = Script {
+            array,
+            plan: &folder,
+            workdir: &self.root,
+            code: None,
+            binary: &program_file()?,
+            own_args: &self.own_args,
+            config: &self.config,
+            by_hand: false,
+        };
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        let text = sbatch::finish::render(&script, &commands).map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(Some((sbatch::finish::SCRIPT.to_owned(), text)))
+    }
+
     /// The scripts of a plan with this name: names and texts.
     fn scripts(&self, arrays: &[PlannedArray], name: &str) -> Result<Vec<(String, String)>, Failure> {
         let folder = self.plans.join(name);
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::Environment(format!("cannot tell where this program lies: {error}")))?;
+        let program = program_file()?;
         let mut scripts = Vec::new();
         for array in arrays {
             let own = array.template.as_ref().map(|copy| {
@@ -164,6 +191,12 @@ impl Draft {
         }
         Ok(scripts)
     }
+}
+
+/// Where this program lies.
+fn program_file() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::Environment(format!("cannot tell where this program lies: {error}")))
 }
 
 /// Says why there can be no pilots, and what to do.

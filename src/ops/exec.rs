@@ -18,7 +18,7 @@ use crate::plan::sbatch::{
 };
 use crate::printable;
 use crate::report::human::counted;
-use crate::run::status::{Found, State};
+use crate::run::status::{Found, Params, State};
 use crate::store::plan::{Experiment, Plan, Rep, Run};
 use crate::store::scratch::Scratch;
 use crate::store::survey::Survey;
@@ -209,7 +209,7 @@ pub fn exec(options: &Options, chosen: &Chosen, program: &Program, tell: Tell<'_
     let record = &chosen.rep.run.experiment.record;
     limit_cpus(&mut here, record);
     let found = rep::status(&chosen.rep.dir);
-    let (attempt, resume) = next(&found, &chosen.rep.run.record.params_sha256);
+    let (attempt, resume) = next(&found, chosen.rep.run.record.params());
     let mut rep = altered(options, &chosen.rep)?;
     let scratch = if options.in_place { None } else { Some(Scratch::copy(&chosen.rep.dir, resume)?) };
     if let Some(scratch) = &scratch {
@@ -280,9 +280,9 @@ fn cpus(slurm: &crate::config::Slurm) -> Option<u32> {
 }
 
 /// The number of the attempt that would come next, and whether it resumes the one before.
-fn next(found: &Found, params_sha256: &str) -> (u32, bool) {
+fn next(found: &Found, params: Params<'_>) -> (u32, bool) {
     match found {
-        Found::Status(status) => (status.attempt.saturating_add(1), status.is_resumed_with(params_sha256)),
+        Found::Status(status) => (status.attempt.saturating_add(1), status.is_resumed_with(params)),
         Found::Nothing | Found::Unreadable(_) => (1, false),
     }
 }

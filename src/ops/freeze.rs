@@ -183,6 +183,11 @@ pub fn working_directory() -> Result<PathBuf, Failure> {
 }
 
 impl Prepared {
+    /// What was read.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The folder of plans it goes into.
     pub fn plans(&self) -> &Path {
         &self.draft.plans
@@ -218,7 +223,10 @@ impl Prepared {
             self.draft.above = self.draft.above.max(newest);
             return Ok(Vec::new());
         }
-        finished::look(&self.runs.runs, root).map_err(|error| match error {
+        let defaults: Vec<_> = self.config.experiments.iter().map(|experiment| experiment.defaults.clone()).collect();
+        let same = finished::Same { defaults: &defaults };
+        let found = finished::look(&mut self.runs.runs, root, &same);
+        found.map_err(|error| match error {
             finished::FinishedError::Store(error) => error.into(),
             finished::FinishedError::Differs { run, dir, stored } => {
                 Failure::Usage(differs(&self.runs.runs, run, &relative(&dir, root), stored.as_ref()))
@@ -255,7 +263,7 @@ pub fn array_size_for(jobs: u64) -> u32 {
 }
 
 /// Every file that was read, under a name of its own: imports from several folders may have the same.
-fn sources(config: &Config) -> Vec<(String, String)> {
+pub fn sources(config: &Config) -> Vec<(String, String)> {
     let named = config.files.iter().enumerate().map(|(number, file)| {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let name = if number == 0 { name.into_owned() } else { format!("{number}_{name}") };

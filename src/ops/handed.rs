@@ -120,7 +120,8 @@ pub fn complete(config: &Config, reading: &Reading, runs: &mut Runs) {
     runs.runs.par_iter_mut().for_each(|run| {
         let Some(experiment) = config.experiments.get(run.record.experiment as usize) else { return };
         let Some(Ok(Value::Map(mut map))) = run.python.as_deref().map(Value::from_json) else { return };
-        let nested = if experiment.sweeps.is_empty() { "" } else { experiment.name.as_str() };
+        let plain = layout::run_dir(&experiment.path, &run.record.run, None);
+        let nested = if plain == Path::new(&run.record.dir) { "" } else { experiment.name.as_str() };
         let mut set = |key: &str, value: Value| map.insert(key.to_owned(), value);
         set("_basic_path", Value::from(experiment.path.as_str()));
         set("_experiment_name", Value::from(run.record.run.as_str()));
@@ -232,7 +233,7 @@ fn changed_run(run: &PlannedRun, change: &Changed, root: &Path) -> Result<Planne
         _ => return Err(wrong("its `_rep_log_path` is no path any more")),
     };
     Ok(PlannedRun {
-        record: RunRecord { params_sha256, rep_dir: dir, ..run.record.clone() },
+        record: RunRecord { params_sha256, same_as: Vec::new(), rep_dir: dir, ..run.record.clone() },
         params,
         python: Some(change.config.to_json()),
         reps: std::iter::once(change.rep).collect(),

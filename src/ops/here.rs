@@ -8,6 +8,12 @@ pub fn hostname() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// The user that runs this program, by name; by number where it has none.
+pub fn user() -> String {
+    let id = nix::unistd::getuid();
+    nix::unistd::User::from_uid(id).ok().flatten().map_or_else(|| id.to_string(), |user| user.name)
+}
+
 /// What `~` and `${env:…}` in a configuration stand for here.
 pub fn surroundings() -> Surroundings {
     Surroundings { variables: std::env::vars_os().collect(), home_of: Some(home_of) }

@@ -82,8 +82,8 @@ pub fn look(survey: &mut Survey, queue: Option<&[Element]>) -> JobEnds {
         end.log = logs.find(array, job, index);
         end.tail = end.log.as_deref().map(job_log::tail).unwrap_or_default();
         let who = if pilots.is_some() { "a pilot of ".to_owned() } else { format!("job {number}: ") };
-        let failed_early = failed(&end, &format!("plan {}, {who}", of.name()));
-        if failed_early || (could_not_log(&end) && !logs.have_folder(array)) {
+        let line = format!("plan {}, {who}", of.name());
+        if failed(&end, &line) || (could_not_log(&end) && !logs.have_folder(array)) {
             if let Some((_, array)) = of.array_of(number).filter(|_| pilots.is_some()) {
                 ends.shared.push((plan, array.all_jobs()));
             }

@@ -6,25 +6,42 @@ use super::notice::Tell;
 use super::reading::Reading;
 use super::select::check_experiments;
 use crate::plan::build::build;
-use crate::plan::{Plan, PlannedRun};
-use crate::store;
+use crate::plan::{Plan, PlannedRun, Reps};
+use crate::store::{self, finished};
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+
+/// A plan to be listed.
+#[derive(Debug)]
+pub struct Listing {
+    /// The plan.
+    pub plan: Plan,
+    /// Where its relative paths start.
+    pub root: PathBuf,
+}
 
 /// The plan of a folder, or what a configuration would become with nothing finished. Both have every experiment that is asked for.
 ///
 /// # Errors
 /// What is wrong with the configuration, or keeps the plan from being read.
-pub fn list(reading: &Reading, tell: Tell<'_>) -> Result<Plan, Failure> {
+pub fn list(reading: &Reading, tell: Tell<'_>) -> Result<Listing, Failure> {
     if !reading.config.is_dir() {
         let config = freeze::load(reading, Purpose::LOOK, tell)?;
-        let runs = freeze::resolve(&config, reading, &freeze::working_directory()?, |_| Ok(()))?;
-        return Ok(build(&config.experiments, runs, &[], &[], |_| u32::MAX));
+        let root = freeze::working_directory()?;
+        let runs = freeze::resolve(&config, reading, &root, |_| Ok(()))?;
+        return Ok(Listing { plan: build(&config.experiments, runs, &[], &[], |_| u32::MAX), root });
     }
     let stored = store::plan::Plan::open(&reading.config)?;
     let plan = stored.read()?;
     let known: Vec<_> = plan.experiments.iter().map(|experiment| experiment.record.name.as_str()).collect();
     check_experiments(&reading.experiments, &known, &format!("plan `{}`", stored.folder.display()))?;
-    Ok(plan)
+    Ok(Listing { plan, root: stored.root })
+}
+
+/// Which repetitions of each run are finished, with the parameters that they have here.
+pub fn finished(listing: &Listing) -> Vec<Reps> {
+    let runs = listing.plan.runs.par_iter();
+    runs.map(|run| run.reps.iter().filter(|rep| finished::is_finished(run, &listing.root, *rep)).collect()).collect()
 }
 
 /// A repetition of a plan.
@@ -38,6 +55,8 @@ pub struct Listed<'a> {
     pub rep: u32,
     /// The number of its job.
     pub job: u64,
+    /// The place of its run in the plan.
+    pub line: u32,
 }
 
 impl Listed<'_> {
@@ -55,7 +74,7 @@ pub fn repetitions<'a>(plan: &'a Plan, experiments: &'a [String]) -> impl Iterat
             let found = run.and_then(|run| Some((plan.experiments.get(run.record.experiment as usize)?, run)));
             found.into_iter().flat_map(move |(experiment, run)| {
                 let experiment = experiment.record.name.as_str();
-                (first..first.saturating_add(count)).map(move |rep| Listed { experiment, run, rep, job })
+                (first..first.saturating_add(count)).map(move |rep| Listed { experiment, run, rep, job, line })
             })
         })
     });

@@ -5,14 +5,19 @@
 
 pub mod cancel;
 pub mod complete;
+pub mod diff;
+pub mod doctor;
 pub mod doubt;
 pub mod draft;
 pub mod exec;
 pub mod failure;
+pub mod finish;
+pub mod fit;
 pub mod forget;
 pub mod freeze;
 pub mod handed;
 pub mod here;
+pub mod init;
 pub mod job_ends;
 pub mod list;
 pub mod logs;

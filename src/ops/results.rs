@@ -1,9 +1,12 @@
 //! What repetitions measured, as a table: read from their directories, chosen, reduced. Looks, and changes nothing.
 
 use super::failure::Failure;
+use super::freeze::{self, Purpose};
 use super::here::shown;
 use super::notice::{self, Notice, Tell};
+use super::reading::Reading;
 use super::select::{Selection, check_experiments};
+use crate::config::metrics::{stored_objective, stored_sources};
 use crate::report::human::counted;
 use crate::report::results::choice::{Choice, instead};
 use crate::report::results::pivot::{self, Pivot};
@@ -30,6 +33,8 @@ pub struct Options {
     pub reps: Selection,
     /// Only runs whose parameters this expression is true of.
     pub condition: Option<String>,
+    /// The configuration whose `metrics` and `objective` hold; each repetition's own where none is named.
+    pub config: Option<PathBuf>,
     /// The values; the last one of every metric where none is named.
     pub values: Vec<Wanted>,
     /// Whether more is better, where that was said.
@@ -211,7 +216,33 @@ fn gather(options: &Options, tell: Tell<'_>) -> Result<Gathered, Failure> {
     if gathered.reps.is_empty() {
         tell(Notice::Warning("no repetition is chosen by these options".to_owned()));
     }
+    if let Some(config) = &options.config {
+        read_as_in(config, &mut gathered, tell)?;
+    }
     Ok(gathered)
+}
+
+/// Has metrics read as a configuration says now: what ran before `metrics` was written there need not run again.
+fn read_as_in(config: &Path, gathered: &mut Gathered, tell: Tell<'_>) -> Result<(), Failure> {
+    let reading = Reading { config: config.to_owned(), ..Reading::default() };
+    let experiments = freeze::load(&reading, Purpose::LOOK, tell)?.experiments;
+    let mut known = false;
+    for run in &mut gathered.runs {
+        let Some(experiment) = experiments.iter().find(|experiment| experiment.name == run.experiment) else {
+            continue;
+        };
+        let now = experiment.origin.to_value();
+        (run.objective, run.sources, known) = (stored_objective(&now), stored_sources(&now), true);
+    }
+    if known {
+        return Ok(());
+    }
+    let names: Vec<_> = experiments.iter().map(|experiment| format!("`{}`", experiment.name)).collect();
+    Err(Failure::Usage(format!(
+        "none of these results are of an experiment in `{}`, which has {}",
+        shown(config),
+        names.join(", ")
+    )))
 }
 
 /// Where to look: what was named, else where plans lie.

@@ -1,5 +1,8 @@
 //! One more plan, of exactly what earlier ones left undone.
 
+mod code;
+mod config;
+
 use super::doubt::{in_doubt, local_plans};
 use super::draft::{Draft, Frozen, Mode};
 use super::failure::Failure;
@@ -11,9 +14,10 @@ use super::program::Program;
 use super::select::{self, Selection};
 use super::snapshot::Code;
 use super::trust;
-use crate::config::SlurmChange;
-use crate::plan::layout::{self, plan as names};
-use crate::plan::record::{CodeMode, CodeRecord, Configured, ExperimentRecord};
+use crate::config::scale::{self, Factor};
+use crate::config::{Slurm, SlurmChange};
+use crate::plan::layout::plan as names;
+use crate::plan::record::{Configured, ExperimentRecord};
 use crate::plan::retry::{self, LeftOut, MissingRep, Original, Picked, Wanted};
 use crate::plan::template::Template;
 use crate::plan::{Plan, PlannedExperiment, check};
@@ -24,12 +28,14 @@ use crate::store;
 use crate::store::plan::Plan as StoredPlan;
 use crate::store::plans::copies;
 use crate::store::survey::{self, Seen, Sources, Survey};
-use std::collections::HashSet;
+use config::Now;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// Plan folders, or results folders, which stand for all their plans.
     pub sources: Vec<PathBuf>,
@@ -41,6 +47,16 @@ pub struct Options {
     pub set_slurm: Vec<String>,
     /// Other memory, by the option with which each experiment asks for it.
     pub memory: Option<String>,
+    /// So much of the memory that the last attempt had.
+    pub memory_times: Option<Factor>,
+    /// So much of the time that it had.
+    pub time_times: Option<Factor>,
+    /// What is run is that of this configuration.
+    pub config: Option<PathBuf>,
+    /// Copies of the code are made anew.
+    pub fresh_code: bool,
+    /// What crashed or timed out is offered what it saved, as what was interrupted is.
+    pub resume: bool,
     /// Repetitions per job, instead of the configured number.
     pub reps_per_job: Option<NonZeroU32>,
     /// If Slurm cannot be asked, assume that nothing of these plans is queued or running.
@@ -92,10 +108,11 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
         ));
     }
     let picked = pick(options, &survey);
+    let now = options.config.as_deref().map(|file| Now::read(file, tell)).transpose()?;
     let planned = if picked.places.is_empty() {
         None
     } else {
-        Some(freeze(options, &survey, &change, (root, folder, program.own_args.clone()), &picked)?)
+        Some(freeze(options, &survey, (&change, now.as_ref()), (root, folder, program.own_args.clone()), &picked)?)
     };
     let Survey { unreadable_plans, unreadable_forgotten, unreadable, .. } = survey;
     Ok(Retried { picked, planned, unreadable_plans, unreadable_forgotten, unreadable })
@@ -185,7 +202,7 @@ fn pick(options: &Options, survey: &Survey) -> Picked {
             .status
             .as_ref()
             .zip(survey.run(seen))
-            .is_some_and(|(status, run)| status.params_sha256 != run.params_sha256);
+            .is_some_and(|(status, run)| !run.params().include(&status.params_sha256));
         let wanted = match () {
             () if !chosen(options, survey, seen) => Wanted::No(LeftOut::NotChosen),
             () if seen.effective.is_finished() && other_params => Wanted::No(LeftOut::OtherParams),
@@ -200,7 +217,7 @@ fn pick(options: &Options, survey: &Survey) -> Picked {
 fn freeze(
     options: &Options,
     survey: &Survey,
-    change: &SlurmChange,
+    (change, now): (&SlurmChange, Option<&Now>),
     (root, plans, own_args): (PathBuf, PathBuf, Vec<String>),
     picked: &Picked,
 ) -> Result<(Plan, Frozen), Failure> {
@@ -210,24 +227,45 @@ fn freeze(
     let mut templates: Vec<Template> = Vec::new();
     let mut originals = Vec::new();
     let mut notes = Vec::new();
+    let mut modes = Vec::new();
+    let mut checked = HashSet::new();
     for (index, (plan, value)) in survey.plans.iter().zip(&survey.values).enumerate() {
         let records = value.experiments.iter().map(|experiment| &experiment.record);
         let mut experiments: Vec<_> = records.cloned().collect();
+        let mut settings = HashMap::new();
         if used(index) {
             let needed = experiments_of(value, index, places);
             for (line, experiment) in (0..).zip(&mut experiments) {
-                experiment.code = plan.code_of(line)?;
-                if let Some(code) = experiment.code.as_ref().filter(|_| needed.contains(&line)) {
-                    notes.extend(code_note(plan, code)?);
+                let code = plan.code_of(line)?;
+                if needed.contains(&line) && !options.fresh_code {
+                    notes.extend(match &code {
+                        Some(code) => code::note(plan, code)?,
+                        None => code::note_of_tree(plan),
+                    });
+                }
+                modes.extend(code.as_ref().map(|code| code.mode));
+                experiment.code = code.filter(|_| !options.fresh_code);
+                experiment.resume = options.resume;
+                if let Some(now) = now.filter(|_| needed.contains(&line)) {
+                    settings.insert(line, now.renew(experiment)?);
                 }
                 experiment.overwrites_before = plan.overwrites_before(experiment).map(str::to_owned);
                 templates.extend(attempt(options, plan, experiment, change)?);
             }
         }
-        originals.push(Original { experiments, plan: value });
+        if let (Some(now), true) = (now, used(index)) {
+            for place in places.iter().filter(|place| place.plan == index) {
+                let Some(run) = value.runs.get(place.run as usize) else { continue };
+                let Some(experiment) = experiments.get(run.record.experiment as usize) else { continue };
+                if checked.insert((index, place.run)) {
+                    now.check(&root, &experiment.name, &run.record, &run.params)?;
+                }
+            }
+        }
+        originals.push(Original { experiments, plan: value, settings });
     }
     let plan = Plan { finished: picked.finished(), ..retry::build(&originals, places, array_size_for) };
-    if !change.is_empty() {
+    if !change.is_empty() || options.memory_times.is_some() || options.time_times.is_some() {
         for experiment in &plan.experiments {
             check::fits(&experiment.record).map_err(Failure::Usage)?;
         }
@@ -245,8 +283,19 @@ fn freeze(
             sources.push((name, text));
         }
     }
-    let config = from.last().map(|plan| plan.manifest.config.clone()).unwrap_or_default();
-    let code = Code::of_earlier(&root);
+    let mut config = from.last().map(|plan| plan.manifest.config.clone()).unwrap_or_default();
+    if let Some(now) = now {
+        (config, sources) = (now.reading.config.to_string_lossy().into_owned(), now.sources());
+    }
+    let code = if options.fresh_code {
+        let code = Code::afresh(&plan, &root, &plans, modes.first().copied())?;
+        if !code.is_copied() {
+            notes.push("code: these experiments keep no copy of it, so jobs run the tree as it is then".to_owned());
+        }
+        code
+    } else {
+        Code::of_earlier(&root)
+    };
     let (overwrite, above) = (false, 0);
     let draft = Draft { root, plans, config, overwrite, above, retry_of, sources, templates, code, own_args };
     let mut frozen = draft.write(&plan, if options.dry_run { Mode::DryRun } else { Mode::Write })?;
@@ -261,25 +310,6 @@ fn experiments_of(value: &Plan, plan: usize, places: &[MissingRep]) -> HashSet<u
     own.filter_map(|place| value.runs.get(place.run as usize)).map(|run| run.record.experiment).collect()
 }
 
-/// Says whose code is run again; it must still be there.
-fn code_note(plan: &StoredPlan, code: &CodeRecord) -> Result<Option<String>, Failure> {
-    let place = Path::new(&code.place);
-    let folder = match code.mode {
-        CodeMode::Archive => return Ok(None),
-        CodeMode::Copy => place.to_owned(),
-        CodeMode::PerJob => layout::untouched_copy(place),
-    };
-    if folder.is_dir() {
-        return Ok(Some(format!("code: that of plan {}, in {}", plan.name(), place.display())));
-    }
-    Err(Failure::Environment(format!(
-        "the code copy `{}` of plan `{}` is gone; plan the configuration again: that makes a new copy, and leaves out what is \
-         finished",
-        folder.display(),
-        plan.folder.display()
-    )))
-}
-
 /// Makes an experiment's record that of one more attempt; returns the templates it names.
 fn attempt(
     options: &Options,
@@ -290,8 +320,20 @@ fn attempt(
     let mut configured = experiment.configured();
     let frozen = frozen_template(plan, &configured)?;
     configured.template = frozen.as_ref().map(Template::copy);
-    experiment.slurm = configured.slurm.clone();
+    let had = std::mem::replace(&mut experiment.slurm, configured.slurm.clone());
     change.apply(&mut experiment.slurm);
+    for (factor, scale, option) in [
+        (options.memory_times, scale::memory as fn(&mut Slurm, &Slurm, Factor) -> Result<(), String>, "mem"),
+        (options.time_times, scale::time, "time"),
+    ] {
+        let Some(factor) = factor else { continue };
+        scale(&mut experiment.slurm, &had, factor).map_err(|why| {
+            let name = &experiment.name;
+            Failure::Usage(format!(
+                "experiment `{name}` {why}, so there is nothing for `--{option} {factor}` to go by: give an amount"
+            ))
+        })?;
+    }
     let template = match &experiment.slurm.path_to_template {
         Some(path) if change.sets_template() => Some(read_template(path, path)?),
         Some(_) => frozen.clone(),

@@ -2,6 +2,7 @@
 
 use super::draft::Mode;
 use super::failure::Failure;
+use super::finish;
 use super::freeze::{self, Purpose, freeze};
 use super::here::hostname;
 use super::notice::{Notice, Tell};
@@ -157,6 +158,10 @@ pub fn run(
     let (mut tally, result) = program.schedule(Jobs::side_by_side(setting, 0..plan.jobs(), at_a_time));
     tally.total = usize::try_from(repetitions).unwrap_or(usize::MAX);
     let summary = summary(&plan, &tally, fail_fast);
+    let commands = finish::commands(&planned.arrays);
+    if !commands.is_empty() && !control.killing() {
+        finish::finish(&plan.folder, &commands)?;
+    }
     Ok(Some(Ran { tally, result, summary }))
 }
 

@@ -6,7 +6,7 @@ use super::notice::{Notice, Tell};
 use super::program;
 use super::reading::Reading;
 use crate::config::{At, Experiment, Node, Report};
-use crate::experiment::{Expansion, Run, seed};
+use crate::experiment::{Expansion, Run};
 use crate::plan::call;
 use crate::plan::record::{ExperimentRecord, RunRecord};
 use crate::plan::{PlannedRun, layout, of_repetition, record, settings};
@@ -60,7 +60,7 @@ pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
     let first = runs.partition_point(|other| other.record.experiment < run.record.experiment);
     let experiment = config.experiments.get(run.record.experiment as usize);
     let expansion = experiment.and_then(|experiment| Expansion::new(experiment).ok());
-    let resolved = expansion.as_ref().and_then(|expansion| expansion.runs().nth(line - first));
+    let resolved = expansion.as_ref().and_then(|expansion| expansion.runs().nth(line - first)?.ok());
     let Some((experiment, resolved)) = experiment.zip(resolved) else {
         return Err(Failure::Usage("the configuration has no runs".to_owned()));
     };
@@ -71,7 +71,9 @@ pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
             options.rep, run.record.run
         )));
     }
-    let config_of_rep = tree(experiment, &run.record, &resolved.params, options.rep);
+    let written = record(experiment);
+    let seed = written.seed(&run.record.run, options.rep);
+    let config_of_rep = tree(experiment, &run.record, &resolved.params, options.rep, seed);
     let origins = Origins::new(freeze::report_for(&config, &options.reading), experiment, &resolved);
     let mut places = HashMap::new();
     leaves(&config_of_rep, &mut Vec::new(), &mut |path| {
@@ -80,11 +82,10 @@ pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
         }
     });
     let root = freeze::working_directory()?;
-    let rendered =
-        rendered(&record(experiment), &run.record, &resolved.params, options.rep, &root).unwrap_or_else(|why| {
-            tell(Notice::Warning(format!("the command cannot be rendered: {why}")));
-            Map::new()
-        });
+    let rendered = rendered(&written, &run.record, &resolved.params, options.rep, &root).unwrap_or_else(|why| {
+        tell(Notice::Warning(format!("the command cannot be rendered: {why}")));
+        Map::new()
+    });
     Ok(Shown { config: config_of_rep, rendered, origins: places })
 }
 
@@ -103,7 +104,7 @@ fn rendered(record: &ExperimentRecord, run: &RunRecord, params: &Value, rep: u32
         rep_dir: &dir.to_string_lossy(),
         config_file: &config_file.to_string_lossy(),
         iterations: record.iterations,
-        seed: seed(&record.name, &run.run, rep),
+        seed: record.seed(&run.run, rep),
         slot: 0,
         cpus: record.cpus_per_rep.unwrap_or(cpus / record.reps_in_parallel.max(1)).max(1),
         gpus: "",
@@ -123,8 +124,8 @@ fn rendered(record: &ExperimentRecord, run: &RunRecord, params: &Value, rep: u32
 }
 
 /// What the repetition's `config.yml` will hold, and its directory.
-fn tree(experiment: &Experiment, run: &RunRecord, params: &Value, rep: u32) -> Map {
-    let Value::Map(mut tree) = of_repetition(&settings(experiment), &experiment.name, &run.run, rep, params) else {
+fn tree(experiment: &Experiment, run: &RunRecord, params: &Value, rep: u32, seed: u32) -> Map {
+    let Value::Map(mut tree) = of_repetition(&settings(experiment), &run.run, rep, seed, params) else {
         return Map::new();
     };
     let dir = layout::rep_dir(Path::new(&run.dir), rep).to_string_lossy().into_owned();
@@ -146,7 +147,11 @@ impl<'a> Origins<'a> {
             path.extend_from_slice(assignment.path);
             (path, (assignment.at, assignment.sweep.key.clone()))
         });
-        Origins { report, origin: &experiment.origin, set: set.collect() }
+        let derived = run.derived.iter().map(|(derive, _)| {
+            let path = std::iter::once("params".to_owned()).chain(derive.path.iter().cloned());
+            (path.collect(), (derive.at, "derive".to_owned()))
+        });
+        Origins { report, origin: &experiment.origin, set: set.chain(derived).collect() }
     }
 
     fn of(&self, path: &[String]) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use crate::config::Config;
+use crate::plan::Plan;
 use crate::plan::bundle::PlannedArray;
 use crate::plan::code::{self, PathEntry, Request, SnapshotError, SnapshotFlags, SnapshotTarget};
 use crate::plan::layout::{self, plan as names};
@@ -55,7 +56,8 @@ impl Code {
         code.results.dedup();
         if let Some(wish) = wish {
             code.wish = wish;
-            code.requests = code::requests(&config.experiments, root, code.wish)?;
+            code.requests =
+                code::requests(config.experiments.iter().map(|experiment| &experiment.slurm), root, code.wish)?;
         }
         Ok(code)
     }
@@ -68,6 +70,31 @@ impl Code {
     /// For `retry`: jobs run in the code they were first planned with.
     pub fn of_earlier(root: &Path) -> Self {
         Code { root: root.to_owned(), earlier: true, ..Code::default() }
+    }
+
+    /// For `retry --fresh-code`: what the experiments ask for, of the code as it is now, in the way it was copied before. What is
+    /// where a copy is to be gives way.
+    pub fn afresh(plan: &Plan, root: &Path, plans: &Path, mode: Option<CodeMode>) -> Result<Self, Failure> {
+        let wish = SnapshotFlags {
+            zip: mode == Some(CodeMode::Archive),
+            multicopy: mode == Some(CodeMode::PerJob),
+            nocodecopy: false,
+            skip_size_check: true,
+        };
+        let results = snapshot::resolve(plans.parent().unwrap_or(plans));
+        let names = plan.experiments.iter().map(|experiment| crate::experiment::component(&experiment.record.name));
+        let filled = names.map(|name| results.join(name)).chain([layout::plans(&results)]).collect();
+        let slurms = plan.experiments.iter().map(|experiment| &experiment.record.slurm);
+        let requests = code::requests(slurms, root, wish)?;
+        Ok(Code {
+            wish,
+            root: root.to_owned(),
+            overwrite: true,
+            results: vec![results],
+            filled,
+            requests,
+            earlier: false,
+        })
     }
 
     /// Writes what git says of the code into the plan, unless the code is an earlier plan's: that plan has its record.

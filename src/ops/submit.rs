@@ -1,6 +1,7 @@
 //! Handing every array of a plan to Slurm, each exactly once; planning first where that is needed.
 
 mod dependency;
+mod finish;
 mod pilots;
 mod under_way;
 
@@ -112,6 +113,7 @@ fn submit_plan(options: &Options, tell: Tell<'_>) -> Result<Vec<u64>, Failure> {
     let mut ledger = Ledger::open(&plan.folder, &turn)?;
     let queue = with_retries(|| select::queue(std::slice::from_ref(&plan)))?;
     if options.again {
+        finish::supersede(&mut ledger, &queue)?;
         claims::begin_anew(&plan)?;
         ledger.content.submissions.iter_mut().for_each(|submission| submission.superseded = true);
     } else {
@@ -173,6 +175,7 @@ fn submit_arrays(
     options: &Options,
     tell: Tell<'_>,
 ) -> Result<Vec<u64>, Failure> {
+    let before: HashSet<u64> = ledger.content.submissions.iter().filter_map(|submission| submission.job).collect();
     let result = submit_each(plan, arrays, ledger, queue, options, tell);
     if result.is_err() {
         let done = submitted(ledger).len();
@@ -182,6 +185,9 @@ fn submit_arrays(
             name(),
             plan.folder.display()
         )));
+    }
+    if result.is_ok() {
+        finish::submit(plan, ledger, queue, &before, tell)?;
     }
     result
 }
@@ -333,7 +339,7 @@ fn refuse_twice(plan: &Plan, ledger: &Ledger<'_>, queue: &[Element]) -> Result<(
             element.job
         )));
     }
-    if submitted(ledger).len() == plan.manifest.arrays.len() {
+    if submitted(ledger).len() == plan.manifest.arrays.len() && !finish::is_missing(plan, ledger) {
         let jobs: Vec<_> = noted.iter().map(u64::to_string).collect();
         return Err(Failure::Usage(format!(
             "plan `{folder}` was already submitted, as job {}; `{me} status` shows its progress, \

@@ -13,6 +13,7 @@ use crate::run::status::SlurmIds;
 use crate::slurm::{Client, Cluster as _, Element, ElementState};
 use crate::store::claims::{self, Claims, Pilot};
 use crate::store::plan::{Job, Plan};
+use crate::store::plans;
 use crate::store::requeues;
 use crate::worker::{Jobs, Observer, Setting, Source, Tally, TimeLimit, WarmHost};
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ pub fn worker(options: &Options, program: &Program, observer: Arc<dyn Observer>)
             Some(record) => python::schedule(record, &plan, job, &here, &control),
             None => program.schedule(Jobs::in_turn(setting, job.number..job.number + 1)),
         },
-        Share::Pilot(claims) => pilot(claims, program, setting),
+        Share::Pilot(claims) => pilot(claims, program, &setting),
     };
     match &share {
         // Also where the worker was told to stop before the job was given out.
@@ -145,8 +146,9 @@ fn own() -> Pilot {
 
 /// Whether Slurm says that another pilot's element does not run. It is asked where a file system does not tell whether a lock
 /// reaches other machines, and only about jobs that seem to be left.
-fn is_over(pilot: &Pilot) -> bool {
-    let Ok(queue) = Client.queue(&[]) else { return false };
+fn is_over(plan: &Plan, pilot: &Pilot) -> bool {
+    let users: Vec<u32> = plans::users(&plan.folder).collect();
+    let Ok(queue) = Client.queue(&users) else { return false };
     let name = |element: &Element| match element.index {
         Some(index) => format!("{}_{index}", element.job),
         None => element.job.to_string(),
@@ -156,24 +158,31 @@ fn is_over(pilot: &Pilot) -> bool {
 }
 
 /// Runs job after job.
-fn pilot(claims: &Claims, program: &Program, setting: Setting<'_>) -> (Tally, anyhow::Result<()>) {
+fn pilot(claims: &Claims, program: &Program, setting: &Setting<'_>) -> (Tally, anyhow::Result<()>) {
+    let is_over = |pilot: &Pilot| is_over(setting.plan, pilot);
     // All jobs of an array are of one kind.
     let first = match setting.plan.job(claims.first()) {
         Ok(job) => job,
         Err(error) => return (Tally::default(), Err(error.into())),
     };
     if python::of_scheduler(&first).is_none() {
-        return program.schedule(Jobs::in_turn(setting, Source::Shared { claims, is_over }));
+        let source = Source::Shared { claims, is_over: &is_over };
+        return program.schedule(Jobs::in_turn(setting.clone(), source));
     }
     let mut tally = Tally::default();
-    let result = hand_over(claims, &setting, &mut tally);
+    let result = hand_over(claims, &is_over, setting, &mut tally);
     (tally, result)
 }
 
 /// Hands job after job to the program whose scheduler runs its repetitions.
-fn hand_over(claims: &Claims, setting: &Setting<'_>, tally: &mut Tally) -> anyhow::Result<()> {
+fn hand_over(
+    claims: &Claims,
+    is_over: &dyn Fn(&Pilot) -> bool,
+    setting: &Setting<'_>,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     while !setting.control.stopping()
-        && let Some(claim) = claims.take(&is_over)?
+        && let Some(claim) = claims.take(is_over)?
     {
         let job = setting.plan.job(claim.job())?;
         let Some(record) = python::of_scheduler(&job) else { break };

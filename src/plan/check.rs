@@ -49,7 +49,9 @@ pub fn iterations(experiment: &Experiment) -> Option<Diagnostic> {
 /// of the experiment. Nothing is wrong where jobs requeue themselves: what is left goes on then.
 pub fn time(experiment: &Experiment, repetitions: u64) -> Option<Diagnostic> {
     let (each, limit) = (experiment.rep_time?, limit::seconds(&experiment.slurm)?);
-    let bundle = repetitions.min(experiment.reps_per_job.into());
+    // What a pilot does not come to, another one does.
+    let most = if experiment.slurm.pilots.is_some() { 1 } else { experiment.reps_per_job };
+    let bundle = repetitions.min(most.into());
     let rounds = bundle.div_ceil(u64::from(experiment.reps_in_parallel.max(1)));
     #[expect(clippy::cast_precision_loss, reason = "a job's repetitions are far fewer than 2^52")]
     let needed = rounds as f64 * each;

@@ -12,13 +12,16 @@ pub mod by_hand;
 pub mod call;
 pub mod check;
 pub mod code;
+#[cfg(feature = "cli")]
+pub mod diff;
+pub mod fit;
 pub mod layout;
 pub mod record;
 mod repeated;
 pub mod retry;
 pub mod runs;
 pub mod sbatch;
-mod settings;
+pub mod settings;
 pub mod template;
 mod value;
 

@@ -6,6 +6,8 @@
 
 use super::layout;
 use crate::config::{FlagStyle, Slurm};
+use crate::experiment::{paired_seed, seed};
+use crate::run::status::Params;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -149,6 +151,7 @@ pub struct GitRecord {
 
 /// A line of `experiments.jsonl`: what the worker must know of an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct ExperimentRecord {
     /// Its name.
     pub name: String,
@@ -156,6 +159,9 @@ pub struct ExperimentRecord {
     pub repetitions: u32,
     /// Handed to iterative experiments.
     pub iterations: Option<u64>,
+    /// Seeds come of the repetitions' numbers alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paired_seeds: bool,
     /// Repetitions of a job.
     pub reps_per_job: u32,
     /// Slots of a job.
@@ -208,6 +214,9 @@ pub struct ExperimentRecord {
     /// [`crate::run::decide::counts_as_finished`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overwrites_before: Option<String>,
+    /// In a plan made by `retry --resume`: what crashed or timed out is offered what it saved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
     /// In a plan made by `retry`: the code snapshot of the earlier plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeRecord>,
@@ -262,6 +271,11 @@ pub struct Configured {
 }
 
 impl ExperimentRecord {
+    /// The seed of a repetition.
+    pub fn seed(&self, run: &str, rep: u32) -> u32 {
+        if self.paired_seeds { paired_seed(rep) } else { seed(&self.name, run, rep) }
+    }
+
     /// What the configuration says, whatever earlier attempts changed.
     pub fn configured(&self) -> Configured {
         self.configured.as_deref().cloned().unwrap_or_else(|| Configured {
@@ -315,12 +329,20 @@ pub struct RunRecord {
     pub dir: String,
     /// SHA-256 of the parameters' canonical JSON, in hexadecimal.
     pub params_sha256: String,
+    /// The same of other parameters that count as these: without what was added later (`defaults`), as they were found on disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_as: Vec<String>,
     /// The directory of its only repetition, where a program put that elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rep_dir: Option<String>,
 }
 
 impl RunRecord {
+    /// The hashes of its parameters.
+    pub fn params(&self) -> Params<'_> {
+        Params { sha256: &self.params_sha256, same_as: &self.same_as }
+    }
+
     /// What tells its repetitions from those of any other run, besides their numbers: a folder as written.
     pub fn place(&self) -> &str {
         self.rep_dir.as_deref().unwrap_or(&self.dir)

@@ -15,6 +15,8 @@ pub struct Original<'a> {
     pub experiments: Vec<ExperimentRecord>,
     /// What it says.
     pub plan: &'a Plan,
+    /// The rest of the configuration of those whose is another one, by their lines.
+    pub settings: HashMap<u32, String>,
 }
 
 /// A repetition by its place in the earlier plans.
@@ -138,7 +140,10 @@ pub fn build(originals: &[Original<'_>], missing: &[MissingRep], max_array_size:
         let number = run.record.experiment;
         let home = *homes.entry((place.plan, number)).or_insert_with(|| {
             let record = original.experiments.get(number as usize)?;
-            let settings = &original.plan.experiments.get(number as usize)?.settings;
+            let settings = match original.settings.get(&number) {
+                Some(settings) => settings,
+                None => &original.plan.experiments.get(number as usize)?.settings,
+            };
             let alike = |group: &Group<'_>| group.record == record && group.settings == settings;
             Some(groups.iter().position(alike).unwrap_or_else(|| {
                 groups.push(Group { record, settings, runs: Vec::new() });

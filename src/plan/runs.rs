@@ -5,7 +5,7 @@
 use super::layout;
 use super::record::RunRecord;
 use super::value::{PlannedRun, Reps};
-use crate::config::{Diagnostic, Experiment};
+use crate::config::{At, Diagnostic, Experiment, Pattern};
 use crate::experiment::{Assignment, Expansion, LIMIT, Run, component, params_sha256, with_hash};
 use crate::paths::clean;
 use crate::value::Value;
@@ -105,7 +105,7 @@ impl<'e> Placed<'e> {
         runs: &mut Vec<PlannedRun>,
     ) -> Result<(), Box<Diagnostic>> {
         if let Some(first) = self.expansion.runs().next() {
-            self.planned(first, true, check)?;
+            self.planned(first?, true, check)?;
         }
         // The first candidate that is wrong: whichever thread finds one, the same one is told.
         let wrong = AtomicUsize::new(usize::MAX);
@@ -142,15 +142,13 @@ impl<'e> Placed<'e> {
         number: usize,
         check: &impl Fn(Resolved<'_>) -> Result<(), Box<Diagnostic>>,
     ) -> Option<Result<PlannedRun, Box<Diagnostic>>> {
-        let run = self.expansion.candidate(number)?;
-        let mut excluded = false;
-        for (pattern, matched) in self.experiment.exclude.iter().zip(&self.matched) {
-            if run.params.matches(pattern) {
+        let matched = |pattern: usize| {
+            if let Some(matched) = self.matched.get(pattern) {
                 matched.store(true, Ordering::Relaxed);
-                excluded = true;
             }
-        }
-        (!excluded).then(|| self.planned(run, false, check))
+        };
+        let run = self.expansion.run(number, matched)?;
+        Some(run.and_then(|run| self.planned(run, false, check)))
     }
 
     fn planned(
@@ -164,43 +162,48 @@ impl<'e> Placed<'e> {
             text.shrink_to_fit();
             text
         };
+        let nested = run.name.is_some();
         let name = fitted(run.name.unwrap_or_else(|| self.folder.clone()));
         let record = RunRecord {
             experiment: self.number,
-            dir: self.dir(&name),
+            dir: self.dir(&name, nested),
             run: name,
             params_sha256: params_sha256(&run.params),
+            same_as: Vec::new(),
             rep_dir: None,
         };
         check(Resolved { experiment: self.experiment, record: &record, params: &run.params, first })?;
         let python = self.experiment.typed.as_ref().map(|typed| {
             let assignments = run.assignments.iter().map(|assigned| (assigned.path, assigned.value, assigned.at));
-            Value::Map(typed.run(assignments)).to_json()
+            let derived = run.derived.iter().map(|(derive, value)| (derive.path.as_slice(), value, At::default()));
+            Value::Map(typed.run(assignments.chain(derived))).to_json()
         });
         let reps = Reps::all(self.experiment.repetitions);
         Ok(PlannedRun { params: fitted(run.params.to_json()), python, record, reps })
     }
 
-    /// A run's folder by its name: the experiment's own where nothing is combined.
-    fn dir(&self, name: &str) -> String {
+    /// A run's folder by its name; not `nested`, it lies where the experiment's own folder would.
+    fn dir(&self, name: &str, nested: bool) -> String {
         let path = &self.experiment.path;
-        let dir = if self.experiment.sweeps.is_empty() {
-            layout::run_dir(path, name, None)
-        } else {
-            layout::run_dir(path, &self.folder, Some(name))
-        };
+        let dir =
+            if nested { layout::run_dir(path, &self.folder, Some(name)) } else { layout::run_dir(path, name, None) };
         dir.to_string_lossy().into_owned()
     }
 
+    /// Whether a run lies in its experiment's folder.
+    fn is_nested(&self, run: &RunRecord) -> bool {
+        !self.experiment.sweeps.is_empty() && (!self.expansion.has_plain_run() || run.dir == self.dir(&run.run, true))
+    }
+
     /// What identifies a run's directory.
-    fn key(&self, name: &str) -> u128 {
+    fn key(&self, run: &RunRecord) -> u128 {
         let mut digest = Sha256::new_with_prefix(&self.parent);
-        if !self.experiment.sweeps.is_empty() {
+        if self.is_nested(run) {
             digest.update(b"/");
             digest.update(&self.folder);
         }
         digest.update(b"/");
-        digest.update(name);
+        digest.update(&run.run);
         digest.finalize().iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte))
     }
 
@@ -208,12 +211,12 @@ impl<'e> Placed<'e> {
     fn idle_excludes(&self) -> impl Iterator<Item = String> {
         let looked = !self.experiment.first_run_only;
         let patterns = self.experiment.exclude.iter().zip(&self.matched);
-        patterns.filter(move |(_, matched)| looked && !matched.load(Ordering::Relaxed)).map(|(pattern, _)| {
-            format!(
-                "experiment `{}`: no run matches `exclude: {}` (a parameter's name and type count)",
-                self.experiment.name,
-                pattern.to_json()
-            )
+        patterns.filter(move |(_, matched)| looked && !matched.load(Ordering::Relaxed)).map(|(exclude, _)| {
+            let (pattern, what) = match &exclude.pattern {
+                Pattern::Values(value) => (value.to_json(), "a parameter's name and type count"),
+                Pattern::Expression(text) => (text.clone(), "a parameter's type counts"),
+            };
+            format!("experiment `{}`: no run matches `exclude: {pattern}` ({what})", self.experiment.name)
         })
     }
 
@@ -227,7 +230,7 @@ impl<'e> Placed<'e> {
 
 /// What identifies each run's directory.
 fn keys(placed: &[Placed<'_>], runs: &[PlannedRun]) -> Vec<u128> {
-    let key = |run: &PlannedRun| placed.get(run.record.experiment as usize).map_or(0, |of| of.key(&run.record.run));
+    let key = |run: &PlannedRun| placed.get(run.record.experiment as usize).map_or(0, |of| of.key(&run.record));
     runs.par_iter().map(key).collect()
 }
 
@@ -242,9 +245,10 @@ fn rename(placed: &[Placed<'_>], runs: &mut [PlannedRun], shared: &HashSet<u128>
     let mut renamed = 0;
     for run in runs {
         let Some(of) = placed.get(run.record.experiment as usize) else { continue };
-        if shared.contains(&of.key(&run.record.run)) {
+        if shared.contains(&of.key(&run.record)) {
+            let nested = of.is_nested(&run.record);
             run.record.run = with_hash(&run.record.run, &run.record.params_sha256);
-            run.record.dir = of.dir(&run.record.run);
+            run.record.dir = of.dir(&run.record.run, nested);
             renamed += 1;
         }
     }
@@ -256,7 +260,7 @@ fn name_twins(placed: &[Placed<'_>], runs: &[PlannedRun], keys: &[u128], same: u
         runs.iter().zip(keys).enumerate().filter(|(_, (_, key))| **key == same).filter_map(|(line, (run, _))| {
             let of = placed.get(run.record.experiment as usize)?;
             let index = line - runs.partition_point(|other| other.record.experiment < run.record.experiment);
-            let assignments = of.expansion.runs().nth(index)?.assignments;
+            let assignments = of.expansion.runs().nth(index)?.ok()?.assignments;
             Some((of.describe(index, &assignments), of.experiment, assignments, &run.record.dir))
         });
     let (Some(first), Some(second)) = (twins.next(), twins.next()) else {
@@ -293,7 +297,7 @@ fn check_sum(placed: &[Placed<'_>]) -> Result<(), Box<Diagnostic>> {
 mod tests {
     use super::*;
     use crate::experiment::hex;
-    use crate::experiment::testing::{experiment, sweep};
+    use crate::experiment::testing::{exclude, experiment, sweep};
 
     fn root() -> &'static Path {
         Path::new("/home/u")
@@ -337,7 +341,7 @@ mod tests {
     #[test]
     fn an_exclude_that_leaves_nothing_is_an_error() {
         let mut e = experiment("e", r#"{"opt": "adam"}"#, vec![sweep("grid", r#"{"lr": [1, 2]}"#)]);
-        e.exclude = vec![crate::experiment::testing::value(r#"{"opt": "adam"}"#)];
+        e.exclude = vec![exclude(r#"{"opt": "adam"}"#)];
         let error = runs(&[e]).unwrap_err().message;
         assert_eq!(error, "`exclude` drops every run of experiment `e`");
     }
@@ -345,7 +349,7 @@ mod tests {
     #[test]
     fn patterns_that_exclude_nothing_are_told() {
         let mut e = experiment("e", "{}", vec![sweep("grid", r#"{"a": [1, 2]}"#)]);
-        e.exclude = [r#"{"a": "1"}"#, r#"{"a": 1.0}"#, r#"{"b": 1}"#].map(crate::experiment::testing::value).to_vec();
+        e.exclude = [r#"{"a": "1"}"#, r#"{"a": 1.0}"#, r#"{"b": 1}"#].map(exclude).to_vec();
         let Runs { runs, notes } = runs(&[e]).unwrap();
         assert_eq!(runs.len(), 1);
         let note = |pattern: &str| {

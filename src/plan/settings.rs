@@ -2,11 +2,10 @@
 
 use super::record::{ArgvRecord, CommandRecord, ExperimentRecord};
 use crate::config::{Argv, Command, Experiment, Template};
-use crate::experiment::seed;
 use crate::value::{Map, Value};
 
 /// Keys that are decided at plan time or written beside each run.
-const DECIDED: [&str; 6] = ["params", "slurm", "exclude", "import_path", "import_exp", "ablative_base"];
+const DECIDED: [&str; 7] = ["params", "slurm", "exclude", "derive", "import_path", "import_exp", "ablative_base"];
 
 /// The resolved experiment without its parameters and combinations: what a repetition's `config.yml` holds besides `params` and
 /// `rep`. Values that cw2 decided (a default, `--debug`) stand as decided.
@@ -32,14 +31,14 @@ pub fn settings(experiment: &Experiment) -> Value {
 }
 
 /// The resolved configuration of a repetition, as its experiment reads it: [`settings`], and what is its own.
-pub fn of_repetition(settings: &Value, experiment: &str, run: &str, rep: u32, params: &Value) -> Value {
+pub fn of_repetition(settings: &Value, run: &str, rep: u32, seed: u32, params: &Value) -> Value {
     let mut map = match settings {
         Value::Map(map) => map.clone(),
         _ => Map::new(),
     };
     map.insert("run".to_owned(), Value::from(run));
     map.insert("rep".to_owned(), Value::Int(rep.into()));
-    map.insert("seed".to_owned(), Value::Int(seed(experiment, run, rep).into()));
+    map.insert("seed".to_owned(), Value::Int(seed.into()));
     map.insert("params".to_owned(), params.clone());
     Value::Map(map)
 }
@@ -51,6 +50,7 @@ pub fn record(experiment: &Experiment) -> ExperimentRecord {
         name: experiment.name.clone(),
         repetitions: experiment.repetitions,
         iterations: experiment.iterations,
+        paired_seeds: experiment.paired_seeds,
         reps_per_job: experiment.reps_per_job,
         reps_in_parallel: experiment.reps_in_parallel,
         command: experiment.command.as_ref().map(command),
@@ -72,6 +72,7 @@ pub fn record(experiment: &Experiment) -> ExperimentRecord {
         slurm: experiment.slurm.clone(),
         template: None,
         overwrites_before: None,
+        resume: false,
         code: None,
         configured: None,
     }

@@ -90,6 +90,13 @@ impl Reps {
         rest
     }
 
+    /// Whether this one is among them.
+    pub fn contains(&self, number: u32) -> bool {
+        let before = self.stretches.partition_point(|(first, _)| *first <= number);
+        let stretch = before.checked_sub(1).and_then(|last| self.stretches.get(last));
+        stretch.is_some_and(|(first, count)| number - first < *count)
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.stretches.iter().flat_map(|&(first, count)| first..first.saturating_add(count))

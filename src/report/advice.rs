@@ -20,6 +20,8 @@ const MIB: u64 = 1 << 20;
 pub struct Requested {
     /// Repetitions a job bundles.
     pub reps_per_job: u32,
+    /// Whether pilots take one job after another.
+    pub pilots: bool,
     /// `--time`, in Slurm's form.
     pub time: Option<String>,
     /// `--mem-per-cpu`, in Slurm's form.
@@ -38,6 +40,7 @@ impl Requested {
         let text = |option: &str| slurm.options.text(option).map(str::to_owned);
         Requested {
             reps_per_job,
+            pilots: slurm.pilots.is_some(),
             time: text("time"),
             mem_per_cpu: text("mem-per-cpu"),
             mem: text("mem"),
@@ -165,7 +168,7 @@ pub fn advise(usage: &Usage) -> Advice {
         max_rss: usage.max_rss,
         cpus: (usage.cpu.1 > 0.0).then(|| usage.cpu.0 / usage.cpu.1),
     };
-    let fits = (!seconds.is_empty()).then(|| fits(usage, &used, slots, cpus));
+    let fits = (!seconds.is_empty()).then(|| fits(usage, &asked, &used, slots));
     let notes = notes(usage, &asked, &used, fits.as_ref(), seconds.len());
     Advice {
         path: usage.path.clone(),
@@ -178,11 +181,12 @@ pub fn advise(usage: &Usage) -> Advice {
     }
 }
 
-fn fits(usage: &Usage, used: &Used, slots: u32, cpus: u32) -> Fits {
+fn fits(usage: &Usage, asked: &Asked, used: &Used, slots: u32) -> Fits {
     let configured = usage.requested.reps_per_job.max(slots);
     let typical = used.seconds_p95.max(0.001);
     let total = u32::try_from(usage.total).unwrap_or(u32::MAX).max(1);
-    let reps_per_job = if f64::from(configured.div_ceil(slots)) * typical < SHORT_JOB {
+    // A pilot's start is paid once, however short its jobs are.
+    let reps_per_job = if !usage.requested.pilots && f64::from(configured.div_ceil(slots)) * typical < SHORT_JOB {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; too large saturates")]
         let rounds = (GOOD_JOB / typical).floor() as u32;
         rounds.saturating_mul(slots).max(configured).min(total.max(slots))
@@ -191,13 +195,15 @@ fn fits(usage: &Usage, used: &Used, slots: u32, cpus: u32) -> Fits {
     };
     let rounds = f64::from(reps_per_job.div_ceil(slots));
     let longest = (rounds * typical).max((rounds - 1.0) * used.seconds_median + used.seconds_max);
-    let time_seconds = round_up(longest * MARGIN);
+    // It uses all the time it gets.
+    let least = asked.time_seconds.filter(|_| usage.requested.pilots).unwrap_or(0);
+    let time_seconds = round_up(longest * MARGIN).max(least);
     let memory = |cpus: u32| {
         let all = u128::from(used.max_rss?) * u128::from(slots) * 5 / 4;
         let step = u128::from(64 * MIB);
         Some(format!("{}M", all.div_ceil(u128::from(cpus)).div_ceil(step).max(1) * 64))
     };
-    let (mem_per_cpu, mem) = (memory(cpus), memory(1));
+    let (mem_per_cpu, mem) = (memory(asked.cpus), memory(1));
     Fits { reps_per_job, time: slurm_form(time_seconds), time_seconds, mem_per_cpu, mem }
 }
 
@@ -326,6 +332,7 @@ mod tests {
             experiment: "mnist".to_owned(),
             requested: Requested {
                 reps_per_job,
+                pilots: false,
                 time: Some("4:00:00".to_owned()),
                 mem_per_cpu: Some("4G".to_owned()),
                 mem: None,

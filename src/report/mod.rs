@@ -5,6 +5,8 @@
 
 pub mod advice;
 pub mod common_cause;
+pub mod diff;
+pub mod doctor;
 pub mod failures;
 pub mod html;
 pub mod human;

@@ -1,6 +1,6 @@
 //! What a worker does with a repetition it finds on disk.
 
-use crate::run::status::{Attempt, Found, SlurmIds, State, Status};
+use crate::run::status::{Attempt, Found, Params, SlurmIds, State, Status};
 use std::path::Path;
 
 /// The decision.
@@ -33,8 +33,8 @@ pub enum Decision {
 /// What the worker knows of its own task.
 #[derive(Debug, Clone, Copy)]
 pub struct ThisWorker<'a> {
-    /// The hash of the parameters the plan gives the repetition.
-    pub params_sha256: &'a str,
+    /// The hashes of the parameters the plan gives the repetition.
+    pub params: Params<'a>,
     /// The plan made with `-o`, where there is one; see [`keeps`].
     pub overwrites_before: Option<&'a str>,
     /// The plan's name.
@@ -47,6 +47,8 @@ pub struct ThisWorker<'a> {
     pub pilot: bool,
     /// How many workers may die while they run it; see [`deaths_allowed`].
     pub deaths_allowed: u32,
+    /// What crashed or timed out is offered what it saved, too.
+    pub resume_failed: bool,
 }
 
 /// How many workers of this plan died in a row while they ran it, by what the last one noted.
@@ -74,7 +76,7 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
         Found::Status(status) => status,
     };
     let same_plan = status.plan == own.plan;
-    let same_params = status.params_sha256 == own.params_sha256;
+    let same_params = own.params.include(&status.params_sha256);
     match status.state {
         State::Completed | State::Surrendered if counts_as_finished(&status.plan, own.overwrites_before) => {
             return if same_params {
@@ -104,7 +106,8 @@ pub fn decide(found: Found, own: &ThisWorker<'_>) -> Decision {
     Decision::Start {
         deaths,
         attempt: status.attempt.saturating_add(1),
-        resume: status.is_resumed_with(own.params_sha256),
+        resume: status.is_resumed_with(own.params)
+            || own.resume_failed && same_params && matches!(status.state, State::Crashed | State::TimedOut),
         earlier: status.into_earlier(),
     }
 }
@@ -185,13 +188,14 @@ mod tests {
         let own = |overwrite: bool, slurm| {
             let overwrites_before = overwrite.then_some("plans/002");
             ThisWorker {
-                params_sha256: "p",
+                params: Params { sha256: "p", same_as: &[] },
                 overwrites_before,
                 plan: "plans/002",
                 slurm: Some(slurm),
                 pid: 2,
                 pilot: false,
                 deaths_allowed: 3,
+                resume_failed: false,
             }
         };
         let word = |decision| match decision {
@@ -228,6 +232,15 @@ mod tests {
                 status.worker_deaths = deaths;
             }
             assert_eq!(word(decide(found, &own(false, &here))), expected, "{deaths} {plan}");
+        }
+        for (state, params, expected) in [
+            (State::Crashed, "p", "resume"),
+            (State::TimedOut, "p", "resume"),
+            (State::Crashed, "q", "start"),
+            (State::Completed, "p", "start"),
+        ] {
+            let own = ThisWorker { resume_failed: true, ..own(true, &here) };
+            assert_eq!(word(decide(found(state, params, "plans/001"), &own)), expected, "{state:?} {params}");
         }
         let requeued = SlurmIds { restart_count: 1, ..ids("8") };
         for (pid, slurm, expected) in [(1, &here, "start"), (2, &here, "skip"), (1, &requeued, "skip")] {

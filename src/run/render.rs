@@ -4,8 +4,8 @@
 //! Numbers, `True` and `None` print as Python prints them; lists and mappings as JSON.
 
 use crate::config::FlagStyle;
-use crate::run::jinja::{from_jinja, guarded, to_jinja};
-use crate::run::{flags, quote, shell, size};
+use crate::jinja::{explain, from_jinja, guarded, size, sole_expression, to_jinja};
+use crate::run::{flags, quote, shell};
 use crate::value::{Map, Value};
 use minijinja::value::{Kwargs, Object};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
@@ -142,12 +142,6 @@ fn no_nul(text: String) -> Result<String, String> {
     Ok(text)
 }
 
-/// The expression of a template that is one `{{ … }}` and nothing else.
-fn sole_expression(template: &str) -> Option<&str> {
-    let inner = template.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    (!inner.contains("{{") && !inner.contains("}}")).then(|| inner.trim_matches('-').trim())
-}
-
 /// Checks a template without a repetition: its syntax, and that it uses known names only.
 pub fn check(template: &str) -> Result<(), String> {
     size::check(template)?;
@@ -162,30 +156,6 @@ pub fn check(template: &str) -> Result<(), String> {
         Some(name) => Err(format!("unknown name `{name}` in a template; known are {}", NAMES.join(", "))),
         None => Ok(()),
     }
-}
-
-/// What is wrong with a template, in words of the user's: which name is not defined, not that one is.
-pub(crate) fn explain(error: &Error) -> String {
-    use std::error::Error as _;
-    let mut text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    if error.kind() == ErrorKind::UndefinedError {
-        let name = error.template_source().zip(error.range()).and_then(|(source, range)| {
-            // The range of a path is its last parts only.
-            let before = source.get(..range.start)?;
-            let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
-            source.get(before.trim_end_matches(part).len()..range.end)
-        });
-        text = match name {
-            Some(name) => format!("`{}` is not defined here", name.trim_matches(['{', '}', ' '])),
-            None => "a name is not defined here".to_owned(),
-        };
-    }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    format!("template: {text}")
 }
 
 static SHELL: LazyLock<Environment<'static>> = LazyLock::new(|| environment(true));

@@ -254,6 +254,22 @@ const EARLIER_KEPT: usize = 20;
 /// The most bytes of the error of each of them.
 const EARLIER_MESSAGE: usize = 1 << 10;
 
+/// The hashes of a run's parameters: its own, and of what counts as the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Params<'a> {
+    /// Of its parameters.
+    pub sha256: &'a str,
+    /// Of others that count as the same: without those that were added later.
+    pub same_as: &'a [String],
+}
+
+impl Params<'_> {
+    /// Whether a hash is one of them.
+    pub fn include(&self, sha256: &str) -> bool {
+        self.sha256 == sha256 || self.same_as.iter().any(|same| same == sha256)
+    }
+}
+
 impl Status {
     /// Of an attempt that runs: that it crashed, and that its worker will start another one.
     ///
@@ -271,9 +287,9 @@ impl Status {
 
     /// Whether what this attempt left is picked up by the next one, which has these parameters: it was interrupted, or its
     /// worker died. What crashed begins anew, also where its worker ended before it could.
-    pub fn is_resumed_with(&self, params_sha256: &str) -> bool {
+    pub fn is_resumed_with(&self, params: Params<'_>) -> bool {
         matches!(self.state, State::Interrupted | State::Running)
-            && self.params_sha256 == params_sha256
+            && params.include(&self.params_sha256)
             && !self.retry_to_come()
     }
 

@@ -6,11 +6,13 @@
 mod accounting;
 mod client;
 mod element;
+mod facts;
 mod step;
 
 pub use accounting::{Accounted, accounted};
 pub use client::{Client, time_left, with_retries, without_job};
 pub use element::{Element, ElementState, TOKEN, element_names};
+pub use facts::{Facts, Limit, Nodes, Partition, accounting_answers, facts, limits};
 pub use step::{Step, signal_steps, steps};
 
 use std::fmt;

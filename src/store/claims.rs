@@ -28,6 +28,8 @@ const NEXT: &str = "next";
 /// keeps two from the same job is the job's own file.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
 
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
 /// Who a pilot is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pilot {
@@ -181,7 +183,17 @@ impl Claims {
         let until = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(1);
         loop {
-            let file = files::update(&path).map_err(|source| StoreError::new("open", &path, source))?;
+            let file = match files::update(&path) {
+                // The folder is made again, and never the plan's.
+                Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < until => {
+                    let folders = [self.folder.parent(), Some(&self.folder)];
+                    folders.into_iter().flatten().for_each(|folder| drop(fs::create_dir(folder)));
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    continue;
+                }
+                file => file.map_err(|source| StoreError::new("open", &path, source))?,
+            };
             match file.try_lock() {
                 // It may have been removed since it was opened: then others lock another one.
                 Ok(()) if is_at(&file, &path) => return Ok(file),
@@ -194,7 +206,7 @@ impl Claims {
                 }
             }
             std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -285,11 +297,16 @@ impl Claim {
 
     /// Nothing of it is left to do.
     pub fn done(mut self) {
+        let file = self.file.take();
+        // Where it was removed, another pilot may have made it again.
+        if !file.as_ref().is_some_and(|file| is_at(file, &self.path)) {
+            return;
+        }
         // Before the lock goes with the file: nobody finds it free.
         if let Err(error) = fs::remove_file(&self.path) {
             log::debug!("`{}` stays: {error}; another pilot looks at its job once more", self.path.display());
         }
-        drop(self.file.take());
+        drop(file);
     }
 
     /// Lets this pilot take no more jobs.

@@ -76,7 +76,6 @@ pub fn lockable(path: &Path) -> io::Result<File> {
 }
 
 /// The same where it exists.
-#[allow(dead_code, reason = "see `lock_probe`")]
 pub fn lockable_if_there(path: &Path) -> io::Result<File> {
     open_to_lock(path, OFlags::empty())
 }

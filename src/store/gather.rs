@@ -7,7 +7,7 @@
 use super::history::{self, Unread};
 use super::{Result, rep, repetitions};
 use crate::config::metrics::{MetricSource, Objective, stored_objective, stored_sources};
-use crate::experiment::params_sha256;
+use crate::experiment::{params_sha256, same_but_for};
 use crate::plan::PlannedRun;
 use crate::plan::layout::{self, plan as plan_names};
 use crate::plan::record::GitRecord;
@@ -206,21 +206,15 @@ impl Gathered {
             let things = if count == 1 { "repetition is" } else { "repetitions are" };
             self.remarks.push(format!("{count} {things} there twice, and the finished or newer one counts: {first}"));
         }
-        let mut hashes: HashMap<(&str, &str), &str> = HashMap::new();
-        let differs = kept.values().find(|head| {
-            let hash = &head.params_sha256;
-            *hashes.entry((&head.experiment, &head.run)).or_insert(hash) != hash
-        });
-        if let Some(head) = differs {
-            self.remarks.push(format!(
-                "repetitions of the run `{}` ran with different parameters, so they are rows of their own",
-                head.run
-            ));
-        }
-        let mut runs: IndexMap<(String, String, String), Vec<Head>> = IndexMap::new();
+        let mut runs = Grouped::new();
         for head in kept.into_values() {
             let name = (head.experiment.clone(), head.run.clone(), head.params_sha256.clone());
             runs.entry(name).or_default().push(head);
+        }
+        if let Some(name) = put_together(&mut runs) {
+            self.remarks.push(format!(
+                "repetitions of the run `{name}` ran with different parameters, so they are rows of their own"
+            ));
         }
         let named: Vec<_> = runs.iter().collect();
         let read = |((experiment, name, hash), heads): (&(String, String, String), &Vec<Head>)| {
@@ -276,6 +270,41 @@ fn head(dir: &Path, found: Found) -> Head {
             }
         }
     }
+}
+
+/// Repetitions by experiment, run, and the hash of their parameters.
+type Grouped = IndexMap<(String, String, String), Vec<Head>>;
+
+/// Puts the repetitions of a run together that differ by nothing but parameters that were added later, as the newest of them
+/// says (`defaults`). Returns the first run that stays apart.
+fn put_together(runs: &mut Grouped) -> Option<String> {
+    let mut hashes: IndexMap<(String, String), Vec<String>> = IndexMap::new();
+    for (experiment, name, hash) in runs.keys() {
+        hashes.entry((experiment.clone(), name.clone())).or_default().push(hash.clone());
+    }
+    let mut apart = None;
+    for ((experiment, name), hashes) in hashes.into_iter().filter(|(_, hashes)| hashes.len() > 1) {
+        let key = |hash: &String| (experiment.clone(), name.clone(), hash.clone());
+        let time = |hash: &&String| runs.get(&key(hash)).into_iter().flatten().map(|head| head.time.clone()).max();
+        let Some(newest) = hashes.iter().max_by_key(time).cloned() else { continue };
+        let config = runs.get(&key(&newest)).and_then(|heads| config_of(&newest, heads)).unwrap_or(Value::Null);
+        for hash in hashes.iter().filter(|hash| **hash != newest) {
+            let other = runs.get(&key(hash)).and_then(|heads| config_of(hash, heads)).unwrap_or(Value::Null);
+            if same_but_for(&config["defaults"], &config["params"], &other["params"]) {
+                let heads = runs.shift_remove(&key(hash)).unwrap_or_default();
+                runs.entry(key(&newest)).or_default().extend(heads);
+            } else {
+                apart.get_or_insert_with(|| name.clone());
+            }
+        }
+    }
+    apart
+}
+
+/// The configuration of the first repetition that has parameters of this hash.
+fn config_of(hash: &str, heads: &[Head]) -> Option<Value> {
+    let mut configs = heads.iter().filter_map(|head| rep::stored_config(&head.dir));
+    configs.find(|config| params_sha256(&config["params"]) == hash)
 }
 
 /// What the configurations of a run's repetitions say; the newest one tells what is not a parameter.

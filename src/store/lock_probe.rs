@@ -5,7 +5,7 @@
 
 use super::file_system::{self, FileSystem};
 use super::{Result, StoreError, files};
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -125,17 +125,26 @@ impl LockFile {
     }
 }
 
-/// Tries to take the lock of a file that another one made.
+/// Tries to take the lock of a file that another one made, and gives it back.
 ///
 /// # Errors
 /// Where the file cannot be opened.
 pub fn attempt(path: &Path) -> Result<Attempt> {
+    attempt_and_keep(path).map(|(attempt, _)| attempt)
+}
+
+/// The same; what was taken is kept until the file is dropped.
+///
+/// # Errors
+/// Where the file cannot be opened.
+pub fn attempt_and_keep(path: &Path) -> Result<(Attempt, File)> {
     let file = files::lockable_if_there(path).map_err(|source| StoreError::new("open", path, source))?;
-    Ok(match file.try_lock() {
+    let attempt = match file.try_lock() {
         Ok(()) => Attempt::Took,
         Err(TryLockError::WouldBlock) => Attempt::Busy,
         Err(TryLockError::Error(error)) => Attempt::Refused(error.to_string()),
-    })
+    };
+    Ok((attempt, file))
 }
 
 #[cfg(test)]

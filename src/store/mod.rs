@@ -9,7 +9,6 @@ pub mod begun_again;
 pub mod claims;
 pub mod committer;
 mod error;
-#[allow(dead_code, reason = "`doctor` builds on it")]
 pub mod file_system;
 pub mod files;
 pub mod finished;
@@ -23,7 +22,6 @@ pub mod history;
 pub mod indexed;
 pub mod job_log;
 mod lines;
-#[allow(dead_code, reason = "`doctor` builds on it")]
 pub mod lock_probe;
 mod locks;
 pub mod log;
@@ -42,6 +40,8 @@ pub mod scratch;
 mod seal;
 #[cfg(feature = "cli")]
 pub mod snapshot;
+#[cfg(feature = "cli")]
+pub mod starter;
 pub mod submissions;
 pub mod survey;
 
@@ -63,6 +63,28 @@ impl crate::config::Source for Files<'_> {
         } else {
             files::read(path, files::cap::WRITTEN)
         }
+    }
+
+    fn glob(&self, folder: &Path, pattern: &str, most: usize) -> std::io::Result<Vec<crate::config::Match>> {
+        let wrong = |error: glob::PatternError| std::io::Error::new(std::io::ErrorKind::InvalidInput, error.msg);
+        // Names that begin with a dot are left out, as a shell does.
+        let options = glob::MatchOptions {
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+            ..Default::default()
+        };
+        let here = std::env::current_dir()?;
+        let mut found = Vec::new();
+        let pattern = Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(pattern);
+        for path in glob::glob_with(&pattern.to_string_lossy(), options).map_err(wrong)? {
+            let path = path.map_err(std::io::Error::from)?;
+            let below = |folder: &Path| path.strip_prefix(folder).unwrap_or(&path).to_owned();
+            found.push(crate::config::Match { inner: below(folder), path: below(&here) });
+            if found.len() > most {
+                return Err(std::io::Error::other(format!("it matches more than {most} files")));
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -10,7 +10,7 @@ use super::files::{self, cap};
 use super::{Result, StoreError, begun_again, is_exhausted, metrics, owner};
 use crate::experiment::params_sha256;
 use crate::plan::layout::rep as names;
-use crate::run::status::{self, Found, Status};
+use crate::run::status::{self, Found, Params, Status};
 use crate::value::Value;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -136,6 +136,13 @@ pub struct Before {
     pub at: jiff::Timestamp,
     /// The hash of that start's parameters, as a status has it, where they were written whole.
     pub params_sha256: Option<String>,
+}
+
+impl Before {
+    /// Whether it was begun with these parameters.
+    pub fn is_of(&self, params: Params<'_>) -> bool {
+        self.params_sha256.as_ref().is_some_and(|sha256| params.include(sha256))
+    }
 }
 
 /// The parameters of the configuration in a repetition's directory, where it was written whole.

@@ -21,11 +21,15 @@ const LOCK: &str = "submit.lock";
 
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "it is the key in the file")]
 pub struct Submissions {
     /// See [`FORMAT`].
     pub format: u32,
     /// In the order they were made.
     pub submissions: Vec<Submission>,
+    /// The job that calls `on_finish`; its array is none of the plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Submission>,
 }
 
 /// One call of `sbatch`.
@@ -53,7 +57,7 @@ impl Submission {
 
 impl Default for Submissions {
     fn default() -> Self {
-        Submissions { format: FORMAT, submissions: Vec::new() }
+        Submissions { format: FORMAT, submissions: Vec::new(), finish: None }
     }
 }
 

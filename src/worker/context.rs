@@ -7,7 +7,6 @@ use super::control::Control;
 use super::devices::Slot;
 use super::{Observer, Options, WarmHost};
 use crate::api::Factory;
-use crate::experiment::seed;
 use crate::plan::of_repetition;
 use crate::plan::record::ExperimentRecord;
 use crate::store::plan::{Plan, Rep};
@@ -40,10 +39,10 @@ impl Life<'_> {
     pub(super) fn config(&self) -> Value {
         let run = &self.rep.run;
         let settings = &run.experiment.settings;
-        of_repetition(settings, &self.experiment().name, &run.record.run, self.rep.number, &run.params)
+        of_repetition(settings, &run.record.run, self.rep.number, self.seed(), &run.params)
     }
 
     pub(super) fn seed(&self) -> u32 {
-        seed(&self.experiment().name, &self.rep.run.record.run, self.rep.number)
+        self.experiment().seed(&self.rep.run.record.run, self.rep.number)
     }
 }

@@ -116,7 +116,7 @@ impl Control {
     }
 
     /// Whether everything is to end at once.
-    pub(super) fn killing(&self) -> bool {
+    pub fn killing(&self) -> bool {
         self.urgency().0 == Urgency::Kill
     }
 

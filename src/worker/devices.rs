@@ -146,12 +146,13 @@ pub(super) fn slots(
         vec![cpus.clone(); wanted]
     };
     let needed = wanted.saturating_mul(per_rep.unwrap_or(1));
-    if split && options.max_slots.is_none() && needed > cpus.len() && !experiment.oversubscribe {
+    // An srun may run on any of the job's nodes.
+    let available = if is_srun(experiment) { cpus.len().max(cpus_of_job()) } else { cpus.len() };
+    if split && options.max_slots.is_none() && needed > available && !experiment.oversubscribe {
         // What the cluster gives by default is not known at plan time.
         log::warn!(
-            "{wanted} repetitions in parallel need {needed} CPUs, and the job has {}: all share all of them; \
-             ask for more with `cpus-per-task`, or say `oversubscribe: true`",
-            cpus.len()
+            "{wanted} repetitions in parallel need {needed} CPUs, and the job has {available}: all share all of them; \
+             ask for more with `cpus-per-task`, or say `oversubscribe: true`"
         );
     }
     let threads = per_rep.unwrap_or(cpus.len() / wanted).max(1);
@@ -182,6 +183,25 @@ pub(super) fn slots(
     Ok(slots)
 }
 
+/// Whether each repetition is a step of the job's own.
+fn is_srun(experiment: &ExperimentRecord) -> bool {
+    experiment.launcher.first().is_some_and(|program| program.rsplit('/').next() == Some("srun"))
+}
+
+/// The CPUs of all nodes of the job; 0 where Slurm does not say.
+fn cpus_of_job() -> usize {
+    std::env::var("SLURM_JOB_CPUS_PER_NODE").ok().as_deref().and_then(sum_of_nodes).unwrap_or(0)
+}
+
+/// `8(x2),4`: eight CPUs on each of two nodes, four on another.
+fn sum_of_nodes(text: &str) -> Option<usize> {
+    let node = |entry: &str| match entry.split_once("(x") {
+        Some((cpus, times)) => cpus.parse::<usize>().ok()?.checked_mul(times.strip_suffix(')')?.parse().ok()?),
+        None => entry.parse().ok(),
+    };
+    text.split(',').try_fold(0_usize, |sum, entry| sum.checked_add(node(entry)?))
+}
+
 /// Where a CPU sits, as `/sys` tells; unknown places are one place.
 fn topology(cpu: usize) -> Cpu {
     let base = format!("/sys/devices/system/cpu/cpu{cpu}");
@@ -195,5 +215,19 @@ fn topology(cpu: usize) -> Cpu {
         core: first("topology/thread_siblings_list").unwrap_or(cpu),
         cache: first("cache/index3/shared_cpu_list").unwrap_or(0),
         package: first("topology/package_cpus_list").or_else(|| first("topology/core_siblings_list")).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpus_of_a_job_are_those_of_all_its_nodes() {
+        for (text, expected) in
+            [("8", Some(8)), ("8(x2),4", Some(20)), ("2,3(x4)", Some(14)), ("", None), ("8(x", None)]
+        {
+            assert_eq!(sum_of_nodes(text), expected, "{text}");
+        }
     }
 }

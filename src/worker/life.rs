@@ -73,13 +73,14 @@ impl Life<'_> {
 
     fn decide(&self, found: Found) -> Decision {
         let own = ThisWorker {
-            params_sha256: &self.rep.run.record.params_sha256,
+            params: self.rep.run.record.params(),
             overwrites_before: self.plan.overwrites_before(self.experiment()),
             plan: self.plan.name(),
             slurm: self.options.slurm.as_ref(),
             pid: std::process::id(),
             pilot: self.options.pilot,
             deaths_allowed: deaths_allowed(self.experiment().retries),
+            resume_failed: self.experiment().resume,
         };
         decide(found, &own)
     }
@@ -113,7 +114,7 @@ impl Life<'_> {
         let found = self.patiently(|| owned.status())?;
         let as_found = found.clone();
         let before = owned.begun_before();
-        let own_params = &self.rep.run.record.params_sha256;
+        let own_params = self.rep.run.record.params();
         let unsettled = match &found {
             Found::Status(status) => status.metrics_from,
             Found::Nothing | Found::Unreadable(_) => None,
@@ -126,7 +127,7 @@ impl Life<'_> {
         let first = matches!(found, Found::Nothing) && before.is_none();
         // Only what both tell to be of these parameters is picked up: the state of an attempt is written before its
         // configuration, and the worker may have ended in between.
-        let same = before.as_ref().is_none_or(|before| before.params_sha256.as_ref() == Some(own_params));
+        let same = before.as_ref().is_none_or(|before| before.is_of(own_params));
         let (attempt, mut resume, earlier, deaths) = match (self.decide(found), before) {
             (Decision::Skip(state, why), _) => return left_alone(End::Skipped(state, why)),
             (Decision::Refuse(why), _) => return left_alone(End::Refused(why)),

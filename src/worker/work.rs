@@ -75,7 +75,7 @@ pub(crate) enum Source<'a> {
         /// What they take from.
         claims: &'a Claims,
         /// Whether another pilot ended; see [`Claims::take`].
-        is_over: fn(&Pilot) -> bool,
+        is_over: &'a (dyn Fn(&Pilot) -> bool + Sync),
     },
 }
 

@@ -63,8 +63,18 @@ pub(crate) fn replay(page: &str) -> String {
     let mut next = 0;
     for (range, text) in printed {
         put(&mut out, &lines[next..range.start]);
-        let printed: Vec<_> = text.lines().collect();
-        put(&mut out, if matches(&lines[range.clone()], &printed) { &lines[range.clone()] } else { &printed });
+        let (told, printed) = (&lines[range.clone()], text.lines().collect::<Vec<_>>());
+        if matches(told, &printed) {
+            put(&mut out, told);
+        } else {
+            // What was left open stays open, where it still fits.
+            let open = |line: &str| {
+                told.iter()
+                    .copied()
+                    .find(|told| told.len() > "…".len() && told.contains('…') && line_matches(told, line))
+            };
+            put(&mut out, &printed.iter().map(|line| open(line).unwrap_or(line)).collect::<Vec<_>>());
+        }
         next = range.end;
     }
     put(&mut out, &lines[next..]);
@@ -252,8 +262,10 @@ impl Shown {
 
     fn text(&self, text: &str) -> String {
         let mut shown = String::new();
-        // A machine with a single CPU says that it runs fewer at a time.
-        for line in text.lines().filter(|line| !line.starts_with("note: 2 repetitions in parallel")) {
+        let slow = Regex::new("^[0-9,]+ of [0-9,]+ repetitions? over.*, after ").expect("a regular expression");
+        // A machine with a single CPU says that it runs fewer at a time, a busy one how far it is.
+        let of_machine = |line: &&str| line.starts_with("note: 2 repetitions in parallel") || slow.is_match(line);
+        for line in text.lines().filter(|line| !of_machine(line)) {
             let mut line = Cow::Borrowed(line);
             for (folder, name) in &self.folders {
                 line = line.replace(folder, name).into();

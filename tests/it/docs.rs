@@ -86,6 +86,7 @@ pages! {
     python: "docs/python.md",
     results: "docs/results.md",
     seeds: "docs/recipes/seeds.md",
+    snapshots: "docs/snapshots.md",
     sweeps: "docs/sweeps.md",
     templates: "docs/reference/templates.md",
     tiny: "docs/recipes/tiny.md",

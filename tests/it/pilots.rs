@@ -133,6 +133,44 @@ fn a_lost_cursor_costs_looks_alone() {
     assert_eq!(scene.lines("ran"), ["0", "1", "2", "3", "4"]);
 }
 
+/// As when the same command is given twice.
+#[test]
+fn two_plans_of_the_same_repetitions_run_each_once() {
+    let scene =
+        planned("name: e\npath: out\nrepetitions: 40\nreps_per_job: 2\ncommand: echo $CW2_REP >> ran; sleep 0.05\n");
+    scene.plan();
+    let pilot_of = |plan: &str| scene.call(["worker", "--plan", plan, "--index", "0", "--pilot"]);
+    let plans = ["out/plans/001", "out/plans/002"];
+    let pilots: Vec<_> = plans.iter().chain(&plans).map(|plan| pilot_of(plan).start()).collect();
+    for pilot in pilots {
+        // One that met the other plan's cannot say that all is done.
+        let code = pilot.end().code;
+        assert!(matches!(code, Some(0 | 75)), "{code:?}");
+    }
+    // Nothing is left that they met.
+    for plan in plans {
+        pilot_of(plan).run().expect(0);
+    }
+    let mut ran: Vec<u32> = scene.lines("ran").iter().map(|line| line.parse().expect("a number")).collect();
+    ran.sort_unstable();
+    assert_eq!(ran, (0..40).collect::<Vec<_>>());
+    assert_eq!(taken(&scene), [""; 0]);
+}
+
+#[test]
+fn advice_leaves_a_pilots_time_alone() {
+    let scene = Scene::with(
+        "name: SLURM\npilots: 2\ntime: 60\n---\nname: e\npath: out\nrepetitions: 2\nreps_per_job: 2\nrep_time: 2000\ncommand: 'true'\n",
+    );
+    // Each repetition fits, and what one pilot does not come to another one does.
+    let planned = scene.cw2("plan config.yml").expect(0);
+    assert!(!planned.stderr.contains("warning"), "{}", planned.stderr);
+    pilot(&scene).run().expect(0);
+    let advice: Value = serde_json::from_str(&scene.cw2("status out --advice --json").expect(0).stdout).expect("JSON");
+    let fits = &advice["advice"][0]["fits"];
+    assert_eq!((&fits["time"], &fits["reps_per_job"]), (&json!("1:00:00"), &json!(2)), "{advice}");
+}
+
 #[test]
 fn what_cannot_be_is_refused_with_words() {
     let scene = planned("name: e\npath: out\nrepetitions: 2\ncommand: 'true'\n");

@@ -54,3 +54,36 @@ fn the_closing_words_say_what_failures_have_in_common() {
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert!(scene.cw2("status out --failed").expect(0).stdout.contains(told));
 }
+
+#[test]
+fn on_finish_is_called_once_at_the_end_of_a_run() {
+    let says = "echo \"$CW2_SUMMARY $CW2_EXIT_CODE $CW2_CRASHED $(basename \"$CW2_PLAN\") it's\" >>finished; exit 4";
+    let slurm = json!({"name": "SLURM", "on_finish": says});
+    let experiment = "name: e\npath: out\nrepetitions: 2\ncommand: test {{ rep }} = 0\n---\nname: f\npath: out\nrepetitions: 1\n\
+                      command: 'true'\n";
+    let scene = Scene::with(&format!("{slurm}\n---\n{experiment}"));
+    // A dry run shows its script; `plan` prints only what `sbatch` may be given.
+    let dry = scene.cw2("plan -n config.yml").expect(0);
+    assert!(dry.stdout.contains("# ---- on_finish.sh ----\n#!/bin/bash\n"), "{}", dry.stdout);
+    assert!(dry.stdout.contains("--call='echo \"$CW2_SUMMARY"), "{}", dry.stdout);
+    let planned = scene.cw2("plan config.yml").expect(0);
+    assert_eq!(planned.out(), "[HERE]/out/plans/001/sbatch.sh\n");
+    planned.says(["`on_finish` is called where `cw2 submit` submits it"]);
+    crate::plan::assert_sound(&scene.path("out/plans/001/on_finish.sh"));
+    assert!(!scene.has("finished"));
+    let ran = scene.cw2("run config.yml").expect(1);
+    assert_eq!(scene.read("finished"), "3 repetitions: 2 completed, 1 crashed 1 1 002 it's\n");
+    ran.says(["warning: `on_finish` ended with exit status: 4"]);
+    // Where nothing was to do, nothing has ended.
+    scene.write("config.yml", format!("{slurm}\n---\n{}", experiment.replace("test {{ rep }} = 0", "'true'")));
+    scene.cw2("run config.yml").expect(0);
+    scene.cw2("run config.yml").expect(0);
+    assert_eq!(scene.lines("finished").len(), 2);
+    // What is damaged is told, and the end all the same.
+    let script = scene.path("out/plans/002/on_finish.sh");
+    std::fs::write(scene.path("out/plans/002/runs.jsonl"), "").expect("a file of the plan");
+    let told = crate::support::Call::new("bash", scene.root()).args([script]).run().expect(4);
+    told.silent();
+    let last = scene.lines("finished").pop().expect("a line");
+    assert!(last.starts_with("how it went cannot be told: ") && last.contains("runs.jsonl"), "{last}");
+}

@@ -486,6 +486,29 @@ command: echo '{"epoch":7,"acc":1}' > {{ rep_dir }}/mine.jsonl
 }
 
 #[test]
+fn a_configuration_tells_afterwards_where_metrics_are() {
+    let scene = Scene::with(
+        "name: e\npath: out\nrepetitions: 1\ngrid: {lr: [1, 2]}\ncommand: 'echo loss {{ params.lr }}; echo acc {{ params.lr }}'\n",
+    );
+    scene.cw2("run config.yml").expect(0);
+    assert_eq!(scene.results("out --format csv --last loss", &[]).expect(2).out(), "");
+    let config = scene.read("config.yml");
+    // No sweep of the file has to be the one that ran.
+    let config =
+        config.replace("[1, 2]", "[3]") + "metrics: {regex: 'loss (?P<loss>\\d)', in: out.log}\nobjective: max loss\n";
+    scene.write("later.yml", &config);
+    let outcome = scene.results("out --history --format csv --config later.yml", &[]).expect(0);
+    insta::assert_snapshot!(outcome.out(), @r"
+    experiment,run,rep,state,lr,attempt,step,loss
+    e,e__l1,0,completed,1,1,,1.0
+    e,e__l2,0,completed,2,1,,2.0
+    ");
+    scene.write("other.yml", config.replace("name: e", "name: other"));
+    insta::assert_snapshot!(scene.results("out --config other.yml", &[]).expect(2).err(),
+        @"error: none of these results are of an experiment in `other.yml`, which has `other`");
+}
+
+#[test]
 fn the_new_keys_are_checked_when_planning() {
     let plan = |keys: &str| {
         let scene = Scene::with(&format!("name: e\npath: out\nrepetitions: 1\ncommand: 'true'\n{keys}\n"));

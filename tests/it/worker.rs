@@ -63,6 +63,19 @@ fn more_slots_than_the_cluster_gave_cpus_are_told_of() {
     }
 }
 
+/// What each repetition's `srun` runs may be on any of the job's nodes: the worker's own is not all there is.
+#[test]
+fn steps_have_the_cpus_of_all_nodes() {
+    for (nodes, told) in [("1(x2)", false), ("1", true)] {
+        let scene = bundle(2, "reps_in_parallel: 2\nlauncher: ./srun\ncommand: 'true'\n");
+        scene.write_program("srun", "#!/bin/sh\nexec \"$@\"\n");
+        let worker = scene.call(["worker", "--plan", PLAN, "--index", "0"]).env("SLURM_CPUS_ON_NODE", "1");
+        let outcome = worker.env("SLURM_JOB_CPUS_PER_NODE", nodes).run().expect(0);
+        let warning = "2 repetitions in parallel need 2 CPUs, and the job has 1";
+        assert_eq!(outcome.stderr.contains(warning), told, "{}", outcome.stderr);
+    }
+}
+
 #[test]
 fn a_finished_job_starts_nothing() {
     let scene = bundle(3, "command: echo $CW2_REP >> ran\n");

@@ -3,7 +3,9 @@
 mod documents;
 mod keys;
 mod properties;
+mod random;
 mod resolve;
+mod rules;
 mod slurm_and_set;
 mod sweeps;
 mod typed;
@@ -20,10 +22,21 @@ impl Source for Files {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.0.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
     }
+
+    fn glob(&self, folder: &Path, pattern: &str, _: usize) -> io::Result<Vec<Match>> {
+        let matching = self.0.keys().filter_map(|path| {
+            let inner = path.strip_prefix(folder).ok()?.to_owned();
+            let matches = wildmatch::WildMatch::new(pattern).matches(&inner.to_string_lossy());
+            matches.then(|| Match { path: path.clone(), inner })
+        });
+        let mut found: Vec<_> = matching.collect();
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
 }
 
 /// Loads `c.yml` out of these files.
-fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Config, Report), Report> {
+pub(crate) fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Config, Report), Report> {
     let files = all.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect();
     let loaded = load(&Files(files), Path::new("c.yml"), request);
     if request.set.is_empty() && request.experiments.is_empty() {
@@ -52,7 +65,7 @@ fn keep_for_schema(files: &[(&str, &str)], wrong: Option<&Report>) {
     std::fs::write(Path::new(&folder).join(format!("{name:016x}.json")), object).unwrap();
 }
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     Request { hostname: "node17.example".to_owned(), for_slurm: true, ..Request::default() }
 }
 
@@ -74,11 +87,11 @@ fn warnings(text: &str, request: &Request) -> String {
 }
 
 /// The only experiment of a configuration.
-fn one(text: &str, request: &Request) -> Experiment {
+pub(crate) fn one(text: &str, request: &Request) -> Experiment {
     let (mut config, _) = load_files(&[("c.yml", text)], request).unwrap();
     assert_eq!(config.experiments.len(), 1);
     config.experiments.remove(0)
 }
 
 /// A configuration with nothing but what is required.
-const GOOD: &str = "name: a\npath: out\nrepetitions: 2\ncommand: ./run\n";
+pub(crate) const GOOD: &str = "name: a\npath: out\nrepetitions: 2\ncommand: ./run\n";

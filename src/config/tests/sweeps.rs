@@ -148,7 +148,7 @@ fn what_to_write_for_a_text_in_a_sweep() {
     for (value, help) in [
         ("sgd", "write `[sgd]`"),
         ("1.10", "write `[1.10]`"),
-        ("conf/*.yaml", "patterns are not expanded; write the values one by one: `[value, …]`"),
+        ("conf/*.yaml", "write `{glob: conf/*.yaml}` for the files that match"),
         ("'a: b'", "write `[\"a: b\"]`"),
     ] {
         let rendered = errors(&format!("{GOOD}grid:\n  a: {value}\n"), &request());

@@ -1,6 +1,6 @@
 //! Pilots that are added to a plan: more elements of its arrays, with options of their own.
 
-use super::{Options, call, comment, dependency, open, turn};
+use super::{Options, call, comment, dependency, finish, open, turn};
 use crate::ops::failure::Failure;
 use crate::ops::notice::{Notice, Tell};
 use crate::ops::program::name;
@@ -24,6 +24,7 @@ pub(super) fn add(options: &Options, count: u32, tell: Tell<'_>) -> Result<Vec<u
     let value = plan.read()?;
     let turn = turn(plan.folder.parent().unwrap_or(&plan.folder), tell)?;
     let mut ledger = Ledger::open(&plan.folder, &turn)?;
+    let before = ledger.content.submissions.iter().filter_map(|submission| submission.job).collect();
     let mut jobs = Vec::new();
     for (number, array) in value.arrays.iter().enumerate().filter(|(_, array)| array.record.pilots.is_some()) {
         let script = &array.record.script;
@@ -40,6 +41,9 @@ pub(super) fn add(options: &Options, count: u32, tell: Tell<'_>) -> Result<Vec<u
         jobs.push(job);
         tell(Notice::Submitted { script, job, elements: count.into(), pilots: true });
         tell_of_limit(array, tell);
+    }
+    if !jobs.is_empty() {
+        finish::renew(&plan, &mut ledger, &before, tell)?;
     }
     Ok(jobs)
 }

@@ -18,7 +18,7 @@ pub use python::{PathEntry, python_path};
 pub use refuse::{SnapshotError, check_place, check_size, size};
 
 use super::record::CodeMode;
-use crate::config::{Experiment, Slurm};
+use crate::config::Slurm;
 use std::path::{Path, PathBuf};
 
 /// What the command line says about code snapshots.
@@ -106,10 +106,14 @@ pub fn decide(slurm: &Slurm, root: &Path, wish: SnapshotFlags) -> Result<Option<
 /// # Errors
 ///
 /// As [`decide`], and where two sources have the same destination.
-pub fn requests(experiments: &[Experiment], root: &Path, wish: SnapshotFlags) -> Result<Vec<Request>, SnapshotError> {
+pub fn requests<'a>(
+    slurms: impl Iterator<Item = &'a Slurm>,
+    root: &Path,
+    wish: SnapshotFlags,
+) -> Result<Vec<Request>, SnapshotError> {
     let mut found: Vec<Request> = Vec::new();
-    for experiment in experiments {
-        let Some(request) = decide(&experiment.slurm, root, wish)? else { continue };
+    for slurm in slurms {
+        let Some(request) = decide(slurm, root, wish)? else { continue };
         if found.contains(&request) {
             continue;
         }

@@ -1,5 +1,6 @@
 use super::refuse::SIZE_LIMIT;
 use super::*;
+use crate::config::Experiment;
 use crate::paths::clean;
 use proptest::prelude::*;
 
@@ -72,7 +73,8 @@ fn experiments_share_a_snapshot_or_have_places_of_their_own() {
     let experiment = |slurm: Slurm| Experiment { slurm, ..crate::experiment::testing::experiment("e", "{}", vec![]) };
     let all = |slurms: &[Slurm]| {
         let experiments: Vec<_> = slurms.iter().cloned().map(experiment).collect();
-        requests(&experiments, Path::new("/home/u"), SnapshotFlags::default()).map_err(|error| error.to_string())
+        requests(experiments.iter().map(|experiment| &experiment.slurm), Path::new("/home/u"), SnapshotFlags::default())
+            .map_err(|error| error.to_string())
     };
     let a = slurm(Some("a"), Some("/c"), None);
     assert_eq!(all(&[a.clone(), Slurm::default(), a.clone()]).unwrap().len(), 1);

@@ -14,7 +14,7 @@ fn record(name: &str, reps_per_job: u32) -> ExperimentRecord {
 
 fn run(experiment: u32, name: &str) -> PlannedRun {
     let (dir, params_sha256) = (format!("out/{name}"), format!("hash of {name}"));
-    let record = RunRecord { experiment, run: name.to_owned(), dir, params_sha256, rep_dir: None };
+    let record = RunRecord { experiment, run: name.to_owned(), dir, params_sha256, same_as: Vec::new(), rep_dir: None };
     PlannedRun { record, params: String::new(), python: None, reps: Reps::default() }
 }
 
@@ -30,7 +30,8 @@ fn original(number: u32, experiments: Vec<ExperimentRecord>, mut runs: Vec<Plann
 
 fn made(originals: &[Plan], places: &[MissingRep]) -> Plan {
     let records = |plan: &Plan| plan.experiments.iter().map(|experiment| experiment.record.clone()).collect();
-    let originals: Vec<_> = originals.iter().map(|plan| Original { experiments: records(plan), plan }).collect();
+    let originals: Vec<_> =
+        originals.iter().map(|plan| Original { experiments: records(plan), plan, settings: HashMap::new() }).collect();
     build(&originals, places, |_| 1001)
 }
 

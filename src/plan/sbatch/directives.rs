@@ -66,6 +66,35 @@ fn joined(script: &Script<'_>, mut own: Vec<Directive>) -> Result<Vec<String>, S
     Ok(own.iter().chain(&users).map(Directive::line).collect())
 }
 
+/// Options that decide whether a job may run at all, wherever it does.
+const ADMITTED_BY: [&str; 4] = ["partition", "account", "qos", "reservation"];
+
+/// Seconds that the job of `on_finish` has, unless the other jobs have less.
+const FINISH: f64 = 1800.0;
+
+/// The lines of the job that calls `on_finish`: small, where the others may run. Slurm is never to start it a second time.
+pub(super) fn of_finish(script: &Script<'_>) -> Result<Vec<String>, ScriptError> {
+    let options = &script.slurm().options;
+    let mut all = vec![
+        with_value("job-name", &format!("{}-finish", script.job_name()))?,
+        with_value("chdir", &text(script.workdir)?)?,
+        with_value("output", &format!("{}/on_finish-%j.log", log_pattern(script)?))?,
+    ];
+    for option in ADMITTED_BY {
+        if let Some(value) = options.text(option) {
+            all.push(with_value(option, value)?);
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most half an hour")]
+    let seconds = limit::seconds(script.slurm()).map_or(FINISH, |limit| limit.clamp(60.0, FINISH)) as u64;
+    all.push(with_value("time", &format!("0:{:02}:{:02}", seconds / 60, seconds % 60))?);
+    all.extend(["ntasks=1", "no-requeue"].map(|option| {
+        let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value.to_owned())));
+        Directive { key: key.to_owned(), value }
+    }));
+    Ok(all.iter().map(Directive::line).collect())
+}
+
 /// What every script says.
 fn basic(script: &Script<'_>) -> Result<Vec<Directive>, ScriptError> {
     let log = format!("{}/%A_%a.log", log_pattern(script)?);

@@ -24,6 +24,7 @@
 mod after;
 mod check;
 mod directives;
+pub mod finish;
 pub(super) mod limit;
 mod percent;
 mod shell;
@@ -39,8 +40,8 @@ use super::layout;
 use super::record::ArrayRecord;
 use crate::config::{Slurm, option};
 use crate::experiment::component;
-use crate::run::jinja::{guarded, to_jinja};
-use crate::run::{quote, render};
+use crate::jinja::{guarded, to_jinja};
+use crate::run::quote;
 use minijinja::value::Value as Jinja;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use std::collections::BTreeMap;
@@ -143,7 +144,7 @@ impl fmt::Display for ScriptError {
             }
             ScriptError::Jinja { template, error } => {
                 let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-                let why = render::explain(error);
+                let why = crate::jinja::explain(error);
                 write!(f, "{}{line}: {why}; the names a template can use are {}", template.display(), NAMES.join(", "))
             }
             ScriptError::Template { template, line: Some(line), problem } => {
@@ -210,7 +211,7 @@ const NAMES: [&str; 15] = [
 
 /// Renders a template. `original` is what one of the original's kind sees besides.
 fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinja>) -> Result<String, ScriptError> {
-    crate::run::size::check(template.text).map_err(|problem| ScriptError::Template {
+    crate::jinja::size::check(template.text).map_err(|problem| ScriptError::Template {
         template: template.path.to_owned(),
         line: None,
         problem,
@@ -319,6 +320,7 @@ fn slurm_keys(script: &Script<'_>) -> BTreeMap<String, Jinja> {
         ("num_parallel_jobs", Jinja::from(slurm.num_parallel_jobs)),
         ("pilots", Jinja::from(slurm.pilots)),
         ("venv", Jinja::from(slurm.venv.clone())),
+        ("on_finish", Jinja::from(slurm.on_finish.clone())),
         ("sh_lines_after", slurm.sh_lines_after.iter().map(String::as_str).collect()),
         ("sh_lines", slurm.sh_lines.iter().map(String::as_str).collect()),
         ("scheduler", Jinja::from(slurm.scheduler.clone())),

@@ -2,8 +2,8 @@
 
 use super::choice::instead;
 use super::params;
-use crate::run::jinja::to_jinja;
-use crate::run::size;
+use crate::jinja::size;
+use crate::jinja::to_jinja;
 use crate::store::gather::Run;
 use crate::value::Value;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};

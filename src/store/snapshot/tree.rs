@@ -2,7 +2,7 @@
 
 use super::super::{Result, StoreError};
 use ignore::{DirEntry, WalkBuilder};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -124,6 +124,36 @@ impl Tree {
                 *target = crate::plan::code::relink(source, &entry.path, target, |inner| known.contains(inner));
             }
         }
+    }
+
+    /// The files, folders and links that one of two trees has, or has otherwise than the other. What has the same size and time is
+    /// taken for the same.
+    pub fn differences(&self, other: &Tree) -> Result<Vec<PathBuf>> {
+        let mut theirs: BTreeMap<&Path, &Entry> =
+            other.entries.iter().map(|entry| (entry.path.as_path(), entry)).collect();
+        let mut found = Vec::new();
+        for entry in &self.entries {
+            let same = match theirs.remove(entry.path.as_path()) {
+                None => false,
+                Some(their) => match (&entry.kind, &their.kind) {
+                    (Kind::Folder, Kind::Folder) => true,
+                    (Kind::Link(a), Kind::Link(b)) => a == b,
+                    (Kind::File(a), Kind::File(b)) if a != b => false,
+                    (Kind::File(_), Kind::File(_)) if entry.modified == their.modified => true,
+                    (Kind::File(_), Kind::File(_)) => {
+                        let read = |tree: &Tree, path: &Path| super::super::read_large(&tree.source.join(path));
+                        read(self, &entry.path)? == read(other, &their.path)?
+                    }
+                    _ => false,
+                },
+            };
+            if !same {
+                found.push(entry.path.clone());
+            }
+        }
+        found.extend(theirs.into_keys().map(Path::to_owned));
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// Each file and link, with its size.

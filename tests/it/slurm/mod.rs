@@ -3,8 +3,10 @@
 mod after;
 mod again;
 mod arrays;
+mod cluster;
 mod ends;
 mod exec;
+mod finish;
 mod job_ends;
 mod keys;
 mod limits;
