@@ -1,7 +1,7 @@
 //! What fuzz targets call: each takes any text, and goes the way that a user's would go. For `fuzz/`, and the test that goes
 //! through its corpus; no part of what the library promises.
 
-use crate::config::{self, Report, Request, Source};
+use crate::config::{self, Match, Report, Request, Source};
 use crate::experiment::Expansion;
 use crate::plan::sbatch::{self, Script};
 use crate::plan::{build::build, check, layout, runs};
@@ -21,6 +21,11 @@ struct Same<'t>(&'t str);
 impl Source for Same<'_> {
     fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
         Ok(self.0.as_bytes().to_owned())
+    }
+
+    fn glob(&self, folder: &Path, pattern: &str, _: usize) -> io::Result<Vec<Match>> {
+        let found = |name: &str| Match { path: folder.join(name), inner: PathBuf::from(name) };
+        Ok(["a.csv", "b c.csv", pattern].map(found).to_vec())
     }
 }
 

@@ -93,10 +93,10 @@ mod cli;
 mod cluster_work;
 mod config;
 mod experiment;
-mod jinja;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod fuzzed;
+mod jinja;
 #[cfg(feature = "cli")]
 mod ops;
 mod paths;
