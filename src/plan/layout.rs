@@ -53,7 +53,7 @@ pub mod plan {
     pub const PARAMS: &str = "params.jsonl";
     /// What a program in Python is given, line for line with the runs; see [`crate::config::Typed`].
     pub const PYTHON: &str = "python.jsonl";
-    /// See [`crate::plan::record::JobRecord`].
+    /// See [`crate::plan::record::JobLine`].
     pub const JOBS: &str = "jobs.jsonl";
     /// Verbatim copies of every YAML file read.
     pub const SOURCES: &str = "config";
