@@ -216,6 +216,15 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn the_page_of_examples_names_them_all() {
+    let page = read("docs/examples.md");
+    let folders = fs::read_dir(root().join("slurm-examples")).expect("the examples");
+    for folder in folders.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")) {
+        assert!(page.contains(&format!("| `{folder}` |")), "{folder}");
+    }
+}
+
+#[test]
 fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
     assert!(lines <= 120, "{lines} lines");
