@@ -22,7 +22,6 @@ const MEANT: &[(&[&str], &str)] = &[
     (&["rm", "remove", "delete", "drop", "clean", "prune"], "forget"),
     (&["config", "resolve", "inspect", "describe", "cfg"], "show"),
     (&["debug", "sh", "shell", "attach", "reproduce"], "exec"),
-    (&["clusters", "cluster", "sinfo", "info", "diagnose"], "doctor"),
     (&["new", "starter", "template", "scaffold"], "init"),
     (&["completion", "complete", "autocomplete"], "completions"),
 ];

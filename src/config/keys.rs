@@ -109,7 +109,7 @@ pub const KEYS: &[Key] = &[
     ),
     exp(
         "defaults",
-        "mapping",
+        "mapping of parameters",
         "empty",
         "parameters that were added later, at the values the program had anyway: runs that have these keep their names and stay finished",
     ),

@@ -93,7 +93,7 @@ pub fn retry(options: &Options, program: &Program, tell: Tell<'_>) -> Result<Ret
         .and_then(|change| change.with_memory(options.memory.as_deref()))
         .map_err(Failure::Config)?;
     let (root, folder) = home(&sources.plans)?;
-    let queue = select::queue(&sources.plans);
+    let queue = select::whole_queue(&sources.plans);
     let mut survey = look(options, sources, &queue, tell)?;
     // To all others it makes no difference.
     if options.only.iter().any(|state| matches!(state, EffectiveState::JobFailed | EffectiveState::Pending)) {

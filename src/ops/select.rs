@@ -173,9 +173,20 @@ pub fn under_way(folder: &Path, queue: &[Element]) -> Result<Vec<(Plan, u64)>, F
     Ok(found)
 }
 
-/// As [`queue`], asked once and only once; or why it cannot be asked.
+/// As [`queue`], for those to whom what is not in it is lost: an error where it may be there and not be shown.
+pub fn whole_queue(plans: &[Plan]) -> Result<Vec<Element>, slurm::SlurmError> {
+    shown(plans, queue(plans)?)
+}
+
+/// As [`whole_queue`], asked once and only once; or why it cannot be asked.
 pub fn glance(plans: &[Plan]) -> Result<Vec<Element>, String> {
-    Client::glance(&users(plans)).map_err(|error| error.to_string())
+    Client::glance(&users(plans)).and_then(|queue| shown(plans, queue)).map_err(|error| error.to_string())
+}
+
+/// What Slurm says, where it shows all of it.
+fn shown(plans: &[Plan], queue: Vec<Element>) -> Result<Vec<Element>, slurm::SlurmError> {
+    let users: Vec<u32> = plans.iter().flat_map(|plan| plans::users(&plan.folder)).collect();
+    if Client::hides(&users) { Err(slurm::SlurmError::Hidden) } else { Ok(queue) }
 }
 
 #[cfg(test)]

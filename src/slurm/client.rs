@@ -111,13 +111,30 @@ impl Client {
         Ok(elements(&out))
     }
 
+    /// Whether Slurm keeps the jobs of one of these users from this one. Where it does not say so in time, it does not.
+    pub fn hides(users: &[u32]) -> bool {
+        let own = rustix::process::getuid();
+        if own.is_root() || users.iter().all(|user| *user == own.as_raw()) {
+            return false;
+        }
+        let hidden = setting("PrivateData", GLANCE).unwrap_or_default();
+        hidden.split(',').any(|what| matches!(what, "jobs" | "all"))
+    }
+
     /// The cluster's `MaxArraySize`, where it says so in time.
     pub fn max_array_size(patience: Duration) -> Result<u32, SlurmError> {
-        let out = call_within(patience, "scontrol", vec!["show".to_owned(), "config".to_owned()])?;
-        out.lines()
-            .find_map(|line| line.strip_prefix("MaxArraySize")?.trim_start().strip_prefix('=')?.trim().parse().ok())
-            .ok_or(SlurmError::Refused { program: "scontrol", message: "its config names no MaxArraySize".to_owned() })
+        setting("MaxArraySize", patience)?.parse().map_err(|_| SlurmError::Refused {
+            program: "scontrol",
+            message: "its config names no MaxArraySize".to_owned(),
+        })
     }
+}
+
+/// A setting of the cluster; nothing where it has none of that name.
+fn setting(name: &str, patience: Duration) -> Result<String, SlurmError> {
+    let out = call_within(patience, "scontrol", vec!["show".to_owned(), "config".to_owned()])?;
+    let value = out.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
+    Ok(value.unwrap_or_default().trim().to_owned())
 }
 
 /// What a program that only reads writes to standard output, if it does so in time: where the controller is away, or their
@@ -303,6 +320,7 @@ mod tests {
                 SlurmError::Busy { .. } => "passes",
                 SlurmError::Refused { .. } => "refused",
                 SlurmError::NoCluster(_) => "no cluster",
+                SlurmError::Hidden => "hidden",
                 SlurmError::Missing(_) => "missing",
             };
             assert_eq!(found, expected, "{message}");

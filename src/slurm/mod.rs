@@ -58,6 +58,8 @@ pub enum SlurmError {
     Missing(&'static str),
     /// The program is there, and knows of no cluster.
     NoCluster(&'static str),
+    /// It answers, and keeps from this user what others have in the queue: that something is not there means nothing.
+    Hidden,
     /// It was refused, or failed for good: what the program said.
     Refused {
         /// The program.
@@ -86,6 +88,9 @@ impl fmt::Display for SlurmError {
             SlurmError::NoCluster(program) => {
                 write!(f, "`{program}` knows of no cluster on this machine; run this on a login node of the cluster")
             }
+            SlurmError::Hidden => f.write_str(
+                "it shows users only their own jobs here (`PrivateData`), and of these plans some are another user's",
+            ),
             SlurmError::Refused { program, message } => write!(f, "{program}: {message}"),
             SlurmError::Busy { program, message } => write!(f, "{program}: {message}; this may pass: try again later"),
         }

@@ -81,6 +81,7 @@ pages! {
     hydra: "docs/recipes/hydra.md",
     install: "docs/install.md",
     json: "docs/reference/json.md",
+    notify: "docs/recipes/notify.md",
     own_config: "docs/recipes/own-config.md",
     preemption: "docs/recipes/preemption.md",
     python: "docs/python.md",
@@ -215,6 +216,15 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
+fn the_page_of_examples_names_them_all() {
+    let page = read("docs/examples.md");
+    let folders = fs::read_dir(root().join("slurm-examples")).expect("the examples");
+    for folder in folders.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")) {
+        assert!(page.contains(&format!("| `{folder}` |")), "{folder}");
+    }
+}
+
+#[test]
 fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
     assert!(lines <= 120, "{lines} lines");
@@ -244,6 +254,22 @@ fn the_package_holds_what_users_need_and_no_tests() {
         assert!(has(name), "{name} is missing in\n{list}");
     }
     assert!(list.lines().any(|file| file.starts_with("slurm-examples/quickstart/")), "{list}");
+    // Without what the sources include it does not compile.
+    for source in list.lines().filter(|file| file.starts_with("src/")) {
+        let text = read(source);
+        for name in text.split("include_str!(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let mut parts: Vec<_> = source.split('/').collect();
+            parts.pop();
+            for part in name.split('/') {
+                if part == ".." {
+                    parts.pop();
+                } else {
+                    parts.push(part);
+                }
+            }
+            assert!(has(&parts.join("/")), "{source} includes {name}, which is not in\n{list}");
+        }
+    }
     let strange = |file: &&str| {
         ["tests", "scripts", ".ci", "proptest-regressions"]
             .iter()

@@ -134,7 +134,7 @@ fn what_does_not_exist_points_to_what_is_meant() {
         let outcome = scene.cw2(words).expect(2).silent();
         assert_eq!(outcome.stderr, told, "{words}");
     }
-    scene.cw2("lst out").expect(2).silent().says(["a similar subcommand exists: 'list'"]);
+    scene.cw2("statuss out").expect(2).silent().says(["a similar subcommand exists: 'status'"]);
     scene.cw2("plan config.yml -s").expect(2).silent().says(["unexpected argument '-s'"]);
 }
 

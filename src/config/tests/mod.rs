@@ -50,7 +50,14 @@ pub(crate) fn load_files(all: &[(&str, &str)], request: &Request) -> Result<(Con
 fn keep_for_schema(files: &[(&str, &str)], wrong: Option<&Report>) {
     let Some(folder) = std::env::var_os("CW2_TEST_CONFIGS") else { return };
     let documents = |text: &str| super::yaml::parse(text, 0, &mut traps::Traps::default()).ok();
-    let Some(all) = files.iter().map(|(_, text)| documents(text)).collect::<Option<Vec<_>>>() else { return };
+    let Some(all) = files
+        .iter()
+        .filter(|(path, _)| Path::new(path).extension().is_some_and(|end| end == "yml"))
+        .map(|(_, text)| documents(text))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
     let documents: Vec<_> = all.iter().flatten().map(|node| node.to_value().to_json()).collect();
     let text: Vec<_> = files.iter().map(|(_, text)| *text).collect();
     let object = format!(

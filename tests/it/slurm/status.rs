@@ -90,3 +90,38 @@ fn a_repetition_whose_worker_died_is_lost() {
     bed.run("scancel", &[&job.to_string()]);
     bed.wait(job, SOON);
 }
+
+#[test]
+fn what_another_user_is_not_shown_is_not_lost() {
+    use crate::support::{CW2, Call, is_root};
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(bed) = testbed() else { return };
+    if !is_root("to become another user needs root") {
+        return;
+    }
+    let scene = Scene::with(WAITING);
+    fs::set_permissions(scene.root(), Permissions::from_mode(0o755)).expect("one's own folder");
+    fs::copy(CW2, scene.path("cw2")).expect("a program that others can reach");
+    let job = bed.sbatch(&scene.plan_one());
+    eventually("two run", SOON, || pick(&bed.total(&scene))[2] == 2);
+
+    let other = |words: &str| {
+        let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "./cw2"];
+        let call = Call::new("setpriv", scene.root()).args(user).args(words.split_whitespace());
+        call.env("SLURM_CONF", bed.conf()).run()
+    };
+    let seen = other("status --json").expect(0);
+    let [_, _, running, queued, lost, pending] = pick(&seen.json_lines()[0]["total"]);
+    assert_eq!((running, queued + pending, lost), (2, 2, 0), "{}", seen.stderr);
+    // Where Slurm hides the jobs, what waits looks as if nobody had submitted it.
+    let retry = other("retry out -n");
+    if queued == 0 {
+        assert!(seen.stderr.contains("it shows users only their own jobs here (`PrivateData`)"), "{}", seen.stderr);
+        assert!(retry.expect(3).stderr.contains("unknown whether 4 repetitions are still queued, running or lost"));
+    } else {
+        retry.expect(0).says(["to retry: nothing\nleft out: 2 running, 2 queued\n"]);
+    }
+    scene.write("go", "");
+    bed.wait(job, SOON);
+}
