@@ -122,7 +122,9 @@ pub fn prepare(
     })?;
     if !overwrite {
         let mut report = report_for(&config, reading);
-        renamed::warnings(&config, &root, &runs.runs).into_iter().for_each(|diagnostic| report.push(diagnostic));
+        for diagnostic in renamed::warnings(&config, &root, &runs.runs) {
+            report.push(diagnostic);
+        }
         tell(Notice::Config(&report));
     }
     if let Some(handed) = &program.python {
