@@ -93,6 +93,9 @@ mod cli;
 mod cluster_work;
 mod config;
 mod experiment;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod fuzzed;
 mod jinja;
 #[cfg(feature = "cli")]
 mod ops;

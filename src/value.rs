@@ -90,6 +90,59 @@ impl Value {
         out
     }
 
+    /// JSON over several lines with a final newline, which YAML 1.1 and 1.2 readers read alike: a configuration for both. Only "not
+    /// a number" has no form that both know; to YAML it is the text `NaN`.
+    pub fn to_json_and_yaml(&self) -> String {
+        let mut out = String::new();
+        self.write_json_and_yaml(0, &mut out);
+        out.push('\n');
+        out
+    }
+
+    fn write_json_and_yaml(&self, indent: usize, out: &mut String) {
+        let line = |indent: usize, out: &mut String| push(out, format_args!("\n{:1$}", "", indent));
+        match self {
+            // A leaf on one line, whatever its length.
+            Value::List(list) if list.iter().all(|item| !matches!(item, Value::List(_) | Value::Map(_))) => {
+                out.push('[');
+                for (number, item) in list.iter().enumerate() {
+                    out.push_str(if number > 0 { ", " } else { "" });
+                    item.write_json_and_yaml(indent, out);
+                }
+                out.push(']');
+            }
+            Value::List(list) => {
+                out.push('[');
+                for (number, item) in list.iter().enumerate() {
+                    out.push_str(if number > 0 { "," } else { "" });
+                    line(indent + 2, out);
+                    item.write_json_and_yaml(indent + 2, out);
+                }
+                line(indent, out);
+                out.push(']');
+            }
+            Value::Map(map) if !map.is_empty() => {
+                out.push('{');
+                for (number, (key, value)) in map.iter().enumerate() {
+                    out.push_str(if number > 0 { "," } else { "" });
+                    line(indent + 2, out);
+                    write_quoted(key, out);
+                    out.push_str(": ");
+                    value.write_json_and_yaml(indent + 2, out);
+                }
+                line(indent, out);
+                out.push('}');
+            }
+            // Larger than any other number, in both.
+            Value::Float(float) if float.is_infinite() => {
+                out.push_str(if *float > 0.0 { "1.0e+999" } else { "-1.0e+999" });
+            }
+            Value::Float(float) if float.is_nan() => out.push_str("NaN"),
+            Value::String(text) => write_quoted(text, out),
+            other => other.write_yaml_flow(out),
+        }
+    }
+
     fn write_yaml_flow(&self, out: &mut String) {
         match self {
             Value::Float(float) if float.is_nan() => out.push_str(".nan"),
@@ -258,8 +311,13 @@ fn write_yaml_string(text: &str, out: &mut String) {
         );
     if plain {
         out.push_str(text);
-        return;
+    } else {
+        write_quoted(text, out);
     }
+}
+
+/// Text in quotes, as JSON and YAML read it alike.
+fn write_quoted(text: &str, out: &mut String) {
     let mut quoted = String::new();
     write_json_string(text, &mut quoted);
     for c in quoted.chars() {
@@ -314,6 +372,18 @@ mod tests {
         assert_eq!(
             value.to_yaml(),
             "lr: 1.0e-05\nflag: \"yes\"\nnone: null\nlist:\n- 1\n-\n  - a b\n- {}\nnet:\n  \"12:30\": \"x\\ny\"\n"
+        );
+    }
+
+    #[test]
+    fn a_configuration_for_both_is_laid_out_for_people() {
+        let value =
+            Value::from_json(r#"{"lr":1e-05,"a":[1,"x"],"b":[[1],{"c":{}}],"none":null,"inf":-Infinity,"nan":NaN}"#);
+        let text = value.unwrap().to_json_and_yaml();
+        assert_eq!(
+            text,
+            "{\n  \"lr\": 1.0e-05,\n  \"a\": [1, \"x\"],\n  \"b\": [\n    [1],\n    {\n      \"c\": {}\n    }\n  ],\n  \"none\": null,\n  \
+             \"inf\": -1.0e+999,\n  \"nan\": NaN\n}\n"
         );
     }
 

@@ -50,7 +50,7 @@ class Context:
             dir=directory,
             metrics=get("CW2_METRICS") or os.path.join(directory, "metrics.jsonl"),
             surrender=get("CW2_SURRENDER") or os.path.join(directory, "surrender.json"),
-            config_file=get("CW2_CONFIG") or os.path.join(directory, "config.json"),
+            config_file=get("CW2_CONFIG") or os.path.join(directory, "config.yml"),
             experiment=get("CW2_EXPERIMENT", ""),
             run=get("CW2_RUN", ""),
             number=int(get("CW2_REP") or 0),

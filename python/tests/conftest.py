@@ -44,7 +44,7 @@ class Rep:
 
     def environment(self, **more: str) -> dict[str, str]:
         """What the worker sets."""
-        config = self.dir / "config.json"
+        config = self.dir / "config.yml"
         config.write_text(json.dumps({"name": "exp", "params": self.params}))
         return {
             "CW2_REP_DIR": str(self.dir),

@@ -26,7 +26,7 @@ def test_a_script_inside(repetition):
     assert done.stdout == f"True {{'lr': 0.1}} {repetition.dir} 3 4711 1 exp exp__x1 False\nNone none\n"
     assert repetition.metrics() == [{"step": 1, "loss": 0.5}, {"val/loss": 0.25, "step": 2}]
     assert json.loads(repetition.read("surrender.json")) == {"reason": "converged", "step": 2}
-    left = {"config.json", "script.py", "metrics.jsonl", "surrender.json", "checkpoint.pkl"}
+    left = {"config.yml", "script.py", "metrics.jsonl", "surrender.json", "checkpoint.pkl"}
     assert set(os.listdir(repetition.dir)) == left
     assert repetition.dir.joinpath("checkpoint.pkl").stat().st_mode & 0o777 == 0o666 & ~umask()
 
@@ -95,7 +95,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(repetition):
     done = repetition.script(script, check=False)
     assert "OSError: [Errno 27] File too large" in done.stderr
     assert (repetition.dir / "checkpoint.pkl").read_bytes() == before
-    assert set(os.listdir(repetition.dir)) == {"config.json", "script.py", "checkpoint.pkl"}
+    assert set(os.listdir(repetition.dir)) == {"config.yml", "script.py", "checkpoint.pkl"}
 
 
 def test_a_checkpoint_that_is_no_such_file(repetition):

@@ -6,6 +6,7 @@
 use super::node::{At, brief};
 use super::{SourceFile, keys};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -227,14 +228,21 @@ impl Report {
         // What lies far behind the span would only cost time: the renderer cuts it away.
         let shown_end = floor_boundary(text, line_end.min(end + 400)).max(end);
         let span = start.saturating_sub(line_start)..end - line_start.min(end);
-        Some(Excerpt { line: text.get(line_start..shown_end)?, span, path: normalize_untrusted_str(&path) })
+        let line = without_c1(text.get(line_start..shown_end)?);
+        Some(Excerpt { line, span, path: normalize_untrusted_str(&path) })
     }
 }
 
 struct Excerpt<'a> {
-    line: &'a str,
+    line: Cow<'a, str>,
     span: std::ops::Range<usize>,
     path: String,
+}
+
+/// Without the controls of Latin-1, which some terminals obey; the renderer replaces the others. What stands for one is as long.
+fn without_c1(line: &str) -> Cow<'_, str> {
+    let c1 = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    if line.contains(c1) { Cow::Owned(line.replace(c1, "\u{b7}")) } else { Cow::Borrowed(line) }
 }
 
 /// The last character boundary at or before an offset.

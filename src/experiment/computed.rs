@@ -4,7 +4,7 @@
 //! expression that names it does not match, as a mapping would not.
 
 use crate::config::{At, Derive, Diagnostic, Exclude, Experiment, Node, Pattern, Sweep, nearest};
-use crate::jinja::{explain, from_jinja, size, sole_expression, to_jinja};
+use crate::jinja::{explain, from_jinja, guarded, size, sole_expression, to_jinja};
 use crate::value::{Map, Value};
 use minijinja::{Environment, Expression, UndefinedBehavior};
 use std::sync::LazyLock;
@@ -140,7 +140,7 @@ fn bare(params: &Value) -> minijinja::Value {
 
 fn truth(text: &str, at: At, compiled: &Expression<'_, '_>, context: &minijinja::Value) -> Result<bool> {
     let wrong = |message: String| Box::new(Diagnostic::error(message).at(at));
-    let value = match compiled.eval(context.clone()) {
+    let value = match guarded(|| compiled.eval(context.clone())) {
         Ok(value) => value,
         // The run has not got what is asked for.
         Err(error) if error.kind() == minijinja::ErrorKind::UndefinedError => return Ok(false),
@@ -173,15 +173,15 @@ impl Formula<'_> {
         match self {
             Formula::Fixed(value) => Ok((*value).clone()),
             Formula::Expression(compiled) => {
-                let value = compiled.eval(context.clone()).map_err(|error| explain(&error))?;
+                let value = guarded(|| compiled.eval(context.clone())).map_err(|error| explain(&error))?;
                 if value.is_undefined() {
                     return Err("it is not defined".to_owned());
                 }
                 from_jinja(&value).map_err(|error| explain(&error))
             }
-            Formula::Text(text) => {
-                ENVIRONMENT.render_str(text, context.clone()).map(Value::String).map_err(|error| explain(&error))
-            }
+            Formula::Text(text) => guarded(|| ENVIRONMENT.render_str(text, context.clone()))
+                .map(Value::String)
+                .map_err(|error| explain(&error)),
             Formula::List(items) => {
                 items.iter().map(|item| item.value(context)).collect::<std::result::Result<_, _>>().map(Value::List)
             }

@@ -1,10 +1,22 @@
 //! Values on their way into templates, and back.
 
 use crate::value::Value;
-use minijinja::Error;
 use minijinja::value::{Object, ObjectRepr, ValueKind};
+use minijinja::{Error, ErrorKind};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// What minijinja answers, also where it does not: a few filters and slices panic over absurd numbers.
+///
+/// # Errors
+/// Its own, or that it panicked.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // Nothing that it was working on is used again: an environment does not change, and a context is a copy.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::InvalidOperation, "it cannot be reckoned out: is a number in it far too large?"))
+    })
+}
 
 /// A value as minijinja has it.
 pub(crate) fn to_jinja(value: &Value) -> minijinja::Value {

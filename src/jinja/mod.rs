@@ -6,7 +6,7 @@
 mod convert;
 pub(crate) mod size;
 
-pub(crate) use convert::{from_jinja, to_jinja};
+pub(crate) use convert::{from_jinja, guarded, to_jinja};
 
 use minijinja::{Error, ErrorKind};
 

@@ -104,7 +104,7 @@ impl Draft {
             store::create_folder(&self.root.join(folder))?;
         }
         writer.number_above(self.above);
-        let counts = (plan.counts(), plan.has_python());
+        let counts = (plan.counts(), plan.jobs_per_line(), plan.has_python());
         let head = |name: &str| {
             let scripts = self.scripts(&arrays, name)?.into_iter().chain(self.finish(&arrays, name)?);
             Ok((self.manifest(counts, &arrays, name), scripts.collect()))
@@ -117,7 +117,12 @@ impl Draft {
     }
 
     /// The head of a plan with this name.
-    fn manifest(&self, (counts, python): (Counts, bool), arrays: &[PlannedArray], name: &str) -> Manifest {
+    fn manifest(
+        &self,
+        (counts, jobs_per_line, python): (Counts, u32, bool),
+        arrays: &[PlannedArray],
+        name: &str,
+    ) -> Manifest {
         let now = jiff::Timestamp::now();
         Manifest {
             format: FORMAT,
@@ -130,6 +135,7 @@ impl Draft {
             overwrite: self.overwrite,
             retry_of: self.retry_of.clone(),
             counts,
+            jobs_per_line,
             arrays: arrays.iter().map(|array| array.record.clone()).collect(),
             python,
         }

@@ -93,7 +93,7 @@ pub fn show(options: &Options, tell: Tell<'_>) -> Result<Shown, Failure> {
 fn rendered(record: &ExperimentRecord, run: &RunRecord, params: &Value, rep: u32, root: &Path) -> Result<Map, String> {
     let Some(command) = &record.command else { return Ok(Map::new()) };
     let dir = layout::rep_dir(&root.join(&run.dir), rep);
-    let config_file = dir.join(layout::rep::CONFIG_YAML);
+    let config_file = dir.join(layout::rep::CONFIG);
     let tasks = record.slurm.options.number("ntasks").unwrap_or(1);
     let cpus = record.slurm.options.number("cpus-per-task").unwrap_or(1).saturating_mul(tasks);
     let names = Names {

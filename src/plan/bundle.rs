@@ -3,7 +3,7 @@
 //! Owns the two cuts: `reps_per_job` repetitions to a job, `max_array_size` jobs to an array. Pure arithmetic; it must not
 //! know where runs lie or how a script looks.
 
-use super::record::{ArrayRecord, ExperimentRecord, JobRecord};
+use super::record::{ArrayRecord, ExperimentRecord, JobLine, JobRecord, Share};
 use crate::config::Slurm;
 
 /// Cuts the repetitions of one experiment into jobs of at most `per_job`. They come as stretches: a run's number, the first
@@ -24,6 +24,50 @@ pub fn jobs(per_job: u32, mut stretches: impl Iterator<Item = (u32, u32, u32)>) 
             }
         }
         (!reps.is_empty()).then_some(JobRecord { reps })
+    })
+}
+
+/// The same for all experiments in turn, each with its repetitions of a job, as lines of so many jobs.
+pub fn lines<S: Iterator<Item = (u32, u32, u32)>>(
+    jobs_per_line: u32,
+    mut experiments: impl Iterator<Item = (u32, S)>,
+) -> impl Iterator<Item = JobLine> {
+    let mut experiment = experiments.next();
+    let mut left = None;
+    std::iter::from_fn(move || {
+        let mut jobs = u64::from(jobs_per_line);
+        let mut line = Vec::new();
+        while jobs > 0
+            && let Some((per_job, stretches)) = &mut experiment
+        {
+            let per_job = (*per_job).max(1);
+            let all = jobs.saturating_mul(per_job.into());
+            let mut room = all;
+            let mut reps: Vec<(u32, u32, u32, u32)> = Vec::new();
+            while room > 0
+                && let Some((run, first, count)) = left.take().or_else(|| stretches.next())
+            {
+                let taken = u32::try_from(room).unwrap_or(u32::MAX).min(count);
+                match reps.last_mut() {
+                    Some((start, runs, from, each)) if (*start + *runs, *from, *each) == (run, first, taken) => {
+                        *runs += 1
+                    }
+                    _ => reps.push((run, 1, first, taken)),
+                }
+                room -= u64::from(taken);
+                if taken < count {
+                    left = Some((run, first.saturating_add(taken), count - taken));
+                }
+            }
+            jobs -= (all - room).div_ceil(per_job.into());
+            if !reps.is_empty() {
+                line.push(Share { per_job, reps });
+            }
+            if room > 0 {
+                experiment = experiments.next();
+            }
+        }
+        (!line.is_empty()).then_some(JobLine::Many { jobs: line })
     })
 }
 
@@ -99,7 +143,7 @@ fn most_elements(slurm: &Slurm, max_array_size: u32) -> u32 {
 }
 
 /// `sbatch.sh`, or `sbatch_1.sh`, … with as many digits as the last one needs, so that they sort.
-fn script_name(number: usize, of: usize) -> String {
+pub(super) fn script_name(number: usize, of: usize) -> String {
     if of == 1 {
         return "sbatch.sh".to_owned();
     }
@@ -122,6 +166,44 @@ mod tests {
     fn jobs_are_filled_over_runs() {
         let jobs: Vec<_> = jobs(3, [(0, 0, 2), (1, 0, 3)].into_iter()).map(|job| job.reps).collect();
         assert_eq!(jobs, [vec![(0, 0, 2), (1, 0, 1)], vec![(1, 1, 2)]]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_job_is_found_in_its_line(
+            experiments in prop::collection::vec((1..9u32, prop::collection::vec((0..3u32, 1..7u32), 0..20)), 0..4),
+            jobs_per_line in 1..12u32,
+        ) {
+            let mut run = 0;
+            let experiments: Vec<(u32, Vec<_>)> = experiments
+                .into_iter()
+                .map(|(per_job, runs)| {
+                    let stretches = runs.into_iter().map(|(first, count)| {
+                        run += 1;
+                        (run - 1, first, count)
+                    });
+                    (per_job, stretches.collect())
+                })
+                .collect();
+            let own = || experiments.iter().map(|(per_job, runs)| (*per_job, runs.iter().copied()));
+            let expected: Vec<_> = own().flat_map(|(per_job, stretches)| jobs(per_job, stretches)).collect();
+            let lines: Vec<_> = lines(jobs_per_line, own()).collect();
+            prop_assert_eq!(lines.len(), expected.len().div_ceil(jobs_per_line as usize));
+            for (number, job) in expected.iter().enumerate() {
+                let line = &lines[number / jobs_per_line as usize];
+                let found: Vec<_> = line.job(number as u64 % u64::from(jobs_per_line)).collect();
+                prop_assert_eq!(&found, &job.reps);
+            }
+            if let Some(last) = lines.last() {
+                prop_assert_eq!(last.job(jobs_per_line.into()).count(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn whole_runs_take_a_line_together() {
+        let line = lines(1024, [(1, (0..100).map(|run| (run, 0, 10)))].into_iter()).next().unwrap();
+        assert_eq!(serde_json::to_string(&line).unwrap(), r#"{"jobs":[{"per_job":1,"reps":[[0,100,0,10]]}]}"#);
     }
 
     fn cut(experiments: &[ExperimentRecord], jobs: &[u64], most: u32) -> Vec<PlannedArray> {

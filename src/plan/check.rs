@@ -134,7 +134,7 @@ fn repetition(root: &Path, run: Resolved<'_>, rep: u32) -> Result<(), Box<Diagno
     let experiment = run.experiment;
     let dir = super::layout::rep_dir(&root.join(&run.record.dir), rep);
     let dir_text = dir.to_string_lossy();
-    let config_file = dir.join(super::layout::rep::CONFIG_YAML);
+    let config_file = dir.join(super::layout::rep::CONFIG);
     let config_text = config_file.to_string_lossy();
     let names = Names {
         flag_style: experiment.flag_style.clone(),

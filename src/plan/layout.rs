@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 /// Names of the files in a repetition's directory.
 pub mod rep {
-    /// The resolved configuration.
-    pub const CONFIG_YAML: &str = "config.yml";
-    /// The same as JSON, what `CW2_CONFIG` names.
-    pub const CONFIG_JSON: &str = "config.json";
+    /// The resolved configuration, what `CW2_CONFIG` names: JSON, which is YAML too.
+    pub const CONFIG: &str = "config.yml";
+    /// The same, where the other one was YAML alone; now a program's own.
+    pub const OLD_CONFIG: &str = "config.json";
     /// Standard output of every attempt.
     pub const OUT: &str = "out.log";
-    /// Standard error of every attempt.
+    /// Standard error of every attempt. Empty, it goes when the repetition is finished.
     pub const ERR: &str = "err.log";
     /// The repetition's truth.
     pub const STATUS: &str = "status.json";
@@ -25,7 +25,7 @@ pub mod rep {
 
     /// Whether cw2 puts a file of this name there; what an experiment may save has any other one.
     pub fn is_own(name: &str) -> bool {
-        [CONFIG_YAML, CONFIG_JSON, OUT, ERR, STATUS, METRICS, METRICS_CSV, SURRENDER].contains(&name)
+        [CONFIG, OUT, ERR, STATUS, METRICS, METRICS_CSV, SURRENDER].contains(&name)
             || name.starts_with("metrics.attempt-")
             || name.strip_prefix('.').is_some_and(|name| name.starts_with(STATUS))
             || name.starts_with(REPORT)
@@ -53,7 +53,7 @@ pub mod plan {
     pub const PARAMS: &str = "params.jsonl";
     /// What a program in Python is given, line for line with the runs; see [`crate::config::Typed`].
     pub const PYTHON: &str = "python.jsonl";
-    /// See [`crate::plan::record::JobRecord`].
+    /// See [`crate::plan::record::JobLine`].
     pub const JOBS: &str = "jobs.jsonl";
     /// Verbatim copies of every YAML file read.
     pub const SOURCES: &str = "config";

@@ -17,6 +17,7 @@ pub mod diff;
 pub mod fit;
 pub mod layout;
 pub mod record;
+mod repeated;
 pub mod retry;
 pub mod runs;
 pub mod sbatch;

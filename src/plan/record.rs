@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The version of the plan format this program writes. It reads all from 1 to this one.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// `plan.json`: the head of a plan. Its size does not depend on the number of runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,11 @@ pub struct Manifest {
     pub retry_of: Vec<String>,
     /// How many there are.
     pub counts: Counts,
+    /// The jobs of each line of `jobs.jsonl` but the last; 1 before format 2.
+    #[serde(default = "one")]
+    pub jobs_per_line: u32,
     /// The arrays, in submission order.
+    #[serde(with = "super::repeated")]
     pub arrays: Vec<ArrayRecord>,
     /// Whether it is of a program in Python: the configuration of each run lies beside its parameters.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -236,6 +240,10 @@ pub struct PythonRecord {
     pub slurm: Option<String>,
 }
 
+fn one() -> u32 {
+    1
+}
+
 fn yes() -> bool {
     true
 }
@@ -349,7 +357,88 @@ impl RunRecord {
     }
 }
 
-/// A line of `jobs.jsonl`: the repetitions of one array element, in order.
+/// A line of `jobs.jsonl`: jobs that follow each other, so many that none is longer than a worker reads at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum JobLine {
+    /// Those of one experiment, then those of the next.
+    Many {
+        /// In order.
+        jobs: Vec<Share>,
+    },
+    /// A single job, as format 1 has them.
+    One(JobRecord),
+}
+
+/// Jobs of one experiment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The repetitions of each but the last.
+    pub per_job: u32,
+    /// `[run, runs, first repetition, how many]`: the same repetitions of each of so many runs, the first one as its line from 0.
+    pub reps: Vec<(u32, u32, u32, u32)>,
+}
+
+impl Share {
+    /// Its repetitions, run by run: `[run, first repetition, how many]`.
+    pub fn stretches(&self) -> impl Iterator<Item = (u32, u32, u32)> + '_ {
+        self.reps
+            .iter()
+            .flat_map(|&(run, runs, first, count)| (run..run.saturating_add(runs)).map(move |run| (run, first, count)))
+    }
+
+    /// How many jobs these are.
+    fn jobs(&self) -> u64 {
+        let reps = self.reps.iter().map(|(_, runs, _, count)| u64::from(*runs).saturating_mul((*count).into()));
+        reps.fold(0, u64::saturating_add).div_ceil(self.per_job.max(1).into())
+    }
+
+    /// One of its jobs.
+    fn job(&self, number: u64) -> impl Iterator<Item = (u32, u32, u32)> + '_ {
+        let mut skip = number.saturating_mul(self.per_job.into());
+        let mut room = self.per_job;
+        let blocks = self.reps.iter().flat_map(move |&(run, runs, first, count)| {
+            let all = u64::from(runs).saturating_mul(count.into());
+            let skipped = skip.min(all);
+            skip -= skipped;
+            let count_or_one = u64::from(count.max(1));
+            // Both below 2³², as they are parts of such numbers; those of a forged line stop at it.
+            let part = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+            let (done, within) = (part(skipped / count_or_one), part(skipped % count_or_one));
+            (done..runs).map(move |at| {
+                let within = if at == done { within } else { 0 };
+                (run.saturating_add(at), first.saturating_add(within), count.saturating_sub(within))
+            })
+        });
+        blocks.map_while(move |(run, first, count)| {
+            let taken = count.min(room);
+            room -= taken;
+            (taken > 0).then_some((run, first, taken))
+        })
+    }
+}
+
+impl JobLine {
+    /// The repetitions of one of its jobs, in order: `[run, first repetition, how many]`. None where there is no such job.
+    pub fn job(&self, number: u64) -> Box<dyn Iterator<Item = (u32, u32, u32)> + '_> {
+        match self {
+            JobLine::One(record) if number == 0 => Box::new(record.reps.iter().copied()),
+            JobLine::One(_) => Box::new(std::iter::empty()),
+            JobLine::Many { jobs } => {
+                let mut number = number;
+                for share in jobs {
+                    match number.checked_sub(share.jobs()) {
+                        None => return Box::new(share.job(number)),
+                        Some(rest) => number = rest,
+                    }
+                }
+                Box::new(std::iter::empty())
+            }
+        }
+    }
+}
+
+/// The repetitions of one array element, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// `[run, first repetition, how many]`, the run as its line from 0. All of one experiment.

@@ -122,7 +122,13 @@ impl<'e> Placed<'e> {
         if self.experiment.first_run_only {
             runs.extend((0..self.expansion.candidates()).find_map(one));
         } else {
-            runs.par_extend((0..self.expansion.candidates()).into_par_iter().filter_map(one));
+            // Part by part: what the threads hand in is held twice until it lies in its place.
+            const PART: usize = 1 << 16;
+            let all = self.expansion.candidates();
+            runs.reserve(all.min(1 << 20));
+            for start in (0..all).step_by(PART) {
+                runs.par_extend((start..all.min(start.saturating_add(PART))).into_par_iter().filter_map(one));
+            }
         }
         match self.run(wrong.into_inner(), check) {
             Some(Err(diagnostic)) => Err(diagnostic),
@@ -151,8 +157,13 @@ impl<'e> Placed<'e> {
         first: bool,
         check: &impl Fn(Resolved<'_>) -> Result<(), Box<Diagnostic>>,
     ) -> Result<PlannedRun, Box<Diagnostic>> {
+        // What is put together has room to grow; a million of these have not.
+        let fitted = |mut text: String| {
+            text.shrink_to_fit();
+            text
+        };
         let nested = run.name.is_some();
-        let name = run.name.unwrap_or_else(|| self.folder.clone());
+        let name = fitted(run.name.unwrap_or_else(|| self.folder.clone()));
         let record = RunRecord {
             experiment: self.number,
             dir: self.dir(&name, nested),
@@ -168,7 +179,7 @@ impl<'e> Placed<'e> {
             Value::Map(typed.run(assignments.chain(derived))).to_json()
         });
         let reps = Reps::all(self.experiment.repetitions);
-        Ok(PlannedRun { params: run.params.to_json(), python, record, reps })
+        Ok(PlannedRun { params: fitted(run.params.to_json()), python, record, reps })
     }
 
     /// A run's folder by its name; not `nested`, it lies where the experiment's own folder would.

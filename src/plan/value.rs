@@ -4,7 +4,8 @@
 //! plans, `crate::store` of a plan's files.
 
 use super::bundle::{self, PlannedArray};
-use super::record::{ArrayRecord, Counts, ExperimentRecord, JobRecord, RunRecord};
+use super::record::{ArrayRecord, Counts, ExperimentRecord, JobLine, JobRecord, RunRecord};
+use smallvec::SmallVec;
 
 /// Everything that is decided before a worker starts.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -47,13 +48,14 @@ pub struct PlannedRun {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reps {
     /// Stretches: the first number and how many there are, at least one; never two that touch.
-    stretches: Vec<(u32, u32)>,
+    // Almost always one, and in a long plan there are millions.
+    stretches: SmallVec<[(u32, u32); 1]>,
 }
 
 impl Reps {
     /// The first `count`.
     pub fn all(count: u32) -> Self {
-        Reps { stretches: if count > 0 { vec![(0, count)] } else { Vec::new() } }
+        Reps { stretches: (count > 0).then_some((0, count)).into_iter().collect() }
     }
 
     /// Adds the numbers from `first`, which is above all that are in.
@@ -127,6 +129,22 @@ impl Plan {
             let stretches = runs.flat_map(|(line, run)| run.reps.stretches().iter().map(move |&(a, n)| (line, a, n)));
             bundle::jobs(experiment.record.reps_per_job, stretches)
         })
+    }
+
+    /// The same as they are written: several a line.
+    pub fn job_lines(&self) -> impl Iterator<Item = JobLine> + '_ {
+        let experiments = self.by_experiment().map(|(experiment, runs)| {
+            let stretches = runs.flat_map(|(line, run)| run.reps.stretches().iter().map(move |&(a, n)| (line, a, n)));
+            (experiment.record.reps_per_job, stretches)
+        });
+        bundle::lines(self.jobs_per_line(), experiments)
+    }
+
+    /// The jobs of a line: together they have a thousand repetitions, so that a worker reads no more than that.
+    pub fn jobs_per_line(&self) -> u32 {
+        const REPETITIONS: u32 = 1024;
+        let most = self.experiments.iter().map(|experiment| experiment.record.reps_per_job).max();
+        (REPETITIONS / most.unwrap_or(1).max(1)).max(1)
     }
 
     /// Whether a program in Python runs any of it.

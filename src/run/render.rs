@@ -4,12 +4,15 @@
 //! Numbers, `True` and `None` print as Python prints them; lists and mappings as JSON.
 
 use crate::config::FlagStyle;
-use crate::jinja::{explain, from_jinja, size, sole_expression, to_jinja};
+use crate::jinja::{explain, from_jinja, guarded, size, sole_expression, to_jinja};
 use crate::run::{flags, quote, shell};
 use crate::value::{Map, Value};
 use minijinja::value::{Kwargs, Object};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, Output, State, UndefinedBehavior};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::thread::LocalKey;
 
 /// The names a template may use.
 pub const NAMES: &[&str] =
@@ -69,7 +72,7 @@ impl Context {
 
 /// Renders a shell text: every inserted value is quoted for the place it stands at.
 pub fn shell(template: &str, context: &Context) -> Result<String, String> {
-    shell::insert(&render(&SHELL, template, context)?)
+    shell::insert(&render(&COMPILED_SHELL, template, context)?)
 }
 
 /// Renders a plain text: values as they are.
@@ -79,12 +82,26 @@ pub fn plain(template: &str, context: &Context) -> Result<String, String> {
 
 /// Renders a text whose values stay as they are, behind `words` of the same call.
 fn word(template: &str, context: &Context, words: &shell::Words) -> Result<String, String> {
-    no_nul(shell::argument(&render(&PLAIN, template, context)?, words)?)
+    no_nul(shell::argument(&render(&COMPILED_PLAIN, template, context)?, words)?)
 }
 
-fn render(environment: &Environment<'_>, template: &str, context: &Context) -> Result<String, String> {
-    size::check(template)?;
-    environment.render_str(template, context.0.clone()).map_err(|error| explain(&error))
+fn render(compiled: &'static LocalKey<Compiled>, template: &str, context: &Context) -> Result<String, String> {
+    if !["{{", "{%", "{#"].iter().any(|start| template.contains(start)) {
+        return Ok(template.to_owned());
+    }
+    compiled.with_borrow_mut(|(environment, kept)| {
+        if environment.get_template(template).is_err() {
+            size::check(template)?;
+            if *kept >= KEPT {
+                environment.clear_templates();
+                *kept = 0;
+            }
+            guarded(|| environment.add_template_owned(template.to_owned(), template.to_owned()))
+                .map_err(|error| explain(&error))?;
+            *kept += 1;
+        }
+        guarded(|| environment.get_template(template)?.render(context.0.clone())).map_err(|error| explain(&error))
+    })
 }
 
 /// The words of a call without a shell, one template after another.
@@ -97,12 +114,8 @@ pub struct Arguments {
 impl Arguments {
     /// Renders one word. A template that is nothing but `{{ … | flags }}` or `{{ … | overrides }}` becomes as many words as it has.
     pub fn push(&mut self, template: &str, context: &Context) -> Result<(), String> {
-        size::check(template)?;
         if let Some(expression) = sole_expression(template) {
-            let value = PLAIN
-                .compile_expression(expression)
-                .and_then(|compiled| compiled.eval(context.0.clone()))
-                .map_err(|error| explain(&error))?;
+            let value = evaluate(template, expression, context)?;
             if let Some(words) = value.downcast_object_ref::<Words>() {
                 for word in &words.0 {
                     self.so_far.check("", word)?;
@@ -137,6 +150,22 @@ impl Arguments {
     }
 }
 
+/// The value of a template's only expression.
+fn evaluate(template: &str, expression: &str, context: &Context) -> Result<minijinja::Value, String> {
+    EXPRESSIONS.with_borrow_mut(|kept| {
+        if !kept.contains_key(expression) {
+            size::check(template)?;
+            if kept.len() >= KEPT {
+                kept.clear();
+            }
+            let compiled = guarded(|| PLAIN.compile_expression_owned(expression.to_owned()));
+            kept.insert(expression.to_owned(), compiled.map_err(|error| explain(&error))?);
+        }
+        let value = kept.get(expression).map(|compiled| guarded(|| compiled.eval(context.0.clone())));
+        value.unwrap_or_else(|| Ok(minijinja::Value::UNDEFINED)).map_err(|error| explain(&error))
+    })
+}
+
 fn no_nul(text: String) -> Result<String, String> {
     if text.contains('\0') {
         return Err("the rendered text holds a NUL character, which no command line can carry".to_owned());
@@ -162,6 +191,18 @@ pub fn check(template: &str) -> Result<(), String> {
 
 static SHELL: LazyLock<Environment<'static>> = LazyLock::new(|| environment(true));
 static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| environment(false));
+
+/// An environment with the templates that were compiled in it, by their texts, and how many those are.
+type Compiled = RefCell<(Environment<'static>, usize)>;
+
+/// The most that is kept compiled: a plan has a few templates, and renders them for each of its runs.
+const KEPT: usize = 64;
+
+thread_local! {
+    static COMPILED_SHELL: Compiled = RefCell::new((SHELL.clone(), 0));
+    static COMPILED_PLAIN: Compiled = RefCell::new((PLAIN.clone(), 0));
+    static EXPRESSIONS: RefCell<HashMap<String, Expression<'static, 'static>>> = RefCell::default();
+}
 
 fn environment(for_shell: bool) -> Environment<'static> {
     let mut env = Environment::new();
@@ -325,6 +366,12 @@ mod tests {
         let error = check("{{ foo }} {{ params.x }}").unwrap_err();
         assert!(error.starts_with("unknown name `foo` in a template; known are params, rep,"), "{error}");
         assert!(check("{% if x").is_err());
+        // What minijinja panics over.
+        for template in ["{{ 'x' | indent(9999999999999999999) }}", "{{ 'x'[:9:-9223372036854775808] }}"] {
+            let _ = shell(template, &context());
+            let error = Arguments::default().push(template, &context());
+            assert!(error.is_err() || !cfg!(debug_assertions), "{template}");
+        }
         assert_eq!(check("{% for p in params %}{{ p }}{{ loop.index }}{% endfor %}{{ range(3) }}"), Ok(()));
     }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -196,7 +196,7 @@ impl Claims {
             };
             match file.try_lock() {
                 // It may have been removed since it was opened: then others lock another one.
-                Ok(()) if is_at(&file, &path) => return Ok(file),
+                Ok(()) if files::is_at(&file, &path) => return Ok(file),
                 Ok(()) => continue,
                 Err(TryLockError::Error(source)) => return Err(StoreError::new("lock", &path, source)),
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {}
@@ -263,7 +263,7 @@ impl Claims {
                 // What another machine holds keeps this one out: then all locks do.
                 Err(TryLockError::WouldBlock) => reaches |= holder.is_some() && !here,
                 Err(TryLockError::Error(source)) => return Err(StoreError::new("lock", &path, source)),
-                Ok(()) if !is_at(&file, &path) => {}
+                Ok(()) if !files::is_at(&file, &path) => {}
                 Ok(()) if here || reaches => return Ok(Some(self.claim(job, path, file))),
                 Ok(()) => doubtful.push((job, path, file, holder)),
             }
@@ -299,7 +299,7 @@ impl Claim {
     pub fn done(mut self) {
         let file = self.file.take();
         // Where it was removed, another pilot may have made it again.
-        if !file.as_ref().is_some_and(|file| is_at(file, &self.path)) {
+        if !file.as_ref().is_some_and(|file| files::is_at(file, &self.path)) {
             return;
         }
         // Before the lock goes with the file: nobody finds it free.
@@ -343,12 +343,6 @@ fn holder(file: &File) -> Option<Pilot> {
     let text = str::from_utf8(bytes.get(..length)?).ok()?;
     let (host, element) = text.strip_suffix('\n')?.split_once(' ')?;
     Some(Pilot { host: host.to_owned(), element: element.to_owned() })
-}
-
-/// Whether an open file is the one at this path.
-fn is_at(file: &File, path: &Path) -> bool {
-    let there = fs::metadata(path);
-    there.is_ok_and(|there| file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino())))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

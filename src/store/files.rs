@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// The most a file of each kind may hold to be read whole; far more than any of them ever needs.
@@ -152,6 +153,12 @@ pub fn read_given(path: &Path, cap: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     read_into(&File::open(path)?, cap, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Whether an open file is the one at this path, and not one that was there before.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    let there = std::fs::metadata(path);
+    there.is_ok_and(|there| file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino())))
 }
 
 /// Whether nothing is there.

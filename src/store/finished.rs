@@ -24,7 +24,7 @@ pub enum FinishedError {
     },
 }
 
-/// The finished repetitions of each run, whose directories start at `root`. Those that are finished with parameters that
+/// The finished repetitions of each run, none where it ends, whose directories start at `root`. Those that are finished with parameters that
 /// count as the run's are added to what it is [`same_as`](crate::plan::record::RunRecord::same_as); `same` tells, by the line of
 /// the experiment.
 ///
@@ -33,8 +33,11 @@ pub enum FinishedError {
 pub fn look(runs: &mut [PlannedRun], root: &Path, same: &Same<'_>) -> std::result::Result<Vec<Reps>, FinishedError> {
     let above = |run: &PlannedRun| Path::new(&run.record.dir).parent().map(|parent| root.join(parent));
     let alike = |a: &PlannedRun, b: &PlannedRun| a.record.experiment == b.record.experiment;
-    let mut looks = Vec::with_capacity(runs.len());
-    for runs in runs.chunk_by(alike) {
+    let mut finished = Vec::new();
+    let mut end = 0;
+    for runs in runs.chunk_by_mut(alike) {
+        let first = end;
+        end += runs.len();
         // All runs of an experiment lie in one folder: where that is not there, neither are they.
         let missing = runs
             .first()
@@ -42,22 +45,23 @@ pub fn look(runs: &mut [PlannedRun], root: &Path, same: &Same<'_>) -> std::resul
             .and_then(above)
             .is_some_and(|folder| std::fs::symlink_metadata(folder).is_err_and(|error| files::is_missing(&error)));
         if missing {
-            looks.extend(runs.iter().map(|_| Ok(OnDisk::Finished(Reps::default(), Vec::new()))));
-        } else {
-            looks.par_extend(runs.par_iter().map(|run| look_at(run, root, same)));
+            continue;
+        }
+        finished.resize_with(first, Reps::default);
+        let looks: Vec<_> = runs.par_iter().map(|run| look_at(run, root, same)).collect();
+        for ((number, run), look) in (first..).zip(runs).zip(looks) {
+            match look.map_err(FinishedError::Store)? {
+                OnDisk::Finished(reps, same_as) => {
+                    if !same_as.is_empty() {
+                        run.record.same_as = same_as;
+                    }
+                    finished.push(reps);
+                }
+                OnDisk::Differs(dir, stored) => return Err(FinishedError::Differs { run: number, dir, stored }),
+            }
         }
     }
-    let named = |(number, look): (usize, _)| match look {
-        Ok(OnDisk::Finished(reps, same_as)) => {
-            if let Some(run) = runs.get_mut(number).filter(|_| !same_as.is_empty()) {
-                run.record.same_as = same_as;
-            }
-            Ok(reps)
-        }
-        Ok(OnDisk::Differs(dir, stored)) => Err(FinishedError::Differs { run: number, dir, stored }),
-        Err(error) => Err(FinishedError::Store(error)),
-    };
-    looks.into_iter().enumerate().map(named).collect()
+    Ok(finished)
 }
 
 /// Which parameters count as the same.

@@ -6,6 +6,7 @@
 //! file's length.
 
 use super::{Result, StoreError, files};
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write as _};
@@ -71,6 +72,50 @@ impl Writer {
             .and_then(|()| self.index.write_all(&self.end.to_le_bytes()))
             .and_then(|()| self.index.write_all(&proof))
             .map_err(|source| StoreError::new("write", &self.path, source))
+    }
+
+    /// Appends a line for each of these, made and proven side by side.
+    pub fn extend<'i, T: Sync, L: AsRef<str>>(
+        &mut self,
+        items: &'i [T],
+        line: impl Fn(&'i T) -> L + Sync,
+    ) -> Result<()> {
+        /// What one thread makes at a time, and how many of those are held.
+        const PART: usize = 1 << 10;
+        const PARTS: usize = 1 << 6;
+        for items in items.chunks(PART * PARTS) {
+            let first = self.count;
+            let parts: Vec<(String, Vec<u8>)> = items
+                .par_chunks(PART)
+                .enumerate()
+                .map(|(part, items)| {
+                    let (mut text, mut index) = (String::new(), Vec::with_capacity(items.len() * ENTRY));
+                    for (number, item) in (first + (part * PART) as u64..).zip(items) {
+                        let line = line(item);
+                        debug_assert!(!line.as_ref().contains('\n'));
+                        text.push_str(line.as_ref());
+                        text.push('\n');
+                        // From the part's own beginning, as nobody knows yet where that is.
+                        index.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                        index.extend_from_slice(&proof(&self.seed, number, line.as_ref().as_bytes()));
+                    }
+                    (text, index)
+                })
+                .collect();
+            for (text, mut index) in parts {
+                for bytes in index.as_chunks_mut::<ENTRY>().0 {
+                    let end = (self.end + entry(bytes).0).to_le_bytes();
+                    bytes.iter_mut().zip(end).for_each(|(byte, new)| *byte = new);
+                }
+                self.end += text.len() as u64;
+                self.count += (index.len() / ENTRY) as u64;
+                self.lines
+                    .write_all(text.as_bytes())
+                    .and_then(|()| self.index.write_all(&index))
+                    .map_err(|source| StoreError::new("write", &self.path, source))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes out what is buffered and syncs both files.
@@ -177,4 +222,35 @@ impl Reader {
 fn entry(bytes: &[u8]) -> (u64, [u8; HALF]) {
     let half = |bytes: Option<&[u8]>| bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
     (u64::from_le_bytes(half(bytes.get(..HALF))), half(bytes.get(HALF..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_made_side_by_side_are_those_made_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let numbers: Vec<u32> = (0..150_000).collect();
+        let line = |number: &u32| format!("{number} {}", "é".repeat(*number as usize % 7));
+        let bytes = |name: &str, write: &dyn Fn(&mut Writer)| {
+            let path = folder.path().join(name).join("lines.jsonl");
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+            let mut writer = Writer::create(&path, "id").unwrap();
+            write(&mut writer);
+            writer.finish().unwrap();
+            let reader = Reader::open(&path, "id").unwrap();
+            assert_eq!(reader.line(149_999).unwrap(), line(&149_999));
+            assert_eq!(reader.all(150_000, |line| Ok(line.len())).unwrap().len(), 150_000);
+            [&path, &index_path(&path)].map(|path| std::fs::read(path).unwrap())
+        };
+        let in_turn = bytes("a", &|writer| numbers.iter().for_each(|number| writer.push(&line(number)).unwrap()));
+        // A part of them before, so that no part begins at a round number.
+        let aside = bytes("b", &|writer| {
+            writer.extend(&numbers[..5], line).unwrap();
+            writer.push(&line(&5)).unwrap();
+            writer.extend(&numbers[6..], line).unwrap();
+        });
+        assert!(in_turn == aside);
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! A plan proves itself: its head and each line that is read are compared with a hash, and what they refer to must be there.
 
+#[cfg(feature = "cli")]
+pub mod forged;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -9,12 +11,12 @@ mod writer;
 pub use writer::{PlanWriter, next_number};
 
 use super::indexed::Reader;
-use super::seal::is_whole;
+use super::seal::{is_whole, seal};
 use super::{Result, StoreError};
 use crate::experiment::params_sha256;
 use crate::plan::layout::{self, plan as names};
 use crate::plan::record::{
-    ArrayRecord, CodeMode, CodeRecord, ExperimentRecord, FORMAT, JobRecord, Manifest, RunRecord,
+    ArrayRecord, CodeMode, CodeRecord, ExperimentRecord, FORMAT, JobLine, JobRecord, Manifest, RunRecord, Share,
 };
 use crate::plan::{self, PlannedExperiment, PlannedRun, Reps};
 use crate::value::Value;
@@ -180,8 +182,8 @@ impl Plan {
     /// The code snapshot the jobs of an experiment run in, with an absolute place.
     pub fn code_of(&self, experiment: u32) -> Result<Option<CodeRecord>> {
         let of_job = |job: u64| {
-            let record = self.job_record(job)?;
-            record.reps.first().map(|(run, _, _)| self.run_record(*run)).transpose()
+            let (line, place) = self.job_line(job)?;
+            line.job(place).next().map(|(run, _, _)| self.run_record(run)).transpose()
         };
         for array in self.manifest.arrays.iter().filter(|array| array.code.is_some() && array.jobs > 0) {
             // Jobs are in the order of the experiments.
@@ -203,16 +205,18 @@ impl Plan {
 
     /// Reads the repetitions of one job, and checks all that it says; the cost does not depend on the plan's size.
     pub fn job(&self, number: u64) -> Result<Job> {
-        let record = self.job_record(number)?;
+        let (line, place) = self.job_line(number)?;
+        let mut record = JobRecord { reps: Vec::new() };
         let mut experiments = HashMap::new();
         let mut runs: HashMap<u32, Arc<Run>> = HashMap::new();
-        for (line, ..) in &record.reps {
-            if !runs.contains_key(line) {
-                runs.insert(*line, Arc::new(self.read_run(*line, &mut experiments)?));
+        for (run, first, count) in line.job(place) {
+            if !runs.contains_key(&run) {
+                runs.insert(run, Arc::new(self.read_run(run, &mut experiments)?));
             }
+            record.reps.push((run, first, count));
         }
         let shape = |line| runs.get(&line).map(|run| (run.record.experiment, run.experiment.record.repetitions));
-        record.check(shape).map_err(|why| self.jobs.wrong(number, &why))?;
+        record.check(shape).map_err(|why| self.jobs.wrong(number / self.jobs_per_line(), &why))?;
         let mut reps = Vec::new();
         for (line, first, count) in record.reps {
             let Some(run) = runs.get(&line) else { continue };
@@ -224,9 +228,14 @@ impl Plan {
         Ok(Job { number, reps })
     }
 
-    /// The record of one job.
-    pub fn job_record(&self, number: u64) -> Result<JobRecord> {
-        read_json(&self.jobs, number)
+    /// The line that a job lies in, and its place there.
+    fn job_line(&self, number: u64) -> Result<(JobLine, u64)> {
+        let per_line = self.jobs_per_line();
+        Ok((read_json(&self.jobs, number / per_line)?, number % per_line))
+    }
+
+    fn jobs_per_line(&self) -> u64 {
+        self.manifest.jobs_per_line.max(1).into()
     }
 
     /// The record of one run.
@@ -253,25 +262,41 @@ impl Plan {
             let (params, python) = (params.next().unwrap_or_default(), python.next().filter(|line| !line.is_empty()));
             Ok(PlannedRun { record: parse(line)?, params, python, reps: Reps::default() })
         })?;
-        let jobs: Vec<JobRecord> = self.jobs.all(counts.jobs, |line| {
-            let job: JobRecord = parse(line)?;
-            job.check(|line| {
-                let experiment = runs.get(line as usize)?.record.experiment;
-                Some((experiment, experiments.get(experiment as usize)?.record.repetitions))
-            })?;
-            for &(line, first, count) in &job.reps {
-                if let Some(run) = runs.get_mut(line as usize) {
+        let known = runs.len();
+        let lines: Vec<JobLine> = self.jobs.all(counts.jobs.div_ceil(self.jobs_per_line()), |line| {
+            let line: JobLine = parse(line)?;
+            let mut add = |(run, first, count): (u32, u32, u32)| match runs.get_mut(run as usize) {
+                Some(run) => {
                     run.reps.push(first, count);
+                    Ok(())
                 }
+                None => Err(format!("there is no run {run}, of {known}")),
+            };
+            match &line {
+                JobLine::One(job) => job.reps.iter().copied().try_for_each(&mut add)?,
+                JobLine::Many { jobs } => jobs.iter().flat_map(Share::stretches).try_for_each(&mut add)?,
             }
-            Ok(job)
+            Ok(line)
         })?;
+        for run in &runs {
+            let repetitions = experiments.get(run.record.experiment as usize).map_or(0, |e| e.record.repetitions);
+            if run.reps.stretches().last().is_some_and(|(first, count)| first.saturating_add(*count) > repetitions) {
+                return Err(self
+                    .jobs
+                    .wrong(0, &format!("`{}` has no more than {repetitions} repetitions", run.record.run)));
+            }
+        }
         let (finished, arrays) = (counts.finished, self.manifest.arrays.clone());
         let plan = plan::Plan { experiments, runs, finished, ..plan::Plan::default() }.with_arrays(arrays);
-        let alike = plan.jobs().zip(&jobs).take_while(|(made, written)| made == *written).count();
-        if alike < jobs.len() || plan.counts() != counts {
-            return Err(self.jobs.wrong(alike as u64, "it is not the job that its runs make"));
+        let mut made: Box<dyn Iterator<Item = JobLine>> = match self.manifest.format {
+            0 | 1 => Box::new(plan.jobs().map(JobLine::One)),
+            _ => Box::new(plan.job_lines()),
+        };
+        let alike = lines.iter().take_while(|written| made.next().as_ref() == Some(*written)).count();
+        if alike < lines.len() || plan.counts() != counts {
+            return Err(self.jobs.wrong(alike as u64, "these are not the jobs that its runs make"));
         }
+        drop(made);
         Ok(plan)
     }
 

@@ -84,7 +84,7 @@ impl Siblings {
     /// As [`has_begun`], of one of these repetitions.
     pub fn has_begun(&self, rep_dir: &Path) -> bool {
         let folder = self.folder.as_ref().ok();
-        folder.is_some_and(|folder| files::is_regular(folder.as_fd(), &Self::below(rep_dir, names::CONFIG_JSON)))
+        folder.is_some_and(|folder| files::is_regular(folder.as_fd(), &Self::below(rep_dir, names::CONFIG)))
     }
 
     /// The path of a repetition's file below the folder.
@@ -95,7 +95,7 @@ impl Siblings {
 
 /// Whether a worker got as far as writing a repetition's configuration: what is started comes next.
 pub fn has_begun(dir: &Path) -> bool {
-    files::is_regular(rustix::fs::CWD, &dir.join(names::CONFIG_JSON))
+    files::is_regular(rustix::fs::CWD, &dir.join(names::CONFIG))
 }
 
 /// The answer to a claim.
@@ -152,7 +152,8 @@ pub fn stored_params(dir: &Path) -> Option<Value> {
 
 /// The resolved configuration in a repetition's directory, where it was written whole.
 pub fn stored_config(dir: &Path) -> Option<Value> {
-    config_of(&files::read(&dir.join(names::CONFIG_JSON), cap::RECORD).ok()?)
+    let read = |name| config_of(&files::read(&dir.join(name), cap::RECORD).ok()?);
+    read(names::CONFIG).or_else(|| read(names::OLD_CONFIG))
 }
 
 fn config_of(text: &[u8]) -> Option<Value> {
@@ -163,6 +164,9 @@ fn params_of(config: Value) -> Option<Value> {
     let Value::Map(mut config) = config else { return None };
     config.swap_remove("params")
 }
+
+/// How often a lock is taken whose file others remove at the same time.
+const TRIES: u32 = 100;
 
 /// Takes a repetition's directory, creating it.
 pub fn claim(dir: &Path) -> Result<Claim> {
@@ -175,9 +179,17 @@ pub fn claim(dir: &Path) -> Result<Claim> {
         let path = dir.join(name);
         files::append(&path).map_err(|source| StoreError::new("open", &path, source))
     };
-    let owner = open(names::ERR)?;
-    if !try_lock(&owner) {
-        return Ok(Claim::Busy);
+    let mut owner = open(names::ERR)?;
+    for tries in 1.. {
+        if !try_lock(&owner) {
+            return Ok(Claim::Busy);
+        }
+        // The one before may have removed it meanwhile: then others lock another file. Not for ever, as there are file systems
+        // where a file's number changes.
+        if tries == TRIES || files::is_at(&owner, &dir.join(names::ERR)) {
+            break;
+        }
+        owner = open(names::ERR)?;
     }
     let rep = Owned { dir: dir.to_owned(), out: open(names::OUT)?, err: open(names::ERR)?, owner };
     Ok(if try_lock(&rep.out) { Claim::Owned(rep) } else { Claim::Ghosts(rep) })
@@ -283,12 +295,13 @@ impl Owned {
 
     /// The traces of a worker that got as far as writing the configuration, if one did.
     pub fn begun_before(&self) -> Option<Before> {
-        let file = files::open(&self.dir.join(names::CONFIG_JSON)).ok()?;
+        let file = files::open(&self.dir.join(names::CONFIG)).ok()?;
         let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
         let at = modified.and_then(|time| jiff::Timestamp::try_from(time).ok()).unwrap_or_default();
         let mut text = Vec::new();
         // Half a configuration tells no parameters.
-        let params = files::read_into(&file, cap::RECORD, &mut text).ok().and_then(|()| params_of(config_of(&text)?));
+        let config = files::read_into(&file, cap::RECORD, &mut text).ok().and_then(|()| config_of(&text));
+        let params = config.or_else(|| stored_config(&self.dir)).and_then(params_of);
         Some(Before { at, params_sha256: params.as_ref().map(params_sha256) })
     }
 
@@ -338,8 +351,7 @@ impl Owned {
 
     /// Removes the status, and the configuration too where it says nothing of an earlier start.
     pub fn forget(&self, with_config: bool) -> Result<()> {
-        let names: &[_] =
-            if with_config { &[names::CONFIG_JSON, names::CONFIG_YAML, names::STATUS] } else { &[names::STATUS] };
+        let names: &[_] = if with_config { &[names::CONFIG, names::STATUS] } else { &[names::STATUS] };
         names.iter().try_for_each(|name| files::remove_if_there(&self.dir.join(name)))
     }
 
@@ -356,27 +368,26 @@ impl Owned {
         Ok(())
     }
 
-    /// Writes the resolved configuration, in both its forms.
-    pub fn write_config(&self, yaml: &str, json: &str) -> Result<()> {
-        self.write_text(names::CONFIG_YAML, yaml)?;
-        self.write_text(names::CONFIG_JSON, json)
-    }
-
-    /// The same where there may be one already: what it says is not torn on a full disk to be written once more.
-    pub fn renew_config(&self, yaml: &str, json: &str) -> Result<()> {
-        for (name, text) in [(names::CONFIG_YAML, yaml), (names::CONFIG_JSON, json)] {
-            if !files::read(&self.dir.join(name), cap::RECORD).is_ok_and(|old| old == text.as_bytes()) {
-                self.write_text(name, text)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_text(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.dir.join(name);
+    /// Writes the resolved configuration.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        let path = self.dir.join(names::CONFIG);
         files::create(&path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|source| StoreError::new("write", &path, source))
+    }
+
+    /// The same where there may be one already: what it says is not torn on a full disk to be written once more.
+    pub fn renew_config(&self, text: &str) -> Result<()> {
+        let same = files::read(&self.dir.join(names::CONFIG), cap::RECORD).is_ok_and(|old| old == text.as_bytes());
+        if same { Ok(()) } else { self.write_config(text) }
+    }
+
+    /// Removes what a finished repetition leaves behind that says nothing: many file systems count files.
+    pub fn tidy(&self) {
+        if self.err.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            // What stays is an empty file.
+            let _ = fs::remove_file(self.dir.join(names::ERR));
+        }
     }
 
     /// Standard output and standard error for a process of this repetition.

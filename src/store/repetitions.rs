@@ -59,7 +59,7 @@ fn see<T>(folder: &Path, look: &impl Fn(&Path, Found) -> T) -> Result<Seen<T>> {
     let (mut below, mut telling) = (Vec::new(), false);
     for entry in entries.flatten() {
         let name = entry.file_name();
-        telling |= name == names::STATUS || name == names::CONFIG_JSON;
+        telling |= name == names::STATUS || name == names::CONFIG;
         if name == plan::MANIFEST {
             return Ok(Seen::Folder(Vec::new()));
         }

@@ -9,7 +9,6 @@ use super::{Result, StoreError, files};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The version of the format this program writes. It reads all from 1 to this one.
@@ -108,10 +107,7 @@ impl Turn {
             }
             // Whoever had it before may have removed the file: then the lock keeps nobody out. Not for ever, as there are file
             // systems where a file's number changes.
-            let is_there = |locked: fs::Metadata| {
-                fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()))
-            };
-            if tries == TRIES || lock.metadata().is_ok_and(is_there) {
+            if tries == TRIES || files::is_at(&lock, &path) {
                 return Ok(Turn { plans: super::canonical(plans)?, lock, _made: made });
             }
         }

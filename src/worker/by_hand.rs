@@ -72,7 +72,7 @@ impl<'a> ByHand<'a> {
         if write {
             let Claim::Owned(owned) = rep::claim(&self.rep.dir)? else { anyhow::bail!("another worker runs it") };
             let config = life.config();
-            owned.renew_config(&config.to_yaml(), &config.to_json())?;
+            owned.renew_config(&config.to_json_and_yaml())?;
         }
         let calls = Calls::new(&life, attempt, resume);
         let run = life.experiment().command.as_ref().filter(|_| command);

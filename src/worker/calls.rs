@@ -31,7 +31,7 @@ impl<'a> Calls<'a> {
     /// Those of an attempt with this number.
     pub(super) fn new(life: &'a Life<'a>, number: u32, resume: bool) -> Self {
         let experiment = life.experiment();
-        let config_file = life.rep.dir.join(names::CONFIG_YAML);
+        let config_file = life.rep.dir.join(names::CONFIG);
         let names = Names {
             flag_style: experiment.flag_style.clone(),
             experiment: &experiment.name,
@@ -87,7 +87,7 @@ fn variables(life: &Life<'_>, context: &Context, attempt: u32, resume: bool) -> 
     variables.set("CW2_RUN", &life.rep.run.record.run);
     variables.set("CW2_REP", life.rep.number.to_string());
     variables.set("CW2_REP_DIR", dir);
-    variables.set("CW2_CONFIG", dir.join(names::CONFIG_JSON));
+    variables.set("CW2_CONFIG", dir.join(names::CONFIG));
     variables.set("CW2_METRICS", dir.join(names::METRICS));
     variables.set("CW2_SURRENDER", dir.join(names::SURRENDER));
     variables.set("CW2_ATTEMPT", attempt.to_string());

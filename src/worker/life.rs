@@ -36,22 +36,33 @@ enum Content<'a> {
 /// The last state of a repetition, written and not committed.
 pub(super) struct Last {
     staged: StagedStatus,
-    _locked: Arc<Owned>,
+    locked: Arc<Owned>,
 }
 
 impl Last {
     /// Commits it; `note` hears how the repetition ended when that is on the disk.
     pub(super) fn commit(self, committer: &Committer, end: End, note: impl FnOnce(End) + Send + 'static) {
-        let Last { staged, _locked: locked } = self;
+        let Last { staged, locked } = self;
         committer.commit(staged, move |result| {
+            let end = result.map_or_else(|error| not_written(&error), |()| end);
+            tidy(&locked, &end);
             drop(locked);
-            note(result.map_or_else(|error| not_written(&error), |()| end));
+            note(end);
         });
     }
 
     /// Commits it; how the repetition ended when that is on the disk.
     pub(super) fn commit_now(self, end: End) -> End {
-        self.staged.commit().map_or_else(|error| not_written(&error), |()| end)
+        let end = self.staged.commit().map_or_else(|error| not_written(&error), |()| end);
+        tidy(&self.locked, &end);
+        end
+    }
+}
+
+/// Leaves a finished repetition without what says nothing.
+fn tidy(owned: &Owned, end: &End) {
+    if matches!(end, End::Ran(state, _) if state.is_finished()) {
+        owned.tidy();
     }
 }
 
@@ -194,7 +205,7 @@ impl Life<'_> {
                 Ok(staged) => staged,
                 Err(error) => return left_alone(not_written(&error)),
             };
-            let last = Last { staged, _locked: Arc::clone(&owned) };
+            let last = Last { staged, locked: Arc::clone(&owned) };
             let why = status.error.map(|error| match status.state {
                 State::Interrupted => error.message,
                 _ => cause(&error, status.exit),
@@ -244,7 +255,7 @@ impl Life<'_> {
             metrics_from: last.metrics_from,
             ..own
         };
-        let last = Last { staged: owned.stage_status(&status)?, _locked: Arc::new(owned) };
+        let last = Last { staged: owned.stage_status(&status)?, locked: Arc::new(owned) };
         Ok((End::Ran(State::Crashed, Some(message)), Some(last)))
     }
 
@@ -316,18 +327,17 @@ impl Life<'_> {
 
     /// Prepares the directory for this worker's first attempt.
     fn begin<'b>(&self, owned: &'b Owned, status: &'b Status, resume: bool) -> crate::store::Result<RunningMarker<'b>> {
-        let config = self.config();
-        let (yaml, json) = (config.to_yaml(), config.to_json());
+        let config = self.config().to_json_and_yaml();
         if status.attempt == 1 {
             owned.clear_surrender()?;
-            owned.write_config(&yaml, &json)?;
+            owned.write_config(&config)?;
             return Ok(RunningMarker::first(owned, status));
         }
         owned.clear_temporaries()?;
         Self::clear(owned, status.attempt - 1, resume)?;
         // Before the configuration, which would say that these parameters ran where no state says otherwise.
         let begun = RunningMarker::again(owned, status)?;
-        owned.renew_config(&yaml, &json)?;
+        owned.renew_config(&config)?;
         log_start(owned, status, resume);
         Ok(begun)
     }

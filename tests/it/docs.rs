@@ -81,6 +81,7 @@ pages! {
     hydra: "docs/recipes/hydra.md",
     install: "docs/install.md",
     json: "docs/reference/json.md",
+    notify: "docs/recipes/notify.md",
     own_config: "docs/recipes/own-config.md",
     preemption: "docs/recipes/preemption.md",
     python: "docs/python.md",
@@ -211,6 +212,15 @@ fn every_link_leads_somewhere() {
                 assert!(places(&file).contains(&place), "{page}: no `{place}` in {file}");
             }
         }
+    }
+}
+
+#[test]
+fn the_page_of_examples_names_them_all() {
+    let page = read("docs/examples.md");
+    let folders = fs::read_dir(root().join("slurm-examples")).expect("the examples");
+    for folder in folders.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")) {
+        assert!(page.contains(&format!("| `{folder}` |")), "{folder}");
     }
 }
 

@@ -20,7 +20,7 @@ grid: {word: ['a b', c]}
 const SAY: &str = r#"
 {
   echo "$@"; pwd; echo "$GREETING $CW2_EXPERIMENT $CW2_RUN $CW2_REP $CW2_ATTEMPT $CW2_RESUME $CW2_SEED $CW2_CPUS $OMP_NUM_THREADS"
-  grep -o '"iterations":[0-9]*' "$CW2_CONFIG"
+  grep -o '"iterations": [0-9]*' "$CW2_CONFIG"
 } >"$SAID"
 echo '{"x": 1}' >>"$CW2_METRICS"
 cat "$CW2_REP_DIR/saved" 2>/dev/null
@@ -175,7 +175,7 @@ fn a_shell_has_its_environment() {
     scene.plan();
     scene.write_program("shell", "#!/bin/sh\npwd; echo \"$GREETING $CW2_RUN\"; ls -A \"$CW2_REP_DIR\"; exit 5\n");
     let outcome = call(&scene, "exec -r e__wc --rep 1 --shell").env("SHELL", scene.path("shell")).run().expect(5);
-    assert_eq!(outcome.out(), "[HERE]/work\nhi 1 e__wc\nconfig.json\nconfig.yml\nerr.log\nout.log\n");
+    assert_eq!(outcome.out(), "[HERE]/work\nhi 1 e__wc\nconfig.yml\nerr.log\nout.log\n");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn the_reading_of_a_fixture_did_not_change_it() {
 
 fn raise_format(scene: &Scene, name: &str) -> String {
     let mut value: Value = serde_json::from_str(&scene.read(name)).expect("JSON");
-    value["format"] = json!(2);
+    value["format"] = json!(9);
     // A newer version may have renamed everything else.
     value.as_object_mut().expect("an object").remove("state");
     value.as_object_mut().expect("an object").remove("root");
@@ -97,7 +97,7 @@ fn a_plan_of_a_newer_version_is_refused() {
     raise_format(&scene, &format!("{PLAN}/plan.json"));
     let before = scene.tree();
     for words in [format!("worker --plan {PLAN} --index 0"), format!("list {PLAN}")] {
-        scene.cw2(&words).expect(3).silent().says(["plan.json", "format 2", "newer cw2"]);
+        scene.cw2(&words).expect(3).silent().says(["plan.json", "format 9", "newer cw2"]);
     }
     assert_eq!(scene.tree(), before);
 }
@@ -108,11 +108,11 @@ fn a_status_of_a_newer_version_is_refused_and_left_alone() {
     scene.write("go", "");
     let name = format!("{}/status.json", rep(2));
     let text = raise_format(&scene, &name);
-    scene.worker(PLAN, 0).expect(1).says(["1 refused", &rep(2), "format 2", "newer cw2", "3 completed"]);
+    scene.worker(PLAN, 0).expect(1).says(["1 refused", &rep(2), "format 9", "newer cw2", "3 completed"]);
     assert_eq!(scene.read(&name), text);
     // It may be finished or not: planned, so that it is not lost, and not run, so that nothing is.
     for (words, code) in [("plan config.yml", 0), ("run config.yml", 1), ("plan -n config.yml", 0)] {
-        scene.cw2(words).expect(code).says(["status.json", "format 2", "newer cw2"]);
+        scene.cw2(words).expect(code).says(["status.json", "format 9", "newer cw2"]);
     }
     assert_eq!(scene.read(&name), text);
 }

@@ -94,7 +94,7 @@ fn what_show_shows_is_what_the_repetition_gets() {
     let mut expected = shown["config"].clone();
     let dir = expected.as_object_mut().expect("an object").remove("dir").expect("a folder");
     let got: Value =
-        serde_json::from_str(&scene.read(format!("{}/config.json", dir.as_str().expect("text")))).expect("JSON");
+        serde_json::from_str(&scene.read(format!("{}/config.yml", dir.as_str().expect("text")))).expect("JSON");
     assert_eq!(got, expected);
 }
 

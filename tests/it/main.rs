@@ -21,6 +21,7 @@ mod fake;
 mod files;
 mod forget;
 mod formats;
+mod fuzz;
 mod git;
 mod gpus;
 mod init;

@@ -237,7 +237,7 @@ fn a_checkpoint_is_restored_where_the_attempt_before_was_interrupted() {
     call(&scene, "plan config.yml -o").run().expect(0);
     let running = call(&scene, "run config.yml -o").start();
     let saves = format!("{}/saves", dir("save"));
-    wait_until("it to begin anew", || scene.read(format!("{}/config.json", dir("save"))).contains("late"));
+    wait_until("it to begin anew", || scene.read(format!("{}/config.yml", dir("save"))).contains("late"));
     running.signal(Signal::SIGTERM);
     running.end().expect(75);
     std::fs::remove_file(scene.path(&saves)).unwrap();

@@ -137,7 +137,7 @@ fn what_a_program_changed_counts_once() {
         let lr = &run[4..];
         let expected = format!("out {rep} {{1: ('user', 6)}} {{'lr': {lr}, 'seed': {rep}}}");
         assert_eq!(scene.lines(&format!("{dir}/out.log")), [expected], "{dir}");
-        let config: Value = serde_json::from_str(&scene.read(format!("{dir}/config.json"))).expect("JSON");
+        let config: Value = serde_json::from_str(&scene.read(format!("{dir}/config.yml"))).expect("JSON");
         assert_eq!(config["params"]["seed"], rep);
     }
     // With the same changes all is finished; with others, it is finished with other parameters.

@@ -253,7 +253,7 @@ fn forge(scene: &Scene, steps: u32) {
             }
             scene.write(&format!("{dir}/status.json"), status.to_string());
             let config = json!({"name": "many", "run": run["run"], "rep": rep, "repetitions": 10, "objective": "max acc", "params": params});
-            scene.write(&format!("{dir}/config.json"), config.to_string());
+            scene.write(&format!("{dir}/config.yml"), config.to_string());
             fs::hard_link(scene.path(format!("logs/{}", a + rep)), scene.path(&dir).join("metrics.jsonl"))
                 .expect("a log");
         }

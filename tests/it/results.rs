@@ -76,7 +76,7 @@ fn copied_and_renamed_folders_are_read_without_their_plan() {
     fs::rename(scene.path("mine/log/rep_01"), scene.path("single")).expect("a repetition");
     assert_eq!(told(&Results::open(scene.path("single")).expect("a repetition")), finished()[3..]);
     // What other programs call so is no repetition.
-    scene.write("other/model/config.json", "{\"hidden\": 3}");
+    scene.write("other/model/config.yml", "{\"hidden\": 3}");
     scene.write("other/status.json", "{\"state\": \"completed\"}");
     let error = Results::open(scene.path("other")).unwrap_err().to_string();
     assert!(error.contains("neither a plan nor a repetition"), "{error}");

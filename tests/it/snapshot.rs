@@ -430,7 +430,8 @@ fn a_code_copy_that_is_gone_is_noticed_before_the_job() {
             _ => refusing.push("retry out --assume-dead"),
         }
         for words in refusing {
-            let told = ["the code copy", &scene.here(gone), "is gone", "plan the configuration again"];
+            let instead = if words.starts_with("retry") { "`--fresh-code`" } else { "plan the configuration again" };
+            let told = ["the code copy", &scene.here(gone), "is gone", instead];
             scene.in_project(words).expect(3).silent().says(told);
         }
         assert_eq!(scene.tree(), before);

@@ -33,7 +33,7 @@ fn planted(scene: &Scene, name: &str, target: &Path, maker: u32) {
 
 #[test]
 fn nothing_is_written_through_a_strangers_link() {
-    for name in ["out.log", "err.log", "config.yml", "config.json"] {
+    for name in ["out.log", "err.log", "config.yml"] {
         let Some(scene) = ours("only root can give a file away") else { return };
         let mine = scene.write("home/.profile", "mine\n");
         planted(&scene, &format!("{REP}/{name}"), &mine, STRANGER);
@@ -53,12 +53,12 @@ fn nothing_is_written_through_a_strangers_link() {
 fn no_repetition_is_put_where_a_strangers_link_leads() {
     for folder in ["out/a", "out/a/log", REP] {
         let Some(scene) = ours("only root can give a file away") else { return };
-        let mine = scene.write("home/config.json", "mine\n");
+        let mine = scene.write("home/config.yml", "mine\n");
         planted(&scene, folder, mine.parent().expect("a folder"), STRANGER);
         let outcome = scene.cw2("run config.yml").says(["is a link that user `41234` made"]);
         assert_ne!(outcome.code, Some(0), "{folder}");
         assert_eq!(fs::read_dir(scene.path("home")).expect("a folder").count(), 1, "{folder}");
-        assert_eq!(scene.read("home/config.json"), "mine\n", "{folder}");
+        assert_eq!(scene.read("home/config.yml"), "mine\n", "{folder}");
     }
 }
 

@@ -472,7 +472,7 @@ fn what_the_machine_has_no_room_for_is_left_as_it_was_found() {
     for files in too_few - 2..=too_few {
         again();
         limited(files).expect(3).says(["3 repetitions: 3 not started for lack of room on this machine", "os error 24"]);
-        assert!(!scene.has(&format!("{}/config.json", rep(0))) && !scene.has(&format!("{}/status.json", rep(0))));
+        assert!(!scene.has(&format!("{}/config.yml", rep(0))) && !scene.has(&format!("{}/status.json", rep(0))));
         let after: Value = serde_json::from_str(&before).expect("a status");
         assert_eq!(scene.status(rep(1)), after);
     }

@@ -60,6 +60,19 @@ proptest! {
     }
 
     #[test]
+    fn a_text_for_both_comes_back(value in values()) {
+        let text = value.to_json_and_yaml();
+        let json = Value::from_json(&text).map_err(|error| TestCaseError::fail(format!("{error} in {text}")))?;
+        prop_assert_eq!(json.to_json(), value.to_json());
+        if value != Value::Null && !text.contains("NaN") {
+            let nodes = crate::config::yaml::parse(&text, 0, &mut Traps::default())
+                .map_err(|error| TestCaseError::fail(format!("{error:?} in {text}")))?;
+            prop_assert_eq!(nodes.len(), 1);
+            prop_assert_eq!(nodes[0].to_value().to_json(), value.to_json());
+        }
+    }
+
+    #[test]
     fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         load_and_render(bytes);
     }

@@ -114,7 +114,7 @@ pub fn configurations(merged: &Merged, survey: Option<&Survey>) -> Vec<Config> {
         for rep in &merged.reps {
             let Some(run) = merged.runs.get(rep.run) else { continue };
             if known.insert(&run.experiment) {
-                let path = Path::new(&rep.dir).join(rep_names::CONFIG_YAML);
+                let path = Path::new(&rep.dir).join(rep_names::CONFIG);
                 if let Some((text, _)) = text_of(&path) {
                     add(shown(&path), &text, None);
                 }

@@ -302,6 +302,7 @@ pub(super) fn inside_quotes(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::written::arguments;
     use super::*;
     use proptest::prelude::*;
 
@@ -311,51 +312,8 @@ mod tests {
         assert_eq!(quote_sbatch("my job #1").unwrap(), r#""my job #1""#);
     }
 
-    /// sbatch's reading of one line, as its source has it.
-    fn slurm_arguments(line: &str) -> Vec<String> {
-        let lower = line.to_ascii_lowercase();
-        assert!(!lower.contains("hetjob") && !lower.contains("packjob"), "{line}");
-        let mut rest = line.strip_prefix("#SBATCH").unwrap().chars().peekable();
-        let mut arguments = Vec::new();
-        loop {
-            while rest.next_if(char::is_ascii_whitespace).is_some() {}
-            let (mut argument, mut quote, mut escaped) = (String::new(), None, false);
-            while let Some(&c) = rest.peek() {
-                if c == '\n' || (quote.is_none() && c.is_ascii_whitespace()) {
-                    break;
-                }
-                if escaped {
-                    escaped = false;
-                } else if c == '\\' {
-                    escaped = true;
-                    rest.next();
-                    continue;
-                } else if let Some(open) = quote {
-                    if c == open {
-                        quote = None;
-                        rest.next();
-                        continue;
-                    }
-                } else if c == '"' || c == '\'' {
-                    quote = Some(c);
-                    rest.next();
-                    continue;
-                } else if c == '#' {
-                    break;
-                }
-                argument.push(c);
-                rest.next();
-            }
-            assert_eq!(quote, None, "unmatched quote in {line}");
-            if argument.is_empty() {
-                return arguments;
-            }
-            arguments.push(argument);
-        }
-    }
-
     fn read_back(value: &str) -> Vec<String> {
-        slurm_arguments(&format!("#SBATCH --comment={}", quote_sbatch(value).unwrap()))
+        arguments(&format!("#SBATCH --comment={}", quote_sbatch(value).unwrap())).unwrap()
     }
 
     #[test]
@@ -431,7 +389,7 @@ mod tests {
             prop_assert_eq!(read_back(&value), [format!("--comment={value}")]);
             for quote in ['"', '\''] {
                 let line = format!("#SBATCH --comment={quote}{}{quote}", escape_quoted(&value));
-                prop_assert_eq!(slurm_arguments(&line), [format!("--comment={value}")]);
+                prop_assert_eq!(arguments(&line).unwrap(), [format!("--comment={value}")]);
             }
         }
     }

@@ -32,7 +32,7 @@ mod snapshot;
 pub mod written;
 
 pub use after::{STARTS, WAITING};
-pub use directives::{unfit, unfit_option};
+pub use directives::{quote_sbatch, unfit, unfit_option};
 
 use super::bundle::PlannedArray;
 use super::code::PathEntry;
@@ -40,7 +40,7 @@ use super::layout;
 use super::record::ArrayRecord;
 use crate::config::{Slurm, option};
 use crate::experiment::component;
-use crate::jinja::to_jinja;
+use crate::jinja::{guarded, to_jinja};
 use crate::run::quote;
 use minijinja::value::Value as Jinja;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -221,6 +221,8 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinj
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_debug(true);
+    // A template that loops without end must not hang the planner.
+    environment.set_fuel(Some(10_000_000));
     environment.set_formatter(|out, state, value| {
         if value.is_none() {
             let detail = "what it writes was not given; write it between `{% if … %}` and `{% endif %}`";
@@ -258,7 +260,8 @@ fn jinja(script: &Script<'_>, template: &UserTemplate<'_>, original: Option<Jinj
         slurm => Jinja::from(slurm_keys(script)),
         original,
     };
-    environment.render_named_str(&template.path.to_string_lossy(), template.text, context).map_err(failed)
+    let name = template.path.to_string_lossy();
+    guarded(|| environment.render_named_str(&name, template.text, context)).map_err(failed)
 }
 
 impl Script<'_> {

@@ -26,7 +26,7 @@ const OF_JOBS_ALONE: [&str; 16] = [
 /// The options of the `#SBATCH` lines, by their long names, in their order.
 pub fn options(script: &str) -> Vec<(String, Option<String>)> {
     let header = script.lines().take_while(|line| line.trim().is_empty() || line.starts_with('#'));
-    let words = header.filter_map(|line| shlex::split(line.strip_prefix("#SBATCH")?)).flatten();
+    let words = header.filter_map(arguments).flatten();
     let mut found: Vec<(String, Option<String>)> = Vec::new();
     for word in words {
         if let Some(long) = word.strip_prefix("--") {
@@ -41,6 +41,52 @@ pub fn options(script: &str) -> Vec<(String, Option<String>)> {
         }
     }
     found
+}
+
+/// The arguments of an `#SBATCH` line, as sbatch itself reads them; `None` where it is no such line, or sbatch refuses it.
+pub fn arguments(line: &str) -> Option<Vec<String>> {
+    let mut rest = line.strip_prefix("#SBATCH")?.chars().peekable();
+    let lower = line.to_ascii_lowercase();
+    // They begin another component of the job.
+    if lower.contains("hetjob") || lower.contains("packjob") {
+        return None;
+    }
+    let mut arguments = Vec::new();
+    loop {
+        while rest.next_if(char::is_ascii_whitespace).is_some() {}
+        let (mut argument, mut quote, mut escaped) = (String::new(), None, false);
+        while let Some(c) = rest.next_if(|c| quote.is_some() || !c.is_ascii_whitespace()) {
+            match (escaped, c, quote) {
+                (true, _, _) => escaped = false,
+                (_, '\\', _) => {
+                    escaped = true;
+                    continue;
+                }
+                (_, c, Some(open)) if c == open => {
+                    quote = None;
+                    continue;
+                }
+                (_, '"' | '\'', None) => {
+                    quote = Some(c);
+                    continue;
+                }
+                // The rest of the line is a comment.
+                (_, '#', None) => {
+                    rest = "".chars().peekable();
+                    break;
+                }
+                _ => {}
+            }
+            argument.push(c);
+        }
+        if quote.is_some() {
+            return None;
+        }
+        if argument.is_empty() {
+            return Some(arguments);
+        }
+        arguments.push(argument);
+    }
 }
 
 /// The same as salloc takes them: what is asked for one job.

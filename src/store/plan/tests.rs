@@ -28,6 +28,7 @@ fn written(root: &Path) -> PathBuf {
         overwrite: true,
         retry_of: Vec::new(),
         counts: plan.counts(),
+        jobs_per_line: plan.jobs_per_line(),
         arrays: plan.arrays.iter().map(|array| array.record.clone()).collect(),
         python: false,
     };
@@ -97,8 +98,8 @@ fn a_line_in_anothers_place_is_noticed() {
     let (folder, other) = (written(root.path()), written(another.path()));
     for ((path, bytes), (_, others)) in files(&folder).into_iter().zip(files(&other)) {
         // With its index swapped too, by which each would be a whole file.
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
-            let mut lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        let mut lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        if lines.len() > 1 && path.extension().is_some_and(|extension| extension == "jsonl") {
             lines.reverse();
             let mut ends = 0;
             let index = fs::read(path.with_extension("idx")).unwrap();

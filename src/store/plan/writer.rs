@@ -3,7 +3,7 @@
 use super::names;
 use crate::experiment::hex;
 use crate::plan::record::Manifest;
-use crate::plan::{Plan, layout};
+use crate::plan::{Plan, PlannedRun, layout};
 use crate::store::indexed::Writer;
 use crate::store::made::MadeFolders;
 use crate::store::seal::seal;
@@ -81,16 +81,16 @@ impl PlanWriter {
         let (experiments, runs) = (&plan.experiments, &plan.runs);
         self.lines(names::EXPERIMENTS, experiments.iter().map(|experiment| json(&experiment.record)))?;
         self.lines(names::SETTINGS, experiments.iter().map(|experiment| &experiment.settings))?;
-        let of_runs = || {
-            self.lines(names::RUNS, runs.iter().map(|run| json(&run.record)))?;
-            self.lines(names::PARAMS, runs.iter().map(|run| &run.params))?;
-            if plan.has_python() {
-                self.lines(names::PYTHON, runs.iter().map(|run| run.python.as_deref().unwrap_or_default()))?;
-            }
-            Ok(())
-        };
-        let (jobs, of_runs) = rayon::join(|| self.lines(names::JOBS, plan.jobs().map(|job| json(&job))), of_runs);
-        jobs.and(of_runs)
+        self.lines(names::JOBS, plan.job_lines().map(|line| json(&line)))?;
+        let records = || self.lines_of(names::RUNS, runs, |run| json(&run.record));
+        let params = || self.lines_of(names::PARAMS, runs, |run| &run.params);
+        // Each waits for the disk in the end.
+        let (records, params) = rayon::join(records, params);
+        records.and(params)?;
+        if plan.has_python() {
+            self.lines_of(names::PYTHON, runs, |run| run.python.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     fn lines(&self, name: &str, lines: impl Iterator<Item = impl AsRef<str>>) -> Result<()> {
@@ -98,6 +98,17 @@ impl PlanWriter {
         for line in lines {
             writer.push(line.as_ref())?;
         }
+        writer.finish()
+    }
+
+    fn lines_of<'r, L: AsRef<str>>(
+        &self,
+        name: &str,
+        runs: &'r [PlannedRun],
+        line: impl Fn(&'r PlannedRun) -> L + Sync,
+    ) -> Result<()> {
+        let mut writer = Writer::create(&self.folder.path().join(name), &self.id)?;
+        writer.extend(runs, line)?;
         writer.finish()
     }
 
