@@ -50,7 +50,7 @@ pub fn lines<S: Iterator<Item = (u32, u32, u32)>>(
                 let taken = u32::try_from(room).unwrap_or(u32::MAX).min(count);
                 match reps.last_mut() {
                     Some((start, runs, from, each)) if (*start + *runs, *from, *each) == (run, first, taken) => {
-                        *runs += 1
+                        *runs += 1;
                     }
                     _ => reps.push((run, 1, first, taken)),
                 }

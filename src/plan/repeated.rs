@@ -37,7 +37,7 @@ pub(super) fn serialize<S: Serializer>(arrays: &[ArrayRecord], serializer: S) ->
     for (place, array) in arrays.iter().enumerate() {
         match all.last_mut() {
             Some((start, Repeated { first, times })) if *array == next(first, *start, *times, arrays.len()) => {
-                *times += 1
+                *times += 1;
             }
             _ => all.push((place, Repeated { first: array, times: 1 })),
         }

@@ -22,6 +22,7 @@ use crate::plan::{self, PlannedExperiment, PlannedRun, Reps};
 use crate::value::Value;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -210,8 +211,8 @@ impl Plan {
         let mut experiments = HashMap::new();
         let mut runs: HashMap<u32, Arc<Run>> = HashMap::new();
         for (run, first, count) in line.job(place) {
-            if !runs.contains_key(&run) {
-                runs.insert(run, Arc::new(self.read_run(run, &mut experiments)?));
+            if let Entry::Vacant(unread) = runs.entry(run) {
+                unread.insert(Arc::new(self.read_run(run, &mut experiments)?));
             }
             record.reps.push((run, first, count));
         }

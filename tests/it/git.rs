@@ -34,7 +34,7 @@ impl Scene {
 
 fn unknown(scene: &Scene, note: &str) -> Value {
     json!({
-        "format": 1, "directory": scene.root(), "repository": null, "commit": null, "branch": null, "dirty": null,
+        "format": 2, "directory": scene.root(), "repository": null, "commit": null, "branch": null, "dirty": null,
         "diff": null, "notes": [note],
     })
 }
@@ -43,7 +43,7 @@ fn unknown(scene: &Scene, note: &str) -> Value {
 fn a_clean_tree_is_its_commit() {
     let scene = Scene::repository();
     let expected = json!({
-        "format": 1, "directory": scene.root(), "repository": scene.root(), "commit": scene.git("rev-parse HEAD").trim_end(),
+        "format": 2, "directory": scene.root(), "repository": scene.root(), "commit": scene.git("rev-parse HEAD").trim_end(),
         "branch": "main", "dirty": false, "diff": null, "notes": [],
     });
     // A hook's environment leads to another repository; the results of the first plan are no news.

@@ -1,6 +1,7 @@
 //! `cw2 retry` with another command, other code, more of what was too little, or from where it crashed.
 
 use crate::support::Scene;
+use serde_json::{Value, json};
 
 fn scene(slurm: &str, command: &str) -> Scene {
     let scene = Scene::with(&format!(
@@ -62,8 +63,8 @@ fn the_command_is_that_of_a_configuration_as_it_is_now() {
     scene.worker("out/plans/002", 0).expect(0);
     // For the parameters that were planned.
     assert_eq!(scene.read("said"), "new 1\n");
-    let config = scene.read("out/e/log/rep_00/config.yml");
-    assert!(config.contains("key: kept\n") && config.contains("x: 1\n"), "{config}");
+    let config: Value = serde_json::from_str(&scene.read("out/e/log/rep_00/config.yml")).expect("JSON");
+    assert_eq!((&config["key"], &config["params"]), (&json!("kept"), &json!({"x": 1})));
     // What does not fit them is refused with its place.
     scene.write("now.yml", now.replace("params.x }}", "params.y }}"));
     scene.cluster("retry out --config now.yml").expect(2).silent().says(["now.yml:7:", "params.y"]);
