@@ -123,17 +123,22 @@ ensure_venv() {
     mkdir -p "${venv%/*}"
     # Complete or absent: another one may be looking for it. An environment cannot be moved, so its name says which is which.
     fresh=$(mktemp -d "$venv.XXXXXX")
-    if ! { "${python:-python3}" -m venv "$fresh" &&
-        "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"; }; then
-        rm -rf "$fresh"
-        die "the Python packages could not be installed: ${packages[*]}"
-    fi
-    ln -sfn "$fresh" "$venv"
+    (
+        made=''
+        trap '[[ -n $made ]] || rm -rf "$fresh"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM HUP
+        "${python:-python3}" -m venv "$fresh" &&
+            "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}" &&
+            ln -sfn "$fresh" "$venv" && made=1
+    ) || die "the Python packages could not be installed: ${packages[*]}"
 }
 
-# Makes sure of what links against an old glibc whatever this machine has, and puts it on PATH; PyPI's packages are the whole
-# compiler, and what hands it to cargo.
+# It links against an old glibc whatever this machine has; PyPI's package is the whole compiler.
+ziglang=ziglang==0.17.1
+
+# Makes sure of zig and of what hands it to cargo, and puts them on PATH.
 ensure_zig() {
-    ensure_venv zig cargo-zigbuild==0.24.0 ziglang==0.17.1
+    ensure_venv zig cargo-zigbuild==0.24.0 "$ziglang"
     PATH=$venv/bin:$PATH
 }
