@@ -66,7 +66,9 @@ ensure_rust() {
 }
 
 install_rust() {
-    local installer
+    local installer packages
+    mapfile -t packages < <(missing_packages curl:curl curl:ca-certificates)
+    install_packages "${packages[@]}" || true
     if command -v curl >/dev/null && installer=$(curl --proto =https -fsS --max-time 60 https://sh.rustup.rs); then
         sh -s -- -y --profile minimal --component rustfmt --component clippy <<<"$installer" >&2
     elif install_packages rustup; then
@@ -74,6 +76,31 @@ install_rust() {
     else
         install_packages cargo rustc rustfmt rust-clippy
     fi
+}
+
+# Runs a command in a process group of its own: bash would heed a signal only after the command, which takes minutes. What ends
+# the script ends the command with `end_supervised`, and all that it started.
+supervise() {
+    local code=0
+    set -m
+    "$@" </dev/null &
+    supervised=$!
+    set +m
+    wait "$supervised" || code=$?
+    supervised=''
+    return "$code"
+}
+
+end_supervised() {
+    local signal turn
+    [[ -n ${supervised-} ]] || return 0
+    for signal in TERM KILL; do
+        kill -s "$signal" -- "-$supervised" 2>/dev/null || return 0
+        for ((turn = 0; turn < 150; turn++)); do
+            kill -0 -- "-$supervised" 2>/dev/null || return 0
+            sleep 0.1
+        done
+    done
 }
 
 # Prints the packages that a list for pip names.
@@ -96,17 +123,22 @@ ensure_venv() {
     mkdir -p "${venv%/*}"
     # Complete or absent: another one may be looking for it. An environment cannot be moved, so its name says which is which.
     fresh=$(mktemp -d "$venv.XXXXXX")
-    if ! { "${python:-python3}" -m venv "$fresh" &&
-        "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"; }; then
-        rm -rf "$fresh"
-        die "the Python packages could not be installed: ${packages[*]}"
-    fi
-    ln -sfn "$fresh" "$venv"
+    (
+        made=''
+        trap '[[ -n $made ]] || rm -rf "$fresh"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM HUP
+        "${python:-python3}" -m venv "$fresh" &&
+            "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}" &&
+            ln -sfn "$fresh" "$venv" && made=1
+    ) || die "the Python packages could not be installed: ${packages[*]}"
 }
 
-# Makes sure of what links against an old glibc whatever this machine has, and puts it on PATH; PyPI's packages are the whole
-# compiler, and what hands it to cargo.
+# It links against an old glibc whatever this machine has; PyPI's package is the whole compiler.
+ziglang=ziglang==0.17.1
+
+# Makes sure of zig and of what hands it to cargo, and puts them on PATH.
 ensure_zig() {
-    ensure_venv zig cargo-zigbuild==0.24.0 ziglang==0.17.1
+    ensure_venv zig cargo-zigbuild==0.24.0 "$ziglang"
     PATH=$venv/bin:$PATH
 }
