@@ -135,12 +135,21 @@ fn own_mapping(key: &str, at: At, node: &Node, strict: bool) -> Option<Diagnosti
     if let Some(near) = near.filter(|near| *near != "defaults" || key == "default") {
         return Some(misspelt(key, near, at, Scope::Experiment, strict));
     }
+    if keys::classify(key, Scope::Slurm) == Known::Key {
+        let message = format!("`{key}` is a key of SLURM: here it asks for nothing, and is passed on unchanged");
+        let help = format!("write it in the document `SLURM`, or for this experiment alone as `slurm: {{{key}: …}}`");
+        return Some(Diagnostic::note(message).at(at).help(help));
+    }
     if node.as_map().is_none_or(IndexMap::is_empty) || key == "wandb" {
         return None;
     }
     let message = format!("`{}` is not a key of cw2: it is kept and passed on unchanged", brief(key));
-    let help =
-        "parameters belong in `params`, and values to combine in `grid`, `list`, `ablative`, `random` or `cases`";
+    let help = match keys::of_value(key) {
+        Some("cases") => {
+            "`cases` is a list of what each case sets, as in `cases: [{params: {optimizer: adam}, grid: {lr: [0.1, 0.2]}}]`"
+        }
+        _ => "parameters belong in `params`, and values to combine in `grid`, `list`, `ablative`, `random` or `cases`",
+    };
     let diagnostic =
         if sweep::looks_like_sweep(node) { Diagnostic::warning(message) } else { Diagnostic::note(message) };
     Some(diagnostic.at(at).help(help))

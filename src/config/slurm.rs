@@ -51,7 +51,10 @@ fn unused(reader: &mut Reader<'_>, strict: bool) {
         let key = brief(key);
         let message = format!("`{key}` is not a key of SLURM: nothing uses it");
         let diagnostic = if strict { Diagnostic::error(message) } else { Diagnostic::warning(message) };
-        let help = format!("an option of sbatch belongs in `sbatch_args`, as in `sbatch_args: {{{key}: …}}`");
+        let help = match keys::classify(&key, Scope::Experiment) {
+            Known::Key => format!("`{key}` is a key of experiments: write it in one, or in `DEFAULT` for all"),
+            _ => format!("an option of sbatch belongs in `sbatch_args`, as in `sbatch_args: {{{key}: …}}`"),
+        };
         reader.report.push(diagnostic.at(at).help(help));
     }
 }

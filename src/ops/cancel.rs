@@ -5,9 +5,10 @@ use super::here::hostname;
 use super::notice::{Tell, unreadable};
 use super::select::{self, Selection};
 use crate::run::cancel::{Choice, Load, choose};
+use crate::run::effective_state::EffectiveState;
 use crate::slurm::{Client, Cluster as _, Element, ElementState, element_names};
 use crate::store::plan::Plan;
-use crate::store::survey::{self, PlanElement, Sources};
+use crate::store::survey::{self, PlanElement, Seen, Sources, Survey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
@@ -68,6 +69,20 @@ pub fn cancel(options: &Options, tell: Tell<'_>) -> Result<Cancelled, Failure> {
     Ok(Cancelled { names, running: found.running, queued: found.queued, left: found.left })
 }
 
+/// Whether nothing that is under way will begin a repetition any more: also what failed in the element that holds it, or under the
+/// pilots of its plan.
+fn is_over(survey: &Survey, seen: &Seen, queue: &[Element]) -> bool {
+    let failed = matches!(seen.effective, EffectiveState::Crashed | EffectiveState::TimedOut);
+    let status = seen.status.as_ref().filter(|_| failed);
+    seen.effective.is_finished()
+        || status.is_some_and(|status| {
+            let here = survey.plans.get(seen.plan).is_some_and(|plan| plan.name() == status.plan);
+            let element = seen.element.and_then(|place| queue.get(place)).map(|element| (element.job, element.index));
+            let same = element.is_some() && status.slurm.as_ref().map(survey::id_of) == element;
+            here && (same || survey.is_shared(seen))
+        })
+}
+
 /// What is to be cancelled.
 #[derive(Default)]
 struct Found {
@@ -115,7 +130,7 @@ impl Found {
             let shared = plan.and_then(|plan| plan.array_of(seen.job)).filter(|(_, array)| array.pilots.is_some());
             let load = loads.entry(shared.map_or(seen.job, |(_, array)| array.offset)).or_default();
             let chosen = select.has(&experiment.name, &run.run, seen.rep);
-            load.add(chosen, seen.effective, || format!("{} rep {}", run.run, seen.rep));
+            load.add(chosen, is_over(&survey, seen, queue), || format!("{} rep {}", run.run, seen.rep));
         }
         let mut all_of: BTreeMap<u64, bool> = BTreeMap::new();
         let mut taken: BTreeMap<u64, Vec<u64>> = BTreeMap::new();

@@ -7,6 +7,7 @@ use super::here::{hostname, shown, surroundings};
 use super::notice::{Notice, Tell};
 use super::program::Program;
 use super::reading::Reading;
+use super::renamed;
 use super::snapshot::Code;
 use crate::config::{self, Config, Diagnostic, Report};
 use crate::plan::build::build;
@@ -119,6 +120,13 @@ pub fn prepare(
         check::run(&root, run)?;
         check_params.iter().try_for_each(|check_params| check::params(run, |params| check_params(params)))
     })?;
+    if !overwrite {
+        let mut report = report_for(&config, reading);
+        for diagnostic in renamed::warnings(&config, &root, &runs.runs) {
+            report.push(diagnostic);
+        }
+        tell(Notice::Config(&report));
+    }
     if let Some(handed) = &program.python {
         handed::complete(&config, reading, &mut runs);
         runs = handed::change(runs, handed, &root)?;

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod program;
 pub mod python;
 pub mod reading;
+pub mod renamed;
 pub mod report;
 pub mod results;
 pub mod retry;

@@ -69,6 +69,11 @@ pub enum Shape {
 /// Where there is no repetition, or something that was asked for is not there.
 pub fn results(options: &Options, shape: &Shape, tell: Tell<'_>) -> Result<Table, Failure> {
     let gathered = gather(options, tell)?;
+    if gathered.reps.is_empty() {
+        // Said already; what is asked of none of them is not there.
+        let none = Measurements { runs: &[], codes: &[], choices: &[], reps: &[] };
+        return Ok(rows::table(&none, &rows::Options::default()).map_err(Failure::Usage)?.0);
+    }
     let mut values = options.values.clone();
     if let (Shape::Pivot(pivot, _), true) = (shape, values.is_empty()) {
         values.push(Wanted::Last(pivot.metric.clone()));

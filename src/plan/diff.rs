@@ -141,8 +141,8 @@ fn params(run: &PlannedRun) -> Option<Value> {
     Value::from_json(&run.params).ok()
 }
 
-/// The keys that say where, how often and side by side with what it runs: none of them what.
-const NOT_WORK: [&str; 5] = ["name", "path", "repetitions", "reps_per_job", "reps_in_parallel"];
+/// The keys that say where, how often, side by side with what and under which names it runs: none of them what.
+const NOT_WORK: [&str; 6] = ["name", "path", "repetitions", "reps_per_job", "reps_in_parallel", "defaults"];
 
 /// What an experiment's runs do with their parameters.
 fn work(experiment: &PlannedExperiment) -> String {

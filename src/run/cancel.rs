@@ -1,25 +1,23 @@
 //! Whether an element may be cancelled for the sake of chosen repetitions.
 
-use crate::run::effective_state::EffectiveState;
-
 /// What an element holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Chosen repetitions, finished ones included.
+    /// Chosen repetitions, those that are over included.
     chosen: u32,
-    /// Chosen ones that are not finished.
+    /// Chosen ones that are not over.
     chosen_left: u32,
-    /// Others that are not finished: what cancelling would cost.
+    /// Others that are not over: what cancelling would cost.
     others: u32,
     /// The first of them.
     first: Option<String>,
 }
 
 impl Load {
-    /// Adds a repetition; `name` is for a message.
-    pub fn add(&mut self, chosen: bool, effective: EffectiveState, name: impl Fn() -> String) {
+    /// Adds a repetition; it is over where the element will not begin it any more. `name` is for a message.
+    pub fn add(&mut self, chosen: bool, over: bool, name: impl Fn() -> String) {
         self.chosen += u32::from(chosen);
-        if effective.is_finished() {
+        if over {
             return;
         }
         if chosen {
@@ -42,7 +40,7 @@ pub enum Choice {
     Other,
 }
 
-/// Decides. Finished repetitions cost nothing, whoever chose them.
+/// Decides. Repetitions that are over cost nothing, whoever chose them.
 pub fn choose(load: &Load) -> Choice {
     match load {
         Load { chosen_left: 0, others: 1.., .. } | Load { chosen: 0, .. } => Choice::Other,
@@ -62,27 +60,28 @@ pub fn choose(load: &Load) -> Choice {
 mod tests {
     use super::*;
 
-    fn load(reps: &[(bool, EffectiveState)]) -> Load {
+    fn load(reps: &[(bool, bool)]) -> Load {
         let mut load = Load::default();
-        for (number, (chosen, effective)) in reps.iter().enumerate() {
-            load.add(*chosen, *effective, || format!("rep {number}"));
+        for (number, (chosen, over)) in reps.iter().enumerate() {
+            load.add(*chosen, *over, || format!("rep {number}"));
         }
         load
     }
 
     #[test]
     fn only_elements_that_hold_nothing_else_are_cancelled() {
-        use EffectiveState::{Completed, Crashed, Queued, Running};
+        const OVER: bool = true;
+        const LEFT: bool = false;
         for (reps, expected) in [
-            (&[(true, Queued), (true, Running)][..], Choice::Cancel),
-            (&[(true, Queued), (false, Completed)], Choice::Cancel),
-            (&[(true, Completed), (true, Running)], Choice::Cancel),
-            (&[(false, Queued)], Choice::Other),
-            (&[(true, Completed), (false, Running)], Choice::Other),
+            (&[(true, LEFT), (true, LEFT)][..], Choice::Cancel),
+            (&[(true, LEFT), (false, OVER)], Choice::Cancel),
+            (&[(true, OVER), (true, LEFT)], Choice::Cancel),
+            (&[(false, LEFT)], Choice::Other),
+            (&[(true, OVER), (false, LEFT)], Choice::Other),
             (&[], Choice::Other),
-            (&[(true, Queued), (false, Queued)], Choice::Shared("also holds rep 1, which was not chosen".to_owned())),
+            (&[(true, LEFT), (false, LEFT)], Choice::Shared("also holds rep 1, which was not chosen".to_owned())),
             (
-                &[(false, Crashed), (true, Queued), (false, Queued)],
+                &[(false, LEFT), (true, LEFT), (false, LEFT)],
                 Choice::Shared("also holds rep 0 and 1 more, which were not chosen".to_owned()),
             ),
         ] {

@@ -80,6 +80,20 @@ fn only_elements_that_hold_nothing_else() {
 }
 
 #[test]
+fn what_failed_in_an_element_costs_nothing_there() {
+    let scene = planned();
+    scene.worker("out/plans/001", 1).expect(0);
+    std::fs::remove_dir_all(scene.path("out/e/e__l3")).expect("a run");
+    scene.forge_state("out/e/e__l2/log/rep_01", "crashed", 7, 1);
+    scene.queue(&[(7, "0-1", "RUNNING", SCRIPT)]);
+    assert_eq!(scene.cluster("cancel out/plans/001 -r e__l3").expect(0).stdout, "7_1\n");
+    // Elsewhere it is begun again.
+    scene.forge_state("out/e/e__l2/log/rep_01", "crashed", 6, 1);
+    let refused = scene.cluster("cancel out/plans/001 -r e__l3").expect(0);
+    refused.says(["left alone: element 7_1 also holds e__l2 rep 1, which was not chosen"]);
+}
+
+#[test]
 fn whose_plan_it_is_is_asked_about() {
     if !is_root("giving a file to another user needs root") {
         return;

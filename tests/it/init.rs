@@ -89,7 +89,7 @@ from pathlib import Path
 KINDS = ("adam", "sgd")
 parser = argparse.ArgumentParser()
 group = parser.add_argument_group("model")
-parser.add_argument("--lr", type=float, default=1e-3, help="learning rate")
+parser.add_argument("--lr", type=float, default=3e-4, help="learning rate")
 parser.add_argument("-b", "--batch-size", type=int, default=32)
 parser.add_argument("--optimizer", choices=KINDS, default="adam")
 parser.add_argument("--nesterov", action="store_true")
@@ -119,7 +119,7 @@ fn a_program_is_called_as_it_calls_itself() {
     assert!(!scene.has("imported"));
     let config = scene.read("config.yml");
     assert!(config.contains("  optimizer: adam # one of adam, sgd\n"), "{config}");
-    assert!(config.contains("grid:\n  lr: [0.0001, 0.001]\n"), "{config}");
+    assert!(config.contains("grid:\n  lr: [3.0e-05, 0.0003]\n"), "{config}");
     let dry = scene.cw2("plan --strict --dry-run config.yml").expect(0);
     assert!(!dry.stderr.contains("warning"), "{}", dry.stderr);
     scene.cw2("run config.yml").expect(0);
@@ -128,7 +128,7 @@ fn a_program_is_called_as_it_calls_itself() {
     let reps = scene.reps();
     assert_eq!(reps.len(), 2);
     let printed =
-        reps.iter().map(|rep| scene.read(format!("{rep}/out.log"))).find(|text| text.contains("('lr', 0.001)"));
+        reps.iter().map(|rep| scene.read(format!("{rep}/out.log"))).find(|text| text.contains("('lr', 0.0003)"));
     assert_eq!(printed.expect("a run with the default"), String::from_utf8_lossy(&by_itself.stdout));
 }
 

@@ -255,6 +255,18 @@ fn status_and_cancel_know_that_any_pilot_may_take_any_job() {
     assert_eq!(states(&scene), expected.map(|(state, count)| (state.to_owned(), json!(count))).into());
 }
 
+#[test]
+fn what_crashed_keeps_no_pilot_from_being_cancelled() {
+    let scene = planned(
+        "name: e\npath: out\nrepetitions: 1\ncommand: 'false'\n---\nname: f\npath: out\nrepetitions: 2\ncommand: 'true'\n",
+    );
+    scene.call(["worker", "--plan", PLAN, "--index", "0"]).run().expect(1);
+    scene.queue(&[(7, "0", "RUNNING", &format!("{PLAN}/sbatch.sh"))]);
+    let none = scene.cluster("cancel out -e e").expect(0).silent();
+    assert_eq!(none.stderr, "nothing to cancel: nothing of these is queued or running\n");
+    assert_eq!(scene.cluster("cancel out -e f").expect(0).stdout, "7\n");
+}
+
 /// Appends to `ran.N` when it starts; tells where another one of its repetition lives. The descriptor 9 is inherited by all it
 /// starts: the lock is free when the last of them is gone.
 const REPETITION: &str = r#"

@@ -83,3 +83,26 @@ fn files_of_values_are_copied_into_the_plan() {
     let listed = scene.call(["list", &absolute.to_string_lossy(), "--json"]).run().expect(0);
     assert_eq!(listed.stdout, scene.cw2("list conf/config.yml --json").expect(0).stdout);
 }
+
+#[test]
+fn defaults_that_rename_what_is_finished_are_told_of() {
+    let config = format!("{HEAD}grid: {{lr: [1, 2], drop: [0.0, 0.5]}}\n");
+    let scene = Scene::with(&config);
+    scene.cw2("run config.yml").expect(0);
+    scene.write("config.yml", format!("{config}defaults: {{drop: 0.0}}\n"));
+    let warned = scene.cw2("plan --dry-run config.yml").expect(0);
+    let expected = "warning: `out/e/e__l1_d0.0` and 1 more are finished, and would be run again under other names, such as \
+                    `out/e/e__l1`: `defaults` shortens them\n --> config.yml:6:1\n";
+    assert!(warned.stderr.starts_with(expected), "{}", warned.stderr);
+    let told = scene.cw2("plan --diff config.yml").expect(0).stdout;
+    assert!(told.contains("  e__l1 does what e__l1_d0.0 (out/plans/001) does\n"), "{told}");
+    // As the warning says.
+    for lr in 1..=2 {
+        let (old, new) = (scene.path(format!("out/e/e__l{lr}_d0.0")), scene.path(format!("out/e/e__l{lr}")));
+        std::fs::rename(old, new).expect("a run's folder");
+    }
+    let run = scene.cw2("run config.yml").expect(0);
+    run.says(["4 runs, 0 repetitions to do in 0 jobs (0 arrays); 8 repetitions finished and left out"]);
+    let silent = scene.cw2("plan --dry-run config.yml").expect(0);
+    assert!(!silent.stderr.contains("warning"), "{}", silent.stderr);
+}

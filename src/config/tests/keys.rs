@@ -238,6 +238,30 @@ rep_per_job: 4
 }
 
 #[test]
+fn keys_in_the_other_kind_of_document() {
+    assert_eq!(
+        warnings(&format!("{GOOD}on_finish: ./mail\n"), &request()),
+        "note: `on_finish` is a key of SLURM: here it asks for nothing, and is passed on unchanged
+ --> c.yml:5:1
+  |
+5 | on_finish: ./mail
+  | ^^^^^^^^^
+  |
+  = help: write it in the document `SLURM`, or for this experiment alone as `slurm: {on_finish: …}`"
+    );
+    assert_eq!(
+        warnings(&format!("name: SLURM\nreps_per_job: 4\n---\n{GOOD}"), &request()),
+        "warning: `reps_per_job` is not a key of SLURM: nothing uses it
+ --> c.yml:2:1
+  |
+2 | reps_per_job: 4
+  | ^^^^^^^^^^^^
+  |
+  = help: `reps_per_job` is a key of experiments: write it in one, or in `DEFAULT` for all"
+    );
+}
+
+#[test]
 fn text_in_place_of_params() {
     let text = "name: a
 path: out

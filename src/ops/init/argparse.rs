@@ -301,7 +301,7 @@ fn sweep(found: &Found, params: &[Param]) -> Option<String> {
     if let Some(Param { name, value: Value::Float(rate), .. }) =
         rate.filter(|param| matches!(param.value, Value::Float(_)))
     {
-        let smaller = inline(&Value::Float(format!("{:e}", rate / 10.0).parse().unwrap_or(*rate)));
+        let smaller = inline(&Value::Float(tenth(*rate)));
         return Some(format!("  {name}: [{smaller}, {}]\n", inline(&Value::Float(*rate))));
     }
     let choice = params.iter().find_map(|param| {
@@ -312,6 +312,16 @@ fn sweep(found: &Found, params: &[Param]) -> Option<String> {
     let (param, choices) = choice?;
     let values: Vec<_> = choices.iter().take(4).map(|choice| plain(choice).to_json()).collect();
     Some(format!("  {}: [{}]\n", inline(&Value::String(param.name.clone())), values.join(", ")))
+}
+
+/// A tenth, with as few digits: dividing makes 2.9999999999999997e-05 of 3e-4.
+fn tenth(value: f64) -> f64 {
+    let text = format!("{value:e}");
+    let tenth = text.split_once('e').and_then(|(digits, power)| {
+        let power: i32 = power.parse().ok()?;
+        format!("{digits}e{}", power - 1).parse().ok()
+    });
+    tenth.unwrap_or(value)
 }
 
 fn text(program: &str, found: &Found, params: &[Param], calls: &[String], seeded: bool) -> String {
