@@ -186,7 +186,11 @@ fn submit_arrays(
             plan.folder.display()
         )));
     }
-    if result.is_ok() {
+    if let Ok(jobs) = &result {
+        if jobs.iter().any(|job| !before.contains(job)) {
+            // Where pilots came first, it waits for them alone.
+            finish::supersede(ledger, queue)?;
+        }
         finish::submit(plan, ledger, queue, &before, tell)?;
     }
     result

@@ -108,6 +108,23 @@ fn one_that_waits_is_taken_back_where_the_plan_is_submitted_again() {
 }
 
 #[test]
+fn it_waits_for_all_arrays_where_pilots_came_first() {
+    let Some(bed) = testbed() else { return };
+    let slurm = serde_json::json!({"name": "SLURM", "partition": "dev", "time": 5, "pilots": 1, "on_finish": SAYS});
+    let rest = "path: out\nrepetitions: 1\ncommand: 'true'\n";
+    let scene = Scene::with(&format!("{slurm}\n---\nname: e\n{rest}---\nname: f\n{rest}slurm: {{pilots: null}}\n"));
+    bed.call(&scene, "plan config.yml").expect(0);
+    let first = bed.call(&scene, "submit out/plans/001 --pilots 1").expect(0);
+    first.says(["submitted on_finish.sh as job"]);
+    eventually("the first array's end is told", SOON, || scene.lines("finished").len() == 1);
+    let second = bed.call(&scene, "submit out/plans/001").expect(0);
+    second.says(["submitted on_finish.sh as job"]);
+    eventually("all has ended", SOON, || scene.lines("finished").len() == 2);
+    assert!(scene.read("finished").ends_with("\n2 repetitions: 2 completed; 2 2 0 0 001\n"));
+    bed.call(&scene, "submit out/plans/001").expect(2).says(["was already submitted"]);
+}
+
+#[test]
 fn a_retry_is_submitted_at_once_and_ends_as_a_plan_of_its_own() {
     let Some(bed) = testbed() else { return };
     let scene = scene();
