@@ -85,7 +85,7 @@ impl Draft {
             return Ok(Frozen { folder: None, scripts: Vec::new(), finish: None, notes: Vec::new() });
         }
         let mut writer = PlanWriter::create(&self.plans)?;
-        if let (true, Some(why)) = (pilots, claims::objection(&self.plans)?) {
+        if pilots && let Some(why) = claims::objection(&self.plans)? {
             return Err(no_pilots(&why));
         }
         writer.plan(plan)?;
