@@ -16,7 +16,9 @@ impl Testbed {
         let mut status = Value::Null;
         eventually(&format!("`{reason}` is told"), SOON, || {
             status = self.tell(scene, "status --failed --reps --json").expect(0).json_lines().remove(0);
-            status["failed"].to_string().contains(reason) && status["total"]["queued"] == 0
+            let failed = status["failed"].to_string();
+            // It may know of one element and not yet of the next.
+            failed.contains(reason) && !failed.contains("Slurm says FAILED, ") && status["total"]["queued"] == 0
         });
         status
     }
