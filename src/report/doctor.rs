@@ -154,7 +154,11 @@ impl Slurm {
             }
         }
         out.push('\n');
-        out.push_str(&partitions(&facts.partitions));
+        if facts.partitions.is_empty() {
+            out.push_str("Slurm shows you no partition here (`PrivateData`)\n");
+        } else {
+            out.push_str(&partitions(&facts.partitions));
+        }
     }
 
     fn json(&self) -> Value {

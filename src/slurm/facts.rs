@@ -23,7 +23,7 @@ pub struct Facts {
     pub requeue: Option<bool>,
     /// What keeps the accounting, without its prefix; none where nothing does.
     pub accounting: Option<String>,
-    /// The partitions that this user may see.
+    /// The partitions that this user may see; none where the site shows none.
     pub partitions: Vec<Partition>,
 }
 
@@ -93,9 +93,21 @@ pub struct Limit {
 pub fn facts() -> Result<Facts, SlurmError> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let config = call_soon("scontrol", words(&["show", "config"]))?;
-    let partitions = call_soon("scontrol", words(&["show", "partition", "--oneliner"]))?;
-    let nodes = call_soon("sinfo", words(&["--noheader", "--exact", "--format=%R|%D|%c|%m|%G"]))?;
+    let partitions = unless_hidden(call_soon("scontrol", words(&["show", "partition", "--oneliner"])))?;
+    let nodes = unless_hidden(call_soon("sinfo", words(&["--noheader", "--exact", "--format=%R|%D|%c|%m|%G"])))?;
     Ok(read(&config, &partitions, &nodes))
+}
+
+/// Nothing, where a site keeps this from its users (`PrivateData=partitions,nodes`).
+fn unless_hidden(told: Result<String, SlurmError>) -> Result<String, SlurmError> {
+    match told {
+        Err(SlurmError::Refused { message, .. } | SlurmError::Busy { message, .. })
+            if message.contains("Access/permission denied") =>
+        {
+            Ok(String::new())
+        }
+        told => told,
+    }
 }
 
 /// What the accounting limits for a user: two calls.

@@ -118,7 +118,7 @@ fn what_another_user_is_not_shown_is_not_lost() {
     let retry = other("retry out -n");
     if queued == 0 {
         assert!(seen.stderr.contains("it shows users only their own jobs here (`PrivateData`)"), "{}", seen.stderr);
-        assert!(retry.expect(3).stderr.contains("unknown whether 4 repetitions are still queued, running or lost"));
+        retry.expect(3).says(["unknown whether 4 repetitions are still queued, running or lost"]);
     } else {
         retry.expect(0).says(["to retry: nothing\nleft out: 2 running, 2 queued\n"]);
     }
