@@ -189,7 +189,13 @@ impl Call {
 
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> Outcome {
-        let output = self.command.output().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let output = loop {
+            match self.command.output() {
+                // A copy of the program that this process wrote: a child of another test, not yet what it will be, holds it open.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                output => break output.unwrap_or_else(|error| panic!("{:?}: {error}", self.command)),
+            }
+        };
         Outcome::new(output, &self.here)
     }
 

@@ -106,6 +106,10 @@ fn what_another_user_is_not_shown_is_not_lost() {
     let job = bed.sbatch(&scene.plan_one());
     eventually("two run", SOON, || pick(&bed.total(&scene))[2] == 2);
 
+    // Until then their locks tell that they run, which nobody has to doubt.
+    let noted = |rep: &str| scene.has(&format!("out/e/log/rep_0{rep}/status.json"));
+    eventually("it is noted", SOON, || noted("0") && noted("1"));
+
     let other = |words: &str| {
         let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "./cw2"];
         let call = Call::new("setpriv", scene.root()).args(user).args(words.split_whitespace());
