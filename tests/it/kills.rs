@@ -13,11 +13,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const PLAN: &str = "out/plans/001";
 
 /// Numbers that look random: xorshift, from a seed that a failure prints.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// From `CW2_TEST_SEED`, where a failure is looked for again.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let seed = if let Ok(seed) = std::env::var("CW2_TEST_SEED") {
             seed.parse().expect("`CW2_TEST_SEED` is a number above 0")
         } else {
@@ -28,7 +28,7 @@ impl Random {
         Random(seed)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

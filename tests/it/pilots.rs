@@ -1,5 +1,6 @@
 //! Pilots: each takes job after job of a plan, whatever happens to the others.
 
+use crate::kills::Random;
 use crate::support::{Call, PATIENCE, Scene, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -282,26 +283,6 @@ case $(($CW2_REP % 5)) in
 *) sleep 0.02 ;;
 esac
 "#;
-
-/// Numbers that look random: xorshift, from a seed that a failure prints.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-        let now = u64::from(now.subsec_nanos()) + now.as_secs() + 1;
-        let seed = std::env::var("CW2_TEST_SEED").map_or(now, |seed| seed.parse().expect("a number above 0"));
-        println!("again with `CW2_TEST_SEED={seed}`");
-        Random(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 /// Pilots die at any moment, all the time, and what they noted is lost again and again: nothing runs twice, and nothing is left.
 #[test]
